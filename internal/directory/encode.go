@@ -1,0 +1,172 @@
+package directory
+
+import (
+	"encoding/binary"
+	"errors"
+	"slices"
+	"strings"
+)
+
+// The encoded form of a record is what the mirror stores:
+//
+//	version, kind, ID, Name, Ref, Problem, attributes(name, values), members
+//
+// every count and length an unsigned varint. Password and Gone are not part of it.
+const encodingVersion = 1
+
+var errEncoding = errors.New("directory: a stored record is damaged; run `rollcall connections reset` to read it again")
+
+// Append encodes the record behind b.
+func (r *Record) Append(b []byte) []byte {
+	b = append(b, encodingVersion, byte(r.Kind))
+	b = appendString(b, string(r.ID))
+	b = appendString(b, r.Name)
+	b = appendString(b, r.Ref)
+	b = appendString(b, r.Problem)
+	b = binary.AppendUvarint(b, uint64(len(r.Attributes)))
+	for i := range r.Attributes {
+		b = appendString(b, r.Attributes[i].Name)
+		b = appendStrings(b, r.Attributes[i].Values)
+	}
+	return appendStrings(b, r.Members)
+}
+
+// Decode reads what Append wrote into r, replacing what was there.
+func (r *Record) Decode(b []byte) error {
+	*r = Record{}
+	d := decoder{text: string(b)} // one copy; every string below shares it
+	if d.byte() != encodingVersion {
+		return errEncoding
+	}
+	r.Kind = Kind(d.byte())
+	r.ID = ExternalID(d.string())
+	r.Name = d.string()
+	r.Ref = d.string()
+	r.Problem = d.string()
+	if n := d.count(); n > 0 {
+		r.Attributes = make([]Attribute, n)
+		for i := range r.Attributes {
+			r.Attributes[i] = Attribute{Name: d.string(), Values: d.strings()}
+		}
+	}
+	r.Members = d.strings()
+	if d.bad || d.at != len(d.text) {
+		*r = Record{}
+		return errEncoding
+	}
+	return nil
+}
+
+// Hasher computes content digests; it keeps its buffers, one per goroutine.
+type Hasher struct {
+	buf   []byte
+	order []int
+	vals  []string
+}
+
+// Hash is the digest of the record's content. The order of attributes and of
+// values does not count: directories promise none (RFC 4511, 4.1.7).
+// The salt stands for what is not in the record but changes its meaning, such
+// as the keyed fingerprint of a password.
+func (h *Hasher) Hash(r *Record, salt string) Digest {
+	b := append(h.buf[:0], byte(r.Kind))
+	b = appendString(b, string(r.ID))
+	b = appendString(b, r.Name)
+	b = appendString(b, r.Ref)
+	b = appendString(b, r.Problem)
+	b = appendString(b, salt)
+	h.order = h.order[:0]
+	for i := range r.Attributes {
+		h.order = append(h.order, i)
+	}
+	slices.SortFunc(h.order, func(x, y int) int {
+		return strings.Compare(r.Attributes[x].Name, r.Attributes[y].Name)
+	})
+	for _, i := range h.order {
+		b = appendString(b, r.Attributes[i].Name)
+		b = h.appendSorted(b, r.Attributes[i].Values)
+	}
+	b = h.appendSorted(b, r.Members)
+	h.buf = b
+	return Sum(b)
+}
+
+func (h *Hasher) appendSorted(b []byte, values []string) []byte {
+	if len(values) > 1 && !slices.IsSorted(values) {
+		h.vals = append(h.vals[:0], values...)
+		slices.Sort(h.vals)
+		values = h.vals
+	}
+	return appendStrings(b, values)
+}
+
+func appendString(b []byte, s string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(s)))
+	return append(b, s...)
+}
+
+func appendStrings(b []byte, values []string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(values)))
+	for _, s := range values {
+		b = appendString(b, s)
+	}
+	return b
+}
+
+type decoder struct {
+	text string
+	at   int
+	bad  bool
+}
+
+func (d *decoder) byte() byte {
+	if d.at >= len(d.text) {
+		d.bad = true
+		return 0
+	}
+	d.at++
+	return d.text[d.at-1]
+}
+
+func (d *decoder) uvarint() uint64 {
+	var v uint64
+	for shift := 0; shift < 63; shift += 7 {
+		c := d.byte()
+		v |= uint64(c&0x7f) << shift
+		if c < 0x80 {
+			return v
+		}
+	}
+	d.bad = true
+	return 0
+}
+
+// count is a number of things that follow; each needs a byte at least, which
+// bounds what a damaged count can make us allocate.
+func (d *decoder) count() int {
+	n := d.uvarint()
+	if n > uint64(len(d.text)-d.at) {
+		d.bad = true
+		return 0
+	}
+	return int(n)
+}
+
+func (d *decoder) string() string {
+	n := d.count()
+	s := d.text[d.at : d.at+n]
+	d.at += n
+	return s
+}
+
+func (d *decoder) strings() []string {
+	n := d.count()
+	if n == 0 {
+		return nil
+	}
+	out := make([]string, n)
+	for i := range out {
+		out[i] = d.string()
+	}
+	return out
+}

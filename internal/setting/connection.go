@@ -1,0 +1,86 @@
+package setting
+
+import "time"
+
+// Connection is one configured directory of one organization, whether declared
+// in rollcall.yaml or (later) made in the console.
+type Connection struct {
+	Alias        string // unique in the installation
+	Organization string
+	Kind         string // the source: ldap, csv, ...
+	Schedule     string // cron expression or "every 40m"; "" runs on demand only
+	Role         string // role of accounts this connection creates
+	Policy       Policy
+	Limits       Limits
+	Backend      Values          // the source's own settings
+	Mapping      map[string]Rule // field or custom attribute name to rule; what is not named keeps the source's starting rule
+	Scope        []string        // expressions over mapped fields; all must hold
+	Match        []string        // matching attributes in order; "username", "email" or a custom attribute
+	Overlap      string          // "wait", "own" or "yield": see Overlap*
+}
+
+// What happens to an entry that another connection of the organization claims too.
+const (
+	OverlapWait  = "wait"  // changed by neither until one is declared the owner
+	OverlapOwn   = "own"   // this connection is the owner
+	OverlapYield = "yield" // the other one is
+)
+
+// Policy says which actions a connection may carry out.
+type Policy struct {
+	DryRun                   bool
+	NoCreate                 bool
+	NoUpdate                 bool
+	NoDelete                 bool
+	DeleteDisables           bool // default true: a leaver is disabled instead of flagged deleted
+	CreateAsDisabled         bool
+	NoUpdateProviderMismatch bool          // default true: accounts of other providers are left alone
+	PurgeAfter               time.Duration // accounts flagged deleted this long are purged; 0 never
+}
+
+// Limits are the safeguards: a plan over one of them is held.
+type Limits struct {
+	Removals              Share // accounts disabled or deleted, of the connection's accounts
+	RemovalsMin           int   // fewer than this many are let through whatever their share
+	RemovalsMax           int   // more than this many are held whatever their share; 0 no such limit
+	MembershipRemovals    Share
+	MembershipRemovalsMin int
+	GroupRemovals         Share
+	GroupRemovalsMin      int
+	IdentityChanges       Share // accounts whose username or e-mail changes
+	IdentityChangesMin    int
+	Creates               int // more creates than this are held; 0 no such limit
+}
+
+// Share is a part of a whole, 0.2 for 20 %.
+type Share float64
+
+// DefaultPolicy and DefaultLimits are in force where a file says nothing.
+func DefaultPolicy() Policy {
+	return Policy{DeleteDisables: true, NoUpdateProviderMismatch: true}
+}
+
+// DefaultLimits hold a plan that removes more than a fifth of the people.
+func DefaultLimits() Limits {
+	return Limits{
+		Removals: 0.2, RemovalsMin: 10,
+		MembershipRemovals: 0.3, MembershipRemovalsMin: 50,
+		GroupRemovals: 0.2, GroupRemovalsMin: 5,
+		IdentityChanges: 0.2, IdentityChangesMin: 10,
+	}
+}
+
+// Rule says where a field's value comes from: exactly one of the three.
+type Rule struct {
+	Attribute string // the first value of this attribute
+	Value     string // a constant
+	Expr      string // an expression, see docs/mapping.md
+	None      bool   // the field is deliberately left to the application
+}
+
+// Organization is a tenant.
+type Organization struct {
+	ID           string
+	Name         string
+	LicenceLimit int // seats; 0 means no limit
+}

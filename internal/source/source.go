@@ -1,0 +1,103 @@
+// Package source is the door between the kinds of directories and the engine.
+// A source only reports: it hands records on to the mirror with its own
+// attribute names and every value. Choosing, renaming and deciding come later,
+// in stages an administrator can see and change.
+package source
+
+import (
+	"context"
+	"time"
+
+	"rollcall.dev/rollcall/internal/directory"
+	"rollcall.dev/rollcall/internal/setting"
+)
+
+// Kind is a kind of directory: a folder below this one, and one line in all/.
+type Kind struct {
+	Name    string // "ldap"
+	Title   string // "LDAP and Active Directory"
+	Options []setting.Option
+	// Open makes a source from decoded settings. It reads no network: a wrong
+	// address is found by Check or Read. Invalid settings are a fault.Invalid.
+	Open func(v setting.Values, env Env) (Source, error)
+	// Refer normalises a ref as spelled by some record, so that two spellings
+	// of one entry (a DN in other case) compare equal.
+	Refer func(ref string) string
+}
+
+// Env is what a source may know of its surroundings.
+type Env struct {
+	Dir string // relative file names in settings start here
+}
+
+// Source is one opened connection's directory. Its methods are not called at
+// the same time. Close is called once, last.
+type Source interface {
+	// Preset looks at the directory and says what kind of server it is, and the
+	// mapping that suits it. Called before Read; the answer may be cached.
+	Preset(ctx context.Context) (Preset, error)
+
+	// Read reports every record through emit, people first and then groups.
+	// An error ends the reading and nothing of it counts; an error of emit is
+	// returned as it is. Where all answers came but something is missing (a
+	// size limit, a truncated attribute, a referral that was not followed),
+	// there is no error and Reading.Complete is false with a reason.
+	Read(ctx context.Context, req Request, emit func(*directory.Record) error) (Reading, error)
+
+	// Check goes through the steps of reaching the directory, one after the
+	// other, reporting each as it ends. It stops at the first that makes the
+	// next pointless. The steps tell what went wrong; there is no other error.
+	Check(ctx context.Context, report func(Step))
+
+	Close() error
+}
+
+// Preset is what a source proposes for the directory it found.
+type Preset struct {
+	Vendor  string // "OpenLDAP", "Active Directory", "CSV"
+	Anchor  string // the attribute external IDs come from
+	Filter  string // the filter for people that is in force
+	Mapping map[string]setting.Rule
+}
+
+// Request says what to read.
+type Request struct {
+	From       Cursor   // nil asks for a full reading
+	Attributes []string // the attributes wanted of people; the source adds what it needs itself
+	// Progress is called now and then with the counts so far; may be nil.
+	Progress func(users, groups int)
+}
+
+// Cursor is a source's own bookmark: where the next reading may start.
+type Cursor []byte
+
+// Reading is the verdict on one pass over a directory.
+type Reading struct {
+	Next     Cursor
+	Full     bool   // every record was reported; in a delta only what changed, and removals by name
+	Complete bool   // all was reported, so what is missing (or named as gone) is gone
+	Reason   string // why it is not complete, in one sentence
+	Users    int
+	Groups   int
+	Notes    []string // what a person should know: referrals, ignored controls
+}
+
+// Step is one step of the connection doctor.
+type Step struct {
+	Name    string        // "DNS", "TCP", "TLS", "bind", ...
+	Verdict Verdict       //
+	Detail  string        // what was found, for a person; may hold several lines
+	Hint    string        // what to do when it failed
+	Took    time.Duration //
+}
+
+// Verdict of a step.
+type Verdict string
+
+// The verdicts.
+const (
+	OK   Verdict = "ok"
+	Warn Verdict = "warn"
+	Fail Verdict = "fail"
+	Skip Verdict = "skip" // does not apply here
+)

@@ -170,8 +170,7 @@ type Group struct {
 // Membership is one account in one group.
 type Membership struct {
 	Group   ID
-	Account ID
-	Direct  bool // listed in the group itself, not only in one nested in it
+	Account ID // a member of the group, or of one nested in it
 }
 
 // Fold is the form in which usernames and e-mail addresses are compared:

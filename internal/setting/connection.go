@@ -10,6 +10,7 @@ type Connection struct {
 	Kind         string // the source: ldap, csv, ...
 	Schedule     string // cron expression or "every 40m"; "" runs on demand only
 	Role         string // role of accounts this connection creates
+	Region       string // country (two capital letters) of telephone numbers without a country code
 	Policy       Policy
 	Limits       Limits
 	Backend      Values          // the source's own settings

@@ -101,3 +101,39 @@ const (
 	Fail Verdict = "fail"
 	Skip Verdict = "skip" // does not apply here
 )
+
+// Finder is a source that can look for one entry without the filter, to say why
+// somebody was not read.
+type Finder interface {
+	// Find gives the entries a name, DN, e-mail or external ID leads to, at most
+	// a handful, and for each the conditions of being read.
+	Find(ctx context.Context, who string) ([]Found, error)
+}
+
+// Found is an entry and how it stands towards base and filter.
+type Found struct {
+	Name    string
+	Clauses []Clause
+}
+
+// Clause is one condition of being read.
+type Clause struct {
+	Name   string // "base", "filter"
+	Holds  bool
+	Detail string // `the filter (mail=*) does not match it`
+}
+
+// As finds an ability of a source, looking through wrappers.
+func As[T any](s Source) (T, bool) {
+	for {
+		if t, ok := s.(T); ok {
+			return t, true
+		}
+		w, ok := s.(interface{ Unwrap() Source })
+		if !ok {
+			var none T
+			return none, false
+		}
+		s = w.Unwrap()
+	}
+}

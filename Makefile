@@ -1,0 +1,97 @@
+# One entry per job; `make` prints them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+GOLANGCI_LINT := v2.15.0
+GOVULNCHECK   := v1.8.0
+FUZZTIME      ?= 20s
+PLATFORMS     := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+
+TOOLS := $(CURDIR)/bin/tools
+lint  := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT)
+vuln  := $(TOOLS)/govulncheck-$(GOVULNCHECK)
+
+.PHONY: help
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: check-go ## build bin/rollcall, a static binary
+	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/rollcall ./cmd/rollcall
+
+.PHONY: run
+run: build ## build and run, as in: make run ARGS="plan hq"
+	@bin/rollcall $(ARGS)
+
+.PHONY: demo
+demo: check-go ## a sample LDAP directory, planned and synchronised before your eyes
+	@scripts/install-tools.sh slapd
+	@scripts/demo.sh
+
+.PHONY: test
+test: check-go ## every test, with the race detector, against real servers
+	@scripts/install-tools.sh gcc slapd postgresql
+	@CGO_ENABLED=1 go test -race ./...
+	@echo
+	@echo "Every test ran; none may skip. Not run here: make fuzz (fuzzing beyond the saved inputs), make bench (measurements),"
+	@echo "make cross (other platforms), make demo. make test-all runs these too, but for the measurements."
+
+.PHONY: test-all
+test-all: lint test fuzz cross demo ## lint, test, fuzz, cross and demo
+	@echo "Not run: make bench (measurements need a quiet machine)."
+
+.PHONY: bench
+bench: build ## measure against ldapsearch and bare inserts; prints docs/benchmarks.md (BENCH="-people 10000" for a part)
+	@scripts/install-tools.sh slapd postgresql >&2
+	@go run ./bench $(BENCH)
+
+.PHONY: fuzz
+fuzz: check-go ## fuzz every target for FUZZTIME (20s) each
+	@scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: lint
+lint: check-go $(lint) $(vuln) ## golangci-lint, govulncheck and the scripts' syntax
+	@for script in scripts/*.sh .ci/run; do bash -n $$script || exit 1; done
+	@$(lint) run ./...
+	@scripts/vulnerabilities.sh $(vuln)
+
+.PHONY: docs
+docs: check-go ## write the generated parts of docs/ anew
+	@go run ./internal/rig/cmd/docs
+
+.PHONY: verify
+verify: check-go ## the modules are what go.sum says, go.mod is tidy, generated docs are up to date
+	@go mod verify
+	@go mod tidy -diff
+	@go run ./internal/rig/cmd/docs -check
+
+.PHONY: cross
+cross: check-go ## build for every platform we ship for
+	@for p in $(PLATFORMS); do \
+		out=bin/cross/rollcall-$${p/\//-}; [[ $$p == windows/* ]] && out=$$out.exe; \
+		echo "$$out"; \
+		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} go build -trimpath -ldflags '-s -w' -o $$out ./cmd/rollcall || exit 1; \
+	done
+
+.PHONY: install-tools
+install-tools: ## what test and bench need on a Debian machine: gcc, OpenLDAP, PostgreSQL (as root)
+	@scripts/install-tools.sh gcc slapd postgresql
+
+.PHONY: clean
+clean: ## remove what was built
+	@rm -rf bin
+
+.PHONY: check-go
+check-go:
+	@scripts/check-go.sh
+
+# Tools are built from their pinned versions with the project's own toolchain.
+$(lint):
+	@echo "building golangci-lint $(GOLANGCI_LINT) (once, about two minutes)"
+	@GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
+	@mv $(TOOLS)/golangci-lint $@
+
+$(vuln):
+	@echo "building govulncheck $(GOVULNCHECK) (once)"
+	@GOBIN=$(TOOLS) go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK)
+	@mv $(TOOLS)/govulncheck $@

@@ -1,0 +1,146 @@
+//go:build unix
+
+// Command bench measures rollcall as people run it, whole processes against a
+// real OpenLDAP server, and hands on the text of docs/benchmarks.md. Every figure
+// is a ratio to what nothing can beat by much: ldapsearch reading the same entries
+// and attributes in the same round, and for a first import ldapsearch plus a bare
+// loop that inserts the same rows.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"rollcall.dev/rollcall/internal/rig/openldap"
+	"rollcall.dev/rollcall/internal/rig/people"
+	"rollcall.dev/rollcall/internal/rig/postgres"
+)
+
+type options struct {
+	sizes     []int
+	databases []string
+	groups    int
+	rounds    int
+	changes   int
+	seed      uint64
+	binary    string
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == "floor" {
+		return floor(ctx, args[1:])
+	}
+	var o options
+	var sizes, databases string
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.StringVar(&sizes, "people", "10000,100000", "sizes of the directory")
+	f.StringVar(&databases, "databases", "sqlite,postgres", "databases to measure on")
+	f.IntVar(&o.groups, "groups", 1000, "groups in the directory")
+	f.IntVar(&o.rounds, "rounds", 5, "counted rounds; one more goes before them")
+	f.IntVar(&o.changes, "changes", 100, "changes between two runs")
+	f.Uint64Var(&o.seed, "seed", 5, "seed of the directory; 5 gives 368,400 memberships at 100,000 people")
+	f.StringVar(&o.binary, "binary", "bin/rollcall", "the program to measure")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	for s := range strings.SplitSeq(sizes, ",") {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 {
+			return fmt.Errorf("-people: %q is not a number of people", s)
+		}
+		o.sizes = append(o.sizes, n)
+	}
+	o.databases = strings.Split(databases, ",")
+	binary, err := filepath.Abs(o.binary)
+	if err != nil {
+		return err
+	}
+	if o.binary = binary; o.rounds < 1 {
+		return errors.New("-rounds: at least one")
+	}
+	if _, err := os.Stat(o.binary); err != nil {
+		return fmt.Errorf("%w; build it with `make build`", err)
+	}
+	r := newReport(o)
+	for _, n := range o.sizes {
+		if err := measureSize(ctx, o, n, r); err != nil {
+			return fmt.Errorf("%d people: %w", n, err)
+		}
+	}
+	return r.write(os.Stdout)
+}
+
+// measureSize loads one directory and goes through all rounds on it.
+func measureSize(ctx context.Context, o options, n int, r *report) (err error) {
+	dir, err := os.MkdirTemp("", "rollcall-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	directory := people.Options{People: n, Groups: o.groups, Seed: o.seed}
+	ldif := filepath.Join(dir, "people.ldif")
+	stats, err := writeDirectory(ldif, directory)
+	if err != nil {
+		return err
+	}
+	note("%d people, %d groups, %d memberships: loading", stats.People, stats.Groups, stats.Memberships)
+	server, err := openldap.Start(ctx, openldap.Options{LDIF: ldif, MapSize: 8 << 30})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Stop()) }()
+	b := &bench{options: o, dir: dir, ldif: ldif, directory: directory, stats: stats, server: server}
+	for _, database := range o.databases {
+		if database == "postgres" {
+			if b.postgres, err = postgres.Start(ctx, postgres.Durable()); err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, b.postgres.Stop()) }()
+		}
+	}
+	// The round before the counted ones warms caches and is thrown away.
+	for round := range o.rounds + 1 {
+		for k := range o.databases {
+			database := o.databases[(k+round)%len(o.databases)]
+			note("%d people, %s, round %d of %d", n, database, round, o.rounds)
+			result, err := b.round(ctx, database, round)
+			if err != nil {
+				return fmt.Errorf("%s, round %d: %w", database, round, err)
+			}
+			if round > 0 {
+				r.add(n, stats, database, result)
+			}
+		}
+	}
+	return nil
+}
+
+func writeDirectory(path string, o people.Options) (stats people.Stats, err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return stats, err
+	}
+	stats, err = people.Write(f, o)
+	return stats, errors.Join(err, f.Close())
+}
+
+// note goes to standard error; the report alone goes to standard output.
+func note(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }

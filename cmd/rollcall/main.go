@@ -1,0 +1,19 @@
+// Command rollcall keeps an application's accounts in step with the directories
+// of the organizations that use it.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"rollcall.dev/rollcall/internal/cli"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := cli.Run(ctx, os.Args[1:], cli.IO{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: os.LookupEnv})
+	stop()
+	os.Exit(code)
+}

@@ -1,0 +1,192 @@
+package cli
+
+import (
+	"encoding/csv"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/app"
+	"rollcall.dev/rollcall/internal/store/accounts"
+)
+
+func (r *root) accounts() *cobra.Command {
+	cmd := &cobra.Command{Use: "accounts", Short: "List, show, export, create and import accounts"}
+	cmd.AddCommand(r.accountsList(), r.accountsShow(), r.accountsExport(), r.accountsCreate(), r.accountsImport())
+	return cmd
+}
+
+func filterFlags(cmd *cobra.Command, f *accounts.Filter) {
+	cmd.Flags().StringVar(&f.Organization, "organization", "", "only this organization")
+	cmd.Flags().StringVar(&f.Connection, "connection", "", "only accounts kept by this connection (\"local\" for those of none)")
+	cmd.Flags().StringVar((*string)(&f.Status), "status", "", "only active, disabled or deleted ones")
+	cmd.Flags().StringVar(&f.Search, "search", "", "only those whose username, e-mail, name or external ID contains this")
+}
+
+// batched calls fn with accounts and their groups, a few hundred at a time.
+func batched(cmd *cobra.Command, a *app.App, f accounts.Filter, fn func(*account.Account) error) error {
+	var batch []*account.Account
+	flush := func() error {
+		if err := a.Store.AccountTable.WithGroups(cmd.Context(), batch); err != nil {
+			return err
+		}
+		for _, one := range batch {
+			if err := fn(one); err != nil {
+				return err
+			}
+		}
+		batch = batch[:0]
+		return nil
+	}
+	err := a.Store.AccountTable.List(cmd.Context(), f, func(one *account.Account) error {
+		if batch = append(batch, one); len(batch) < 500 {
+			return nil
+		}
+		return flush()
+	})
+	if err != nil {
+		return err
+	}
+	return flush()
+}
+
+func (r *root) accountsList() *cobra.Command {
+	var f accounts.Filter
+	cmd := &cobra.Command{
+		Use: "list", Short: "List accounts", Args: args(0, "no words"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return r.open(cmd.Context(), func(a *app.App) error {
+				t := table{head: []string{"USERNAME", "E-MAIL", "NAME", "DEPARTMENT", "STATUS", "CONNECTION", "ID"}}
+				list := stream{w: r.Out}
+				err := batched(cmd, a, f, func(one *account.Account) error {
+					if r.output == "json" {
+						return list.add(one)
+					}
+					t.add(one.Text[account.Username], one.Text[account.Email], shorten(one.Text[account.FirstName]+" "+one.Text[account.LastName], 40),
+						shorten(one.Text[account.Department], 24), string(one.Status), one.Connection, one.ID.String())
+					return nil
+				})
+				if err != nil {
+					return err
+				}
+				if r.output == "json" {
+					return list.close()
+				}
+				t.print(r.Out)
+				return nil
+			})
+		},
+	}
+	filterFlags(cmd, &f)
+	cmd.Flags().IntVar(&f.Limit, "limit", 0, "how many to list (0 all)")
+	return cmd
+}
+
+func (r *root) accountsShow() *cobra.Command {
+	return &cobra.Command{
+		Use: "show WHO", Short: "Show an account by ID, username, e-mail or external ID", Args: args(1, "an ID, username, e-mail or external ID"),
+		RunE: func(cmd *cobra.Command, words []string) error {
+			return r.open(cmd.Context(), func(a *app.App) error {
+				list, err := a.Store.AccountTable.Find(cmd.Context(), "", words[0])
+				if err != nil {
+					return err
+				}
+				if r.output == "json" {
+					if len(list) == 1 {
+						return r.json(list[0])
+					}
+					return r.json(list)
+				}
+				for i, one := range list {
+					if i > 0 {
+						fmt.Fprintln(r.Out)
+					}
+					r.accountText(one)
+				}
+				return nil
+			})
+		},
+	}
+}
+
+func (r *root) accountText(a *account.Account) {
+	line := func(name, value string) { fmt.Fprintf(r.Out, "%-14s %s\n", name, cell(value)) }
+	line("id", a.ID.String())
+	line("organization", a.Organization)
+	line("connection", a.Connection)
+	line("external_id", a.ExternalID)
+	for i, name := range account.FieldNames() {
+		line(name, a.Text[i])
+	}
+	line("manager", a.Manager.String())
+	status := string(a.Status)
+	if a.Cause != account.NoCause {
+		status += " (by " + string(a.Cause) + ")"
+	}
+	line("status", status)
+	line("attributes", a.Attributes)
+	line("groups", fmt.Sprint(len(a.Groups)))
+	line("created_at", cell(a.CreatedAt))
+	line("updated_at", cell(a.UpdatedAt))
+}
+
+func (r *root) accountsExport() *cobra.Command {
+	var f accounts.Filter
+	var format string
+	cmd := &cobra.Command{
+		Use: "export", Short: "Export accounts as CSV or JSON", Args: args(0, "no words"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if format != "csv" && format != "json" {
+				return usage{fmt.Errorf("--format is csv or json, not %q", format)}
+			}
+			return r.open(cmd.Context(), func(a *app.App) error {
+				if format == "json" {
+					list := stream{w: r.Out}
+					if err := batched(cmd, a, f, func(one *account.Account) error { return list.add(one) }); err != nil {
+						return err
+					}
+					return list.close()
+				}
+				w := csv.NewWriter(r.Out)
+				if err := w.Write(append([]string{"id", "organization", "connection", "external_id", "status", "manager"}, account.FieldNames()...)); err != nil {
+					return err
+				}
+				err := batched(cmd, a, f, func(one *account.Account) error {
+					row := []string{one.ID.String(), one.Organization, one.Connection, one.ExternalID, string(one.Status), one.Manager.String()}
+					for _, v := range one.Text {
+						row = append(row, formulaSafe(v))
+					}
+					return w.Write(row)
+				})
+				w.Flush()
+				if err == nil {
+					err = w.Error()
+				}
+				return err
+			})
+		},
+	}
+	filterFlags(cmd, &f)
+	cmd.Flags().StringVar(&format, "format", "csv", "csv or json")
+	return cmd
+}
+
+// formulaSafe keeps a spreadsheet from taking a name for a formula (OWASP, CSV
+// injection). A phone number in E.164 keeps its plus.
+func formulaSafe(s string) string {
+	if s == "" {
+		return s
+	}
+	switch s[0] {
+	case '=', '@', '\t', '\r':
+		return "'" + s
+	case '+', '-':
+		for _, c := range s[1:] {
+			if c < '0' || c > '9' {
+				return "'" + s
+			}
+		}
+	}
+	return s
+}

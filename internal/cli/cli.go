@@ -1,0 +1,171 @@
+// Package cli is the command line: a file per command, each with its options,
+// its help and the function that does the work. Results go to standard output,
+// progress and errors to standard error.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/user"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"rollcall.dev/rollcall/internal/app"
+	"rollcall.dev/rollcall/internal/fault"
+)
+
+// IO is the outside of a command.
+type IO struct {
+	In  io.Reader
+	Out io.Writer
+	Err io.Writer
+	Env func(string) (string, bool)
+}
+
+// The exit statuses of every command.
+const (
+	exitDone    = 0
+	exitError   = 1
+	exitPending = 2 // changes pending (plan); bad usage (others)
+	exitHeld    = 3
+)
+
+// status is an exit status that is no error: what there is to say was said.
+type status int
+
+func (s status) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
+// usage marks an error in how a command was called.
+type usage struct{ error }
+
+// root is what all commands share.
+type root struct {
+	IO
+	config string
+	output string
+}
+
+// Run runs one command and gives its exit status.
+func Run(ctx context.Context, args []string, std IO) int {
+	r := &root{IO: std}
+	cmd := r.command()
+	cmd.SetArgs(args)
+	cmd.SetIn(std.In)
+	cmd.SetOut(std.Out)
+	cmd.SetErr(std.Err)
+	err := cmd.ExecuteContext(ctx)
+	var s status
+	var u usage
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &s):
+		return int(s)
+	case errors.As(err, &u):
+		r.complain(err)
+		return exitPending
+	case fault.KindOf(err) == fault.Held:
+		r.complain(err)
+		return exitHeld
+	}
+	r.complain(err)
+	return exitError
+}
+
+// complain prints an error and what to do about it.
+func (r *root) complain(err error) {
+	fmt.Fprintf(r.Err, "rollcall: %s\n", clean(err.Error()))
+	if hint := fault.HintOf(err); hint != "" {
+		fmt.Fprintf(r.Err, "  hint: %s\n", clean(hint))
+	}
+}
+
+func (r *root) command() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "rollcall",
+		Short: "Keeps an application's accounts in step with directories",
+		Long: `Rollcall keeps an application's accounts in step with the directories of the
+organizations that use it. It plans every change before it makes it.
+
+Exit status of every command: 0 done, 1 error, 2 changes pending (plan) or bad
+usage (others), 3 held: a plan waits for a person.`,
+		SilenceUsage: true, SilenceErrors: true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if r.output != "table" && r.output != "json" {
+				return usage{fmt.Errorf("--output is table or json, not %q", r.output)}
+			}
+			return nil
+		},
+	}
+	cmd.PersistentFlags().StringVar(&r.config, "config", "", "the configuration file (default rollcall.yaml, if there is one)")
+	cmd.PersistentFlags().StringVarP(&r.output, "output", "o", "table", "table or json")
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
+	cmd.AddCommand(r.check(), r.plan(), r.sync(), r.runs(), r.plans(), r.why(), r.accounts(), r.groups(), r.events(),
+		r.connections(), r.organizations(), r.backup(), r.doctor(), r.version())
+	strict(cmd)
+	return cmd
+}
+
+// strict makes a command group complain about a word it does not know.
+func strict(cmd *cobra.Command) {
+	for _, c := range cmd.Commands() {
+		strict(c)
+	}
+	if cmd.HasSubCommands() && cmd.RunE == nil {
+		cmd.RunE = func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return c.Help()
+			}
+			err := fmt.Errorf("%s: there is no command %q", c.CommandPath(), args[0])
+			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+				err = fmt.Errorf("%w; did you mean %s?", err, strings.Join(near, " or "))
+			}
+			return usage{err}
+		}
+		cmd.Args = cobra.ArbitraryArgs
+		cmd.SuggestionsMinimumDistance = 2
+	}
+}
+
+// args checks the number of words, as a usage error.
+func args(n int, what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, given []string) error {
+		if len(given) != n {
+			return usage{fmt.Errorf("%s takes %s; see `%s --help`", c.CommandPath(), what, c.CommandPath())}
+		}
+		return nil
+	}
+}
+
+// open gives the installation to a command and closes it afterwards.
+func (r *root) open(ctx context.Context, fn func(*app.App) error) (err error) {
+	a, err := app.Open(ctx, r.config, r.Env)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.Close()) }()
+	return fn(a)
+}
+
+// actor is who events say did it.
+func actor() string {
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		return "operator:" + u.Username
+	}
+	return "operator"
+}
+
+// clean takes control characters out of what comes from directories, so that a
+// name cannot move the cursor or forge a line.
+func clean(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c < 0x20 && c != '\n' || c >= 0x7f && c < 0xa0 || c == '\u202e' || c == '\u2066' || c == '\u2067' {
+			return '\ufffd'
+		}
+		return c
+	}, s)
+}

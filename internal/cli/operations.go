@@ -1,0 +1,127 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"rollcall.dev/rollcall/internal/app"
+)
+
+func (r *root) organizations() *cobra.Command {
+	cmd := &cobra.Command{Use: "organizations", Short: "List organizations and the seats they use"}
+	cmd.AddCommand(&cobra.Command{
+		Use: "list", Short: "List organizations and the seats they use", Args: args(0, "no words"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return r.open(cmd.Context(), func(a *app.App) error {
+				list, err := a.Store.Organizations(cmd.Context())
+				if err != nil {
+					return err
+				}
+				if r.output == "json" {
+					return r.json(list)
+				}
+				t := table{head: []string{"ID", "NAME", "SEATS USED", "LICENCE", "ACCOUNTS"}}
+				for _, o := range list {
+					limit := "no limit"
+					if o.LicenceLimit != nil {
+						limit = number(*o.LicenceLimit)
+					}
+					t.add(o.ID, o.Name, number(o.SeatsUsed), limit, number(o.Accounts))
+				}
+				t.print(r.Out)
+				return nil
+			})
+		},
+	})
+	return cmd
+}
+
+func (r *root) backup() *cobra.Command {
+	return &cobra.Command{
+		Use: "backup FILE", Short: "Copy the embedded database to a file, consistent even while runs go on", Args: args(1, "a file that does not exist yet"),
+		RunE: func(cmd *cobra.Command, words []string) error {
+			return r.open(cmd.Context(), func(a *app.App) error {
+				if err := a.Store.Backup(cmd.Context(), words[0]); err != nil {
+					return err
+				}
+				fmt.Fprintf(r.Out, "The database is copied to %s. Keep the key file (%s) apart from it.\n", words[0], a.Config.KeyFile)
+				return nil
+			})
+		},
+	}
+}
+
+func (r *root) doctor() *cobra.Command {
+	return &cobra.Command{
+		Use: "doctor", Short: "Check the database for what must never be: gaps, loose ends, broken plans",
+		Long: `Exit status: 0 all is well, 1 something is wrong.`, Args: args(0, "no words"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return r.open(cmd.Context(), func(a *app.App) error { return r.examine(cmd.Context(), a) })
+		},
+	}
+}
+
+func (r *root) examine(ctx context.Context, a *app.App) error {
+	findings, err := a.Store.Examine(ctx)
+	if err != nil {
+		return err
+	}
+	if r.output == "json" {
+		if err := r.json(findings); err != nil {
+			return err
+		}
+	}
+	bad := false
+	for _, f := range findings {
+		bad = bad || f.Count > 0
+		if r.output == "json" {
+			continue
+		}
+		verdict, text := "ok", f.Check
+		if f.Count > 0 {
+			verdict, text = "FAIL", fmt.Sprintf("%s: %s found", f.Check, number(f.Count))
+		}
+		fmt.Fprintf(r.Out, "%-4s  %s\n", verdict, text)
+		if f.Count > 0 {
+			fmt.Fprintf(r.Out, "      hint: %s\n", f.Hint)
+		}
+	}
+	if bad {
+		return status(exitError)
+	}
+	return nil
+}
+
+func (r *root) version() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Show the version", Args: args(0, "no words"),
+		RunE: func(*cobra.Command, []string) error {
+			v := struct {
+				Version string `json:"version"`
+				Commit  string `json:"commit"`
+				Go      string `json:"go"`
+				OS      string `json:"os"`
+				Arch    string `json:"arch"`
+			}{"development", "unknown", runtime.Version(), runtime.GOOS, runtime.GOARCH}
+			if info, ok := debug.ReadBuildInfo(); ok {
+				if info.Main.Version != "" && info.Main.Version != "(devel)" {
+					v.Version = info.Main.Version
+				}
+				for _, s := range info.Settings {
+					if s.Key == "vcs.revision" {
+						v.Commit = s.Value
+					}
+				}
+			}
+			if r.output == "json" {
+				return r.json(v)
+			}
+			fmt.Fprintf(r.Out, "rollcall %s (%s, %s %s/%s)\n", v.Version, v.Commit, v.Go, v.OS, v.Arch)
+			return nil
+		},
+	}
+}

@@ -1,0 +1,50 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"rollcall.dev/rollcall/internal/app"
+)
+
+func (r *root) why() *cobra.Command {
+	return &cobra.Command{
+		Use: "why CONNECTION WHO", Short: "Is this person in, and through which step did they get in or fall out",
+		Long: `WHO is a name, DN, username, e-mail address or external ID. People who were not
+read are looked for in the directory itself.`,
+		Args: args(2, "the alias of a connection, and whom to explain"),
+		RunE: func(cmd *cobra.Command, words []string) error {
+			return r.open(cmd.Context(), func(a *app.App) error {
+				c, err := a.Connection(words[0])
+				if err != nil {
+					return err
+				}
+				list, err := a.Engine.Explain(cmd.Context(), c, words[1])
+				if err != nil {
+					return err
+				}
+				if r.output == "json" {
+					return r.json(list)
+				}
+				for i, w := range list {
+					if i > 0 {
+						fmt.Fprintln(r.Out)
+					}
+					fmt.Fprintln(r.Out, clean(w.Answer))
+					for _, s := range w.Steps {
+						mark := " "
+						if s.Holds != nil {
+							mark = map[bool]string{true: "+", false: "-"}[*s.Holds]
+						}
+						fmt.Fprintf(r.Out, "  %s %-13s %s\n", mark, s.Step, clean(s.Detail))
+					}
+					for _, e := range w.History {
+						fmt.Fprintf(r.Out, "    %s  %s  %s\n", cell(e.At), e.Type, clean(e.Why))
+					}
+				}
+				return nil
+			})
+		},
+	}
+}

@@ -1,0 +1,158 @@
+// Package config reads rollcall.yaml and the environment, and hands on decoded
+// settings: connections and organizations to the app, and through it each
+// backend's values to source.Open. Every error names file, line and column, and
+// the nearest key or choice there is; all of them are reported at once.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/setting"
+	"rollcall.dev/rollcall/internal/source"
+)
+
+// Config is a whole configuration, decoded and checked. File names in Database
+// and KeyFile are resolved from Dir; those inside a connection's Backend are
+// left to the source, which is given Dir.
+type Config struct {
+	Path          string // the file it came from; "" when there was none
+	Dir           string // relative file names start here
+	Listen        string // host:port
+	PublicURL     string
+	Database      string // "sqlite:PATH" or "postgres://..."
+	KeyFile       string // the installation's secret key; beside the database file unless named
+	Organizations []setting.Organization
+	Connections   []setting.Connection
+}
+
+// DefaultPath is read when no other file is named.
+const DefaultPath = "rollcall.yaml"
+
+// Load reads the file at path and the environment through lookup (usually
+// os.LookupEnv). With an empty path it reads DefaultPath if that exists, and
+// goes by defaults otherwise. Errors are a fault.NotFound for a named file that
+// is not there and a fault.Invalid that lists every problem, one per line.
+func Load(path string, kinds []source.Kind, lookup func(env string) (string, bool)) (*Config, error) {
+	named := path != ""
+	if !named {
+		path = DefaultPath
+	}
+	data, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !named:
+		return Parse("", nil, kinds, lookup)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fault.New(fault.NotFound, "config: read %s: %w", path, err).
+			WithHint("create it, or name another with --config")
+	case err != nil:
+		return nil, fault.New(fault.Invalid, "config: read %s: %w", path, err)
+	}
+	return Parse(path, data, kinds, lookup)
+}
+
+// Parse is Load for a file already read; name stands in errors, and its folder
+// is where relative file names start.
+func Parse(name string, data []byte, kinds []source.Kind, lookup func(env string) (string, bool)) (*Config, error) {
+	d := &decoder{name: name, dir: filepath.Dir(name), kinds: kinds, lookup: lookup}
+	if lookup == nil {
+		d.lookup = func(string) (string, bool) { return "", false }
+	}
+	if name == "" {
+		d.name, d.dir = DefaultPath, "."
+	}
+	// Absolute, or the folder we are in: names resolved from it twice stay the same.
+	if d.dir != "." {
+		abs, err := filepath.Abs(d.dir)
+		if err != nil {
+			return nil, fault.New(fault.Internal, "config: folder of %s: %w", name, err)
+		}
+		d.dir = abs
+	}
+	c := defaults()
+	c.Path, c.Dir = name, d.dir
+	root := d.parse(data)
+	if root == nil {
+		return nil, d.err()
+	}
+	if root.shape != mapping {
+		d.add(root, "expected keys such as connections:, found %s", root.shape)
+		return nil, d.err()
+	}
+	d.block("", "ROLLCALL", root, d.topKeys(c))
+	d.finish(c)
+	if err := d.err(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func defaults() *Config {
+	return &Config{Listen: "127.0.0.1:8080", PublicURL: "http://localhost:8080", Database: "sqlite:rollcall.db"}
+}
+
+func (d *decoder) topKeys(c *Config) []key {
+	return []key{
+		text("listen", &c.Listen, "Address and port the server listens on.", checkListen),
+		text("public_url", &c.PublicURL, "The address people and applications reach Rollcall under.", checkURL),
+		secret(text("database", &c.Database, "`sqlite:FILE`, or `postgres://...` for more than one node.", checkDatabase)),
+		text("key_file", &c.KeyFile, "File with the secret key of the installation. Unless named it is `rollcall.key` beside the database file, and made at the first start.", nil),
+		{
+			name: "organizations", typ: "a list", help: "The tenants. Without any, one called `default` is made.",
+			schema: schema{"type": "array", "items": object(organizationKeys(&setting.Organization{}))},
+			node:   func(path string, n *node) { d.organizations(path, n, c) },
+		},
+		{
+			name: "connections", typ: "a list", help: "The directories, one entry each.",
+			schema: schema{"type": "array", "items": d.connectionSchema()},
+			node:   func(path string, n *node) { d.connections(path, n, c) },
+		},
+	}
+}
+
+// finish checks what concerns more than one key and resolves file names.
+func (d *decoder) finish(c *Config) {
+	if len(c.Organizations) == 0 {
+		c.Organizations = []setting.Organization{{ID: defaultOrganization, Name: "Default"}}
+	}
+	keyDir := c.Dir
+	if path, ok := strings.CutPrefix(c.Database, "sqlite:"); ok {
+		path = d.beside(path)
+		c.Database, keyDir = "sqlite:"+path, filepath.Dir(path)
+	}
+	if c.KeyFile == "" {
+		c.KeyFile = filepath.Join(keyDir, "rollcall.key")
+	} else {
+		c.KeyFile = d.beside(c.KeyFile)
+	}
+}
+
+func checkListen(s string) error {
+	if _, _, err := net.SplitHostPort(s); err != nil {
+		return errors.New("expected host:port, such as 127.0.0.1:8080")
+	}
+	return nil
+}
+
+func checkURL(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return errors.New("expected an address such as https://rollcall.example.com")
+	}
+	return nil
+}
+
+func checkDatabase(s string) error {
+	path, isFile := strings.CutPrefix(s, "sqlite:")
+	if isFile && path != "" || strings.HasPrefix(s, "postgres://") || strings.HasPrefix(s, "postgresql://") {
+		return nil
+	}
+	return fmt.Errorf("expected sqlite:FILE or postgres://USER@HOST/NAME")
+}

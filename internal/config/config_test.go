@@ -1,0 +1,416 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/setting"
+	"rollcall.dev/rollcall/internal/source"
+)
+
+// kinds are two made-up kinds with every type of option.
+var kinds = []source.Kind{
+	{Name: "ldap", Title: "LDAP", Options: []setting.Option{
+		{Name: "addr", Type: setting.List, Required: true, Help: "where the server is"},
+		{Name: "bind_dn"},
+		{Name: "bind_password", Secret: true},
+		{Name: "scope", Default: "sub", Choices: []string{"base", "one", "sub"}},
+		{Name: "tls.ca_file"},
+		{Name: "tls.start_tls", Type: setting.Bool},
+		{Name: "sync.page_size", Type: setting.Int, Default: "1000"},
+		{Name: "sync.filter"},
+		{Name: "timeout", Type: setting.Duration, Default: "30s"},
+	}},
+	{Name: "csv", Title: "CSV", Options: []setting.Option{
+		{Name: "file", Required: true, Help: "the file to read"},
+		{Name: "columns", Type: setting.List},
+		{Name: "max_size", Type: setting.Size, Default: "64MB"},
+	}},
+}
+
+func env(pairs ...string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		for i := 0; i < len(pairs); i += 2 {
+			if pairs[i] == name {
+				return pairs[i+1], true
+			}
+		}
+		return "", false
+	}
+}
+
+func TestParseReadsAWholeFile(t *testing.T) {
+	lookup := env("SUNFIX_BIND_PASSWORD", "p$${x}")
+	c, err := Parse("/etc/rollcall/rollcall.yaml", []byte(whole), kinds, lookup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy := setting.DefaultPolicy()
+	policy.DryRun, policy.DeleteDisables, policy.PurgeAfter = true, false, 30*24*time.Hour
+	limits := setting.DefaultLimits()
+	limits.Creates, limits.IdentityChanges = 5, 0.25
+	want := &Config{
+		Path: "/etc/rollcall/rollcall.yaml", Dir: "/etc/rollcall",
+		Listen: "127.0.0.1:8080", PublicURL: "https://rollcall.example.com",
+		Database: "sqlite:/etc/rollcall/data/rollcall.db", KeyFile: "/etc/rollcall/data/rollcall.key",
+		Organizations: []setting.Organization{{ID: "sunfix", Name: "sunfix", LicenceLimit: 500}},
+		Connections: []setting.Connection{
+			{
+				Alias: "sunfix-hq", Organization: "sunfix", Kind: "ldap", Schedule: "0 2 * * *", Role: "employee", Region: "BE",
+				Policy: policy, Limits: limits, Overlap: setting.OverlapOwn,
+				Backend: setting.Values{
+					"addr": []string{"ldaps://dc1.sunfix.com"}, "bind_dn": "cn=readonly,dc=sunfix,dc=com",
+					"bind_password": "p$${x}", "scope": "sub", "tls.ca_file": "sunfix-ca.pem", "tls.start_tls": false,
+					"sync.page_size": 1000, "sync.filter": "(&(mail=*)(sn=*)(objectClass=user))", "timeout": 30 * time.Second,
+				},
+				Mapping: map[string]setting.Rule{
+					"email": {Attribute: "mail"}, "department": {Expr: "first(departmentNumber)"}, "location": {Value: "Brussels"},
+					"phone": {None: true}, "title": {None: true}, "badge": {Attribute: "employeeNumber"},
+				},
+				Scope: []string{`department != ""`}, Match: []string{"badge", "email"},
+			},
+			{
+				Alias: "guests", Organization: "sunfix", Kind: "csv",
+				Policy: setting.DefaultPolicy(), Limits: setting.DefaultLimits(), Overlap: setting.OverlapWait,
+				Backend: setting.Values{"file": "guests.csv", "columns": []string{"E-mail=mail", "Voornaam=givenName"}, "max_size": int64(2 << 20)},
+				Mapping: map[string]setting.Rule{},
+			},
+		},
+	}
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("got  %+v\nwant %+v", c, want)
+	}
+}
+
+const whole = `
+listen: 127.0.0.1:8080
+public_url: https://rollcall.example.com
+database: sqlite:data/rollcall.db
+connections:
+  - alias: sunfix-hq
+    organization: sunfix
+    schedule: "0 2 * * *"
+    role: employee
+    region: be
+    settings: {dry-run: yes, delete-disables: false, purge-after: 30d}
+    limits: {removals: 20%, removals_min: 10, creates: 5, identity_changes: 0.25}
+    backend:
+      ldap:
+        addr: ldaps://dc1.sunfix.com
+        bind_dn: cn=readonly,dc=sunfix,dc=com
+        bind_password: ${SUNFIX_BIND_PASSWORD}
+        tls: {ca_file: sunfix-ca.pem, start_tls: false}
+        sync:
+          filter: (&(mail=*)(sn=*)(objectClass=user))
+    mapping:
+      email: mail
+      department: {expr: 'first(departmentNumber)'}
+      location: {value: Brussels}
+      phone:
+      title: none
+      badge: {attribute: employeeNumber}
+    scope: department != ""
+    match: [badge, email]
+    overlap: own
+  - alias: guests
+    organization: sunfix
+    backend: {csv: {file: guests.csv, columns: {E-mail: mail, Voornaam: givenName}, max_size: 2MB}}
+organizations:
+  - id: sunfix
+    licence_limit: 500
+`
+
+// minimal is a connection that is right, to put one wrong thing into.
+const minimal = "connections:\n  - alias: hq\n    backend: {csv: {file: a.csv}}\n"
+
+func TestErrorsNameTheirPlaceAndTheNearestKey(t *testing.T) {
+	for name, test := range map[string]struct{ file, want string }{
+		"an unknown key of the top": {
+			"listn: x", `f.yaml:1:1: unknown key "listn"; did you mean "listen"?`,
+		},
+		"an unknown key deep in a backend": {
+			"connections:\n- alias: hq\n  backend:\n    ldap:\n      addr: ldap://x\n      sync:\n        filtr: (a=b)\n",
+			`f.yaml:7:9: unknown key "filtr" under backend.ldap.sync; did you mean "filter"?`,
+		},
+		"a backend key one level too high": {
+			"connections:\n- alias: hq\n  backend:\n    ldap:\n      addr: ldap://x\n      page_size: 10\n",
+			`f.yaml:6:7: unknown key "page_size" under backend.ldap; did you mean "sync.page_size"?`,
+		},
+		"text for a number": {
+			"connections:\n- alias: hq\n  backend: {ldap: {addr: x, sync: {page_size: many}}}\n",
+			`f.yaml:3:47: backend.ldap.sync.page_size: expected a whole number`,
+		},
+		"a list for a single value": {
+			"connections:\n- alias: hq\n  backend: {csv: {file: [a, b]}}\n",
+			`f.yaml:3:25: backend.csv.file: expected a single value, found a list`,
+		},
+		"a required setting left out": {
+			"connections:\n- alias: hq\n  backend:\n    csv:\n",
+			`f.yaml:4:5: backend.csv: "file" is missing: the file to read`,
+		},
+		"a kind that is none": {
+			"connections:\n- alias: hq\n  backend: {ladp: {}}\n",
+			`f.yaml:3:13: unknown key "ladp" under backend; did you mean "ldap"?`,
+		},
+		"two kinds": {
+			"connections:\n- alias: hq\n  backend: {csv: {file: a}, ldap: {addr: b}}\n",
+			`f.yaml:3:29: backend: a connection has one kind of source; csv and ldap are two connections`,
+		},
+		"no backend": {
+			"connections:\n- alias: hq\n",
+			`f.yaml:2:3: connection "hq" has no backend; one of ldap, csv`,
+		},
+		"no alias": {
+			"connections:\n- backend: {csv: {file: a}}\n",
+			`f.yaml:2:3: connections: "alias" is missing`,
+		},
+		"an alias with capitals": {
+			"connections:\n- alias: HQ\n  backend: {csv: {file: a}}\n",
+			`f.yaml:2:10: alias: expected small letters, digits and dashes, 64 at most`,
+		},
+		"the alias of local accounts": {
+			"connections:\n- alias: local\n  backend: {csv: {file: a}}\n",
+			`f.yaml:2:10: alias: "local" is the name for accounts that no connection keeps`,
+		},
+		"one alias twice": {
+			minimal + "  - alias: hq\n    backend: {csv: {file: a}}\n",
+			`f.yaml:4:12: alias "hq" stands twice, first on line 2`,
+		},
+		"an organization that is not declared": {
+			"organizations: [{id: sunfix}]\nconnections:\n- alias: hq\n  organization: sunfx\n  backend: {csv: {file: a}}\n",
+			`f.yaml:4:17: organization "sunfx" is not declared under organizations; did you mean "sunfix"?`,
+		},
+		"an organization without any": {
+			"connections:\n- alias: hq\n  organization: sunfx\n  backend: {csv: {file: a}}\n",
+			`f.yaml:3:17: organization "sunfx" is not declared under organizations`,
+		},
+		"no organization where there are two": {
+			"organizations: [{id: a}, {id: b}]\nconnections:\n- alias: hq\n  backend: {csv: {file: a}}\n",
+			`f.yaml:3:3: connection "hq" names no organization; one of a, b`,
+		},
+		"a schedule that never comes": {
+			minimal + "    schedule: 0 0 31 2 *\n",
+			`f.yaml:4:15: schedule: "0 0 31 2 *" never comes: no day of the calendar fits`,
+		},
+		"a time zone and nothing else": {
+			minimal + "    schedule: TZ=UTC\n",
+			`f.yaml:4:15: schedule: expected five fields behind the time zone`,
+		},
+		"a schedule every second": {
+			minimal + "    schedule: every 1s\n",
+			`f.yaml:4:15: schedule: expected a minute or more between runs`,
+		},
+		"a share over the whole": {
+			minimal + "    limits: {removals: 20}\n",
+			`f.yaml:4:24: limits.removals: expected a share from 0% to 100%, such as 20% or 0.2`,
+		},
+		"a policy with an underscore": {
+			minimal + "    settings: {no_delete: true}\n",
+			`f.yaml:4:16: unknown key "no_delete" under settings; did you mean "no-delete"?`,
+		},
+		"a policy that is neither": {
+			minimal + "    settings: {no-delete: 1}\n",
+			`f.yaml:4:27: settings.no-delete: expected true or false`,
+		},
+		"a field misspelt": {
+			minimal + "    mapping: {emial: mail}\n",
+			`f.yaml:4:15: mapping: unknown field "emial"; did you mean "email"? A custom attribute needs a name that is further from it`,
+		},
+		"a field that is ours": {
+			minimal + "    mapping: {id: uid}\n",
+			`f.yaml:4:15: mapping: "id" is kept by Rollcall itself and cannot be mapped`,
+		},
+		"a rule of two kinds": {
+			minimal + "    mapping: {email: {attribute: mail, value: x}}\n",
+			`f.yaml:4:23: mapping.email: expected exactly one of attribute, value, expr`,
+		},
+		"a rule of no kind": {
+			minimal + "    mapping: {email: {exp: mail}}\n",
+			`f.yaml:4:23: unknown key "exp" under mapping.email; did you mean "expr"?`,
+		},
+		"a match by what many share": {
+			minimal + "    match: [email, last_name]\n",
+			`f.yaml:4:20: match: "last_name" does not tell people apart; use username, email or a custom attribute`,
+		},
+		"a match by what is not mapped": {
+			minimal + "    mapping: {badge: employeeNumber}\n    match: bagde\n",
+			`f.yaml:5:12: match: "bagde" is neither a field nor mapped; did you mean "badge"?`,
+		},
+		"an overlap that is none": {
+			minimal + "    overlap: onw\n",
+			`f.yaml:4:14: overlap: "onw" is none of wait, own, yield; did you mean "own"?`,
+		},
+		"a variable that is not set": {
+			"connections:\n- alias: hq\n  backend: {csv: {file: \"${DIR}/a.csv\"}}\n",
+			`f.yaml:3:25: environment variable DIR is not set`,
+		},
+		"a variable without an end": {
+			"connections:\n- alias: hq\n  backend: {csv: {file: \"${DIR\"}}\n",
+			`f.yaml:3:25: ${ without its closing }; write $${ for the two characters themselves`,
+		},
+		"a database of another make": {
+			"database: mysql://x", `f.yaml:1:11: database: expected sqlite:FILE or postgres://USER@HOST/NAME`,
+		},
+		"a key twice": {
+			"listen: a:1\nlisten: b:1\n", `f.yaml:2:1: mapping key "listen" already defined at [1:1]`,
+		},
+		"a tab": {
+			"organizations:\n\t- id: a\n", "f.yaml:2:1: found character '\t' that cannot start any token",
+		},
+		"two documents": {
+			"listen: a:1\n---\nlisten: b:1\n", `f.yaml:3:1: a second document; one file holds one configuration`,
+		},
+		"a list instead of keys": {
+			"- a\n", `f.yaml:1:1: expected keys such as connections:, found a list`,
+		},
+		"several at once, in the file's order": {
+			"zzz: 1\npublic_url: nowhere\nlisten: here\n",
+			`f.yaml:1:1: unknown key "zzz"; known are listen, public_url, database, key_file, organizations, connections
+f.yaml:2:13: public_url: expected an address such as https://rollcall.example.com
+f.yaml:3:9: listen: expected host:port, such as 127.0.0.1:8080`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Parse("f.yaml", []byte(test.file), kinds, nil)
+			if err == nil {
+				t.Fatalf("no error; want %s", test.want)
+			}
+			if err.Error() != test.want {
+				t.Errorf("got  %s\nwant %s", err, test.want)
+			}
+			if fault.KindOf(err) != fault.Invalid {
+				t.Errorf("the kind is %d, want Invalid", fault.KindOf(err))
+			}
+		})
+	}
+}
+
+func TestAnchorsAndMergeKeys(t *testing.T) {
+	c, err := Parse("f.yaml", []byte(`
+connections:
+  - &base
+    alias: a
+    settings: &policy {no-delete: true}
+    backend: {csv: {file: a.csv}}
+  - <<: *base
+    alias: b
+    settings:
+      <<: *policy
+      dry-run: true
+`), kinds, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := c.Connections[1]
+	if b.Alias != "b" || b.Kind != "csv" || !b.Policy.NoDelete || !b.Policy.DryRun {
+		t.Errorf("got %+v", b)
+	}
+	if b.Organization != "default" || c.Organizations[0].ID != "default" {
+		t.Errorf("without organizations one is made, got %+v", c.Organizations)
+	}
+}
+
+func TestTextsStayAsWritten(t *testing.T) {
+	c, err := Parse("f.yaml", []byte(`
+connections:
+  - alias: hq
+    backend:
+      ldap:
+        addr: [ldap://a, ldap://b]
+        bind_dn: "cn=x,dc=y"
+        bind_password: 0123
+        sync: {filter: "(cn=$${x})"}
+`), kinds, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := c.Connections[0].Backend
+	if v.String("bind_password") != "0123" || v.String("sync.filter") != "(cn=${x})" || len(v.List("addr")) != 2 {
+		t.Errorf("got %v", v)
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	dir := t.TempDir()
+	secret := filepath.Join(dir, "dsn")
+	if err := os.WriteFile(secret, []byte("postgres://u:pw@db/rollcall\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "pw"), []byte("from-file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "f.yaml")
+	if err := os.WriteFile(file, []byte("connections:\n- alias: sunfix-hq\n  backend: {ldap: {addr: x, bind_password: '${file:pw}'}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(file, kinds, env(
+		"ROLLCALL_LISTEN", "0.0.0.0:1",
+		"ROLLCALL_DATABASE_FILE", secret,
+		"ROLLCALL_CONNECTIONS_SUNFIX_HQ_SETTINGS_DRY_RUN", "true",
+		"ROLLCALL_CONNECTIONS_SUNFIX_HQ_BACKEND_LDAP_ADDR", "ldap://a, ldap://b",
+		"ROLLCALL_CONNECTIONS_SUNFIX_HQ_BACKEND_LDAP_TLS_CA_FILE", "ca.pem",
+	))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := c.Connections[0]
+	if c.Listen != "0.0.0.0:1" || c.Database != "postgres://u:pw@db/rollcall" || c.KeyFile != filepath.Join(dir, "rollcall.key") {
+		t.Errorf("got %+v", c)
+	}
+	if !conn.Policy.DryRun || len(conn.Backend.List("addr")) != 2 || conn.Backend.String("tls.ca_file") != "ca.pem" || conn.Backend.String("bind_password") != "from-file" {
+		t.Errorf("got %+v", conn)
+	}
+
+	for name, test := range map[string]struct {
+		env  []string
+		want string
+	}{
+		"a wrong value": {[]string{"ROLLCALL_LISTEN", "x"}, "environment variable ROLLCALL_LISTEN: listen: expected host:port, such as 127.0.0.1:8080"},
+		"a secret said twice": {
+			[]string{"ROLLCALL_DATABASE", "sqlite:a", "ROLLCALL_DATABASE_FILE", secret},
+			"environment variable ROLLCALL_DATABASE: set together with ROLLCALL_DATABASE_FILE; use one of them",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := Parse("", nil, kinds, env(test.env...)); err == nil || err.Error() != test.want {
+				t.Errorf("got  %v\nwant %s", err, test.want)
+			}
+		})
+	}
+}
+
+func TestLoadWithoutAFile(t *testing.T) {
+	t.Chdir(t.TempDir())
+	c, err := Load("", kinds, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Database != "sqlite:rollcall.db" || c.KeyFile != "rollcall.key" || c.Path != "" || len(c.Connections) != 0 {
+		t.Errorf("got %+v", c)
+	}
+	if _, err := Load("nowhere.yaml", kinds, nil); fault.KindOf(err) != fault.NotFound {
+		t.Errorf("a named file that is not there: got %v", err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(whole)
+	f.Add(minimal)
+	f.Add("a: &a [*a]\n<<: *a\n")
+	f.Add("connections: [{alias: ${X}, backend: {csv: {columns: {? a : b}}}}]")
+	f.Add("connections:\n- alias: a\n  schedule: TZ=UTC\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := Parse("f.yaml", []byte(text), kinds, nil)
+		if err == nil && len(c.Organizations) == 0 {
+			t.Error("a configuration without an organization")
+		}
+		if err != nil && strings.TrimSpace(err.Error()) == "" {
+			t.Error("an error that says nothing")
+		}
+	})
+}

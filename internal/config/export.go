@@ -1,0 +1,134 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"rollcall.dev/rollcall/internal/setting"
+	"rollcall.dev/rollcall/internal/source"
+)
+
+// Export writes connections as they would stand in rollcall.yaml. Secrets are
+// left out: in their place stands the variable to give them by.
+func Export(list []setting.Connection, kinds []source.Kind) ([]byte, error) {
+	out := make([]yaml.MapSlice, 0, len(list))
+	for _, c := range list {
+		i := slices.IndexFunc(kinds, func(k source.Kind) bool { return k.Name == c.Kind })
+		if i < 0 {
+			return nil, fmt.Errorf("config: connection %s: there is no source %q", c.Alias, c.Kind)
+		}
+		m := yaml.MapSlice{{Key: "alias", Value: c.Alias}, {Key: "organization", Value: c.Organization}}
+		for _, one := range []struct{ key, value string }{{"schedule", c.Schedule}, {"role", c.Role}, {"region", c.Region}, {"overlap", c.Overlap}} {
+			if one.value != "" {
+				m = append(m, yaml.MapItem{Key: one.key, Value: one.value})
+			}
+		}
+		if len(c.Match) > 0 {
+			m = append(m, yaml.MapItem{Key: "match", Value: c.Match})
+		}
+		if len(c.Scope) > 0 {
+			m = append(m, yaml.MapItem{Key: "scope", Value: c.Scope})
+		}
+		m = append(m, yaml.MapItem{Key: "settings", Value: exportPolicy(c.Policy)}, yaml.MapItem{Key: "limits", Value: exportLimits(c.Limits)},
+			yaml.MapItem{Key: "backend", Value: yaml.MapSlice{{Key: c.Kind, Value: exportBackend(c, kinds[i].Options)}}})
+		if len(c.Mapping) > 0 {
+			m = append(m, yaml.MapItem{Key: "mapping", Value: exportMapping(c.Mapping)})
+		}
+		out = append(out, m)
+	}
+	return yaml.Marshal(yaml.MapSlice{{Key: "connections", Value: out}})
+}
+
+func exportPolicy(p setting.Policy) yaml.MapSlice {
+	m := yaml.MapSlice{
+		{Key: "dry-run", Value: p.DryRun}, {Key: "no-create", Value: p.NoCreate}, {Key: "no-update", Value: p.NoUpdate}, {Key: "no-delete", Value: p.NoDelete},
+		{Key: "delete-disables", Value: p.DeleteDisables}, {Key: "create-as-disabled", Value: p.CreateAsDisabled},
+		{Key: "no-update-provider-mismatch", Value: p.NoUpdateProviderMismatch},
+	}
+	if p.PurgeAfter > 0 {
+		m = append(m, yaml.MapItem{Key: "purge-after", Value: exportDuration(p.PurgeAfter)})
+	}
+	return m
+}
+
+func exportDuration(d time.Duration) string {
+	if d%(24*time.Hour) == 0 {
+		return fmt.Sprintf("%dd", d/(24*time.Hour))
+	}
+	return d.String()
+}
+
+func exportLimits(l setting.Limits) yaml.MapSlice {
+	share := func(s setting.Share) string { return fmt.Sprintf("%g%%", float64(s)*100) }
+	return yaml.MapSlice{
+		{Key: "removals", Value: share(l.Removals)}, {Key: "removals_min", Value: l.RemovalsMin}, {Key: "removals_max", Value: l.RemovalsMax},
+		{Key: "membership_removals", Value: share(l.MembershipRemovals)}, {Key: "membership_removals_min", Value: l.MembershipRemovalsMin},
+		{Key: "group_removals", Value: share(l.GroupRemovals)}, {Key: "group_removals_min", Value: l.GroupRemovalsMin},
+		{Key: "identity_changes", Value: share(l.IdentityChanges)}, {Key: "identity_changes_min", Value: l.IdentityChangesMin},
+		{Key: "creates", Value: l.Creates},
+	}
+}
+
+// exportBackend puts dotted names back into blocks, in the order in which the
+// source declares them.
+func exportBackend(c setting.Connection, options []setting.Option) yaml.MapSlice {
+	var root yaml.MapSlice
+	for _, o := range options {
+		v, ok := c.Backend[o.Name]
+		if !ok {
+			continue
+		}
+		switch x := v.(type) {
+		case time.Duration:
+			v = exportDuration(x)
+		case []string:
+			if len(x) == 0 {
+				continue
+			}
+		}
+		if o.Secret {
+			v = "${" + strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(c.Alias+"_"+o.Name)) + "}"
+		}
+		root = nest(root, strings.Split(o.Name, "."), v)
+	}
+	return root
+}
+
+func nest(m yaml.MapSlice, path []string, v any) yaml.MapSlice {
+	for i := range m {
+		if m[i].Key == path[0] {
+			inner, ok := m[i].Value.(yaml.MapSlice)
+			if ok && len(path) > 1 {
+				m[i].Value = nest(inner, path[1:], v)
+			}
+			return m
+		}
+	}
+	if len(path) == 1 {
+		return append(m, yaml.MapItem{Key: path[0], Value: v})
+	}
+	return append(m, yaml.MapItem{Key: path[0], Value: nest(nil, path[1:], v)})
+}
+
+func exportMapping(rules map[string]setting.Rule) yaml.MapSlice {
+	var m yaml.MapSlice
+	for _, name := range slices.Sorted(maps.Keys(rules)) {
+		r := rules[name]
+		item := yaml.MapItem{Key: name, Value: r.Attribute}
+		switch {
+		case r.None:
+			item.Value = nil
+		case r.Expr != "":
+			item.Value = yaml.MapSlice{{Key: "expr", Value: r.Expr}}
+		case r.Attribute == "":
+			item.Value = yaml.MapSlice{{Key: "value", Value: r.Value}}
+		}
+		m = append(m, item)
+	}
+	return m
+}

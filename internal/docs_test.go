@@ -1,0 +1,96 @@
+package internal_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"rollcall.dev/rollcall/internal/config"
+	"rollcall.dev/rollcall/internal/rig/reference"
+	"rollcall.dev/rollcall/internal/source/all"
+)
+
+func TestGeneratedDocsAreUpToDate(t *testing.T) {
+	stale, err := reference.Update("..", all.Kinds(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(stale) > 0 {
+		t.Errorf("not up to date: %s; run `make docs`", strings.Join(stale, ", "))
+	}
+}
+
+// pages gives every page of documentation by its path from the root.
+func pages(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	read := func(name string) {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found[name] = string(text)
+	}
+	read("../README.md")
+	read("../CONTRIBUTING.md")
+	err := filepath.WalkDir("../docs", func(name string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && strings.HasSuffix(name, ".md") {
+			read(name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+var links = regexp.MustCompile(`\]\(([^)#\s]+)\)`)
+
+func TestLinksLeadSomewhere(t *testing.T) {
+	for name, text := range pages(t) {
+		for _, m := range links.FindAllStringSubmatch(text, -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(filepath.Dir(name), m[1])); errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s: the link to %s leads nowhere", name, m[1])
+			}
+		}
+	}
+}
+
+var yamlBlocks = regexp.MustCompile("(?s)```yaml\n(.*?)```")
+
+// What the documentation shows as a whole configuration must be one; pieces of
+// a connection are put into one.
+func TestExamplesAreValid(t *testing.T) {
+	set := func(name string) (string, bool) { return "x", !strings.HasPrefix(name, "ROLLCALL_") }
+	checked := 0
+	for name, text := range pages(t) {
+		for _, m := range yamlBlocks.FindAllStringSubmatch(text, -1) {
+			example := m[1]
+			if !strings.Contains(example, "connections:") {
+				whole := "connections:\n- alias: example\n"
+				if !strings.HasPrefix(example, "backend:") {
+					whole += "  backend: {csv: {path: a.csv}}\n"
+				}
+				for line := range strings.Lines(example) {
+					whole += "  " + line
+				}
+				example = whole
+			}
+			checked++
+			if _, err := config.Parse("example.yaml", []byte(example), all.Kinds(), set); err != nil {
+				t.Errorf("%s: %v\n%s", name, err, example)
+			}
+		}
+	}
+	if checked < 5 {
+		t.Errorf("only %d examples found", checked)
+	}
+}

@@ -1,0 +1,146 @@
+// Package apply carries out a stored plan: exactly that plan, chunk by chunk,
+// each chunk one transaction with its events and its progress. What cannot be
+// written is handed back with its reason; its neighbours go in.
+package apply
+
+import (
+	"context"
+	"time"
+
+	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/engine/mirror"
+	"rollcall.dev/rollcall/internal/engine/plan"
+	"rollcall.dev/rollcall/internal/fault"
+)
+
+// Batch is one chunk to be written.
+type Batch struct {
+	Lease        mirror.Lease
+	Organization string
+	Run          string
+	Plan         string
+	Actor        string
+	Seq          int // the chunk's number; the ledger refuses any but the next
+	Basis        plan.Basis
+	Changes      []plan.Change
+}
+
+// Outcome is a change that could not be written.
+type Outcome struct {
+	Change *plan.Change
+	Failed string // why, in one sentence
+}
+
+// Notes tells of outcomes as a plan notes them.
+func Notes(outcomes []Outcome) []plan.Note {
+	notes := make([]plan.Note, len(outcomes))
+	for i, o := range outcomes {
+		c := o.Change
+		notes[i] = plan.Note{Kind: plan.Failed, Key: c.Key, Name: c.Name, ExternalID: c.ExternalID, Account: c.Account, Action: c.Action,
+			Text: string(c.Action) + ": " + o.Failed}
+	}
+	return notes
+}
+
+// Ledger writes a batch in one transaction: changes, events and the plan's
+// progress, or nothing. An error means that nothing was written; outcomes tell
+// of single changes that were left out while the rest went in.
+type Ledger interface {
+	Commit(ctx context.Context, b Batch) ([]Outcome, error)
+	// Purge ends accounts that have been flagged deleted since before a time.
+	Purge(ctx context.Context, b Batch, before time.Time) (int, error)
+}
+
+// Stored is a plan as the store keeps it.
+type Stored struct {
+	ID, Hash  string
+	Chunks    int
+	Applied   int // chunks written by an earlier attempt
+	BasisText []byte
+	Basis     plan.Basis
+	Excluded  map[int64]bool
+}
+
+// Chunks reads a plan's chunks.
+type Chunks interface {
+	Chunk(ctx context.Context, plan, part string, seq int) ([]byte, error)
+}
+
+// Verify recomputes the hash of what is stored and compares it with the hash
+// the plan was shown under.
+func Verify(ctx context.Context, s *Stored, from Chunks) error {
+	v := plan.NewVerify(s.BasisText)
+	for seq := range s.Chunks {
+		body, err := from.Chunk(ctx, s.ID, "changes", seq)
+		if err != nil {
+			return err
+		}
+		if err := v.Add(body); err != nil {
+			return err
+		}
+	}
+	if v.Hash() != s.Hash {
+		return fault.New(fault.Conflict, "plan %s is not what its hash says; it is not applied", s.ID).
+			WithHint("make the plan again; if this comes back, the database was altered from outside")
+	}
+	return nil
+}
+
+// Run carries out the chunks that are not written yet. progress is told the
+// rows done so far; it may be nil.
+func Run(ctx context.Context, b Batch, s *Stored, from Chunks, to Ledger, progress func(rows int64)) ([]Outcome, error) {
+	var failed []Outcome
+	var rows int64
+	for seq := s.Applied; seq < s.Chunks; seq++ {
+		if err := ctx.Err(); err != nil {
+			return failed, err
+		}
+		body, err := from.Chunk(ctx, s.ID, "changes", seq)
+		if err != nil {
+			return failed, err
+		}
+		changes, err := plan.Changes(body)
+		if err != nil {
+			return failed, err
+		}
+		for i := range changes {
+			rows += changes[i].Rows()
+		}
+		b.Seq, b.Changes = seq, Without(changes, s.Excluded)
+		outcomes, err := to.Commit(ctx, b)
+		if err != nil {
+			return failed, err
+		}
+		failed = append(failed, outcomes...)
+		if progress != nil {
+			progress(rows)
+		}
+	}
+	return failed, nil
+}
+
+// Without leaves out excluded rows.
+func Without(changes []plan.Change, excluded map[int64]bool) []plan.Change {
+	if len(excluded) == 0 {
+		return changes
+	}
+	out := changes[:0]
+	for _, c := range changes {
+		if c.Target != plan.Membership {
+			if !excluded[c.Seq] {
+				out = append(out, c)
+			}
+			continue
+		}
+		var members []account.ID
+		for i, m := range c.Members {
+			if !excluded[c.Seq+int64(i)] {
+				members = append(members, m)
+			}
+		}
+		if c.Members = members; len(members) > 0 {
+			out = append(out, c)
+		}
+	}
+	return out
+}

@@ -1,0 +1,394 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/directory"
+	"rollcall.dev/rollcall/internal/engine/mapping"
+	"rollcall.dev/rollcall/internal/engine/match"
+	"rollcall.dev/rollcall/internal/engine/mirror"
+	"rollcall.dev/rollcall/internal/engine/plan"
+	"rollcall.dev/rollcall/internal/setting"
+)
+
+// batchSize is how many rows are mapped and looked up at once.
+const batchSize = 500
+
+// builder makes one plan: a survey of all entries to be planned, then a second
+// pass that decides about each in the light of the others, then groups.
+type builder struct {
+	ctx      context.Context
+	p        *pass
+	plan     *Plan
+	sel      Selection
+	survey   *match.Survey
+	rules    plan.Rules
+	changes  *plan.Writer
+	notes    *plan.Writer
+	summary  plan.Summary
+	overlaps []Overlap
+	returned int                       // enabled accounts that had left
+	managers map[account.ID]account.ID // manager links of the entries planned
+	groups   *groupGraph
+	moved    [2]int // people and groups to be planned
+	total    int
+	done     int
+}
+
+func newBuilder(ctx context.Context, p *pass, made *Plan) *builder {
+	b := &builder{ctx: ctx, p: p, plan: made, managers: map[account.ID]account.ID{},
+		sel: Selection{Connection: p.c.Alias, All: made.Basis.All, Planned: p.state.Planned, Now: made.Basis.At, Batch: batchSize}}
+	keep := func(part string) func(int, int64, []byte) error {
+		return func(seq int, first int64, body []byte) error {
+			return p.e.Store.Plans().Append(ctx, p.lease, made.ID, part, seq, first, body)
+		}
+	}
+	b.changes = plan.NewWriter(made.BasisText, keep("changes"))
+	b.notes = plan.NewWriter(nil, keep("notes"))
+	reason := ""
+	if p.state.Reading != nil {
+		reason = p.state.Reading.Reason
+	}
+	b.rules = plan.Rules{Organization: p.c.Organization, Connection: p.c.Alias, Role: p.c.Role, Policy: p.c.Policy,
+		Incomplete: !p.state.Complete, Reason: reason, Managed: managed(p.rules.mapping), Now: made.Basis.At}
+	return b
+}
+
+func managed(m *mapping.Mapping) plan.Fields {
+	var f plan.Fields
+	for i := range account.FieldNames() {
+		if m.Manages(account.Field(i)) {
+			f |= plan.Text(account.Field(i))
+		}
+	}
+	if m.ManagesManager() {
+		f |= plan.FieldManager
+	}
+	if m.ManagesAttributes() {
+		f |= plan.FieldAttributes
+	}
+	return f
+}
+
+func (b *builder) build() error {
+	var err error
+	if b.moved[0], b.moved[1], err = b.p.e.Store.Mirror().Moved(b.ctx, b.sel); err != nil {
+		return err
+	}
+	b.total = 2 * b.moved[0]
+	if b.p.c.Backend.Bool("groups.members_only") || b.moved[0]+b.moved[1] > 0 {
+		if b.groups, err = b.loadGroups(); err != nil {
+			return err
+		}
+	}
+	if err := b.look(); err != nil {
+		return err
+	}
+	if err := b.decide(); err != nil {
+		return err
+	}
+	if err := b.planGroups(); err != nil {
+		return err
+	}
+	if err := b.managerCycles(); err != nil {
+		return err
+	}
+	return b.p.e.Store.Plans().Standing(b.ctx, b.p.c.Alias, b.sel, b.note)
+}
+
+func (b *builder) note(n plan.Note) error {
+	b.summary.Note(&n)
+	return b.notes.WriteNote(&n)
+}
+
+func (b *builder) emit(c *plan.Change) error {
+	b.summary.Count(c)
+	return b.changes.Write(c)
+}
+
+// step is called for each batch.
+func (b *builder) step(n int) {
+	b.done += n
+	b.p.o.report(Progress{Phase: "planning", Done: b.done, Total: b.total})
+}
+
+// entry maps one mirror row. The quick form knows only names and state, which is
+// all the survey needs while no scope rule looks at other fields.
+func (b *builder) entry(row *mirror.Row, quick bool) (match.Entry, error) {
+	e := match.Entry{Key: row.Key, Ref: row.Ref, ExternalID: row.ExternalID, Name: row.Name, HasSecret: row.Secret != ""}
+	if row.Gone {
+		e.State = match.Gone
+		return e, nil
+	}
+	var r directory.Record
+	if err := r.Decode(row.Record); err != nil {
+		return e, err
+	}
+	if r.Problem != "" {
+		e.State, e.Why = match.Broken, r.Problem
+		return e, nil
+	}
+	if quick {
+		e.User = b.p.rules.mapping.Identity(&r, b.rules.Now)
+	} else {
+		e.User = b.p.rules.mapping.Map(&r, b.rules.Now)
+	}
+	if len(e.User.Problems) > 0 {
+		e.State, e.Why = match.Broken, strings.Join(e.User.Problems, "; ")
+		return e, nil
+	}
+	if b.groups != nil && b.groups.only != nil && !b.groups.only[row.Ref] {
+		e.State, e.Why = match.OutOfScope, "in none of the selected groups"
+		return e, nil
+	}
+	if !quick {
+		if in, why := b.p.rules.scope.Admits(&e.User); !in {
+			e.State, e.Why = match.OutOfScope, why
+		}
+	}
+	return e, nil
+}
+
+// look is the survey.
+func (b *builder) look() error {
+	rules := match.Rules{Organization: b.p.c.Organization, Connection: b.p.c.Alias, Match: b.p.c.Match, Policy: b.p.c.Policy,
+		Incomplete: b.rules.Incomplete, Owner: b.p.e.owner, Overlaps: map[directory.Digest]match.Claimant{}}
+	err := b.p.e.Store.Mirror().Claims(b.ctx, b.p.c.Alias, func(key directory.Digest, claimant, name string) {
+		rules.Overlaps[key] = match.Claimant{Connection: claimant, Name: name}
+	})
+	if err != nil {
+		return err
+	}
+	b.survey = match.NewSurvey(rules)
+	quick := len(b.p.c.Scope) == 0
+	err = b.p.e.Store.Mirror().Each(b.ctx, b.sel, directory.User, func(rows []mirror.Row) error {
+		defer b.step(len(rows))
+		return b.lookAt(rows, quick)
+	})
+	if err != nil {
+		return err
+	}
+	named, err := b.p.e.Store.Mirror().Rows(b.ctx, b.p.c.Alias, append(b.survey.Ambiguous(), b.survey.Rivals()...))
+	if err != nil {
+		return err
+	}
+	names := map[directory.Digest]*match.Entry{}
+	for i := range named {
+		e, err := b.entry(&named[i], quick)
+		if err != nil {
+			return err
+		}
+		names[e.Key] = &e
+	}
+	b.survey.Resolve(names)
+	return nil
+}
+
+func (b *builder) lookAt(rows []mirror.Row, quick bool) error {
+	keys := make([]directory.Digest, len(rows))
+	for i := range rows {
+		keys[i] = rows[i].Key
+	}
+	linked, err := b.p.e.Store.Accounts().Linked(b.ctx, b.p.c.Alias, keys)
+	if err != nil {
+		return err
+	}
+	var asked []match.Entry
+	var usernames, emails []string
+	for i := range rows {
+		e, err := b.entry(&rows[i], quick)
+		if err != nil {
+			return err
+		}
+		var holder *match.Holder
+		if h, ok := linked[e.Key]; ok {
+			holder = &h
+		}
+		if b.survey.Add(&e, holder) {
+			asked = append(asked, e)
+			usernames = append(usernames, account.Fold(e.User.Text[account.Username]))
+			emails = append(emails, account.Fold(e.User.Text[account.Email]))
+		}
+	}
+	holders, err := b.p.e.Store.Accounts().Holders(b.ctx, b.p.c.Organization, usernames, emails)
+	if err != nil || len(holders) == 0 {
+		return err
+	}
+	byName := map[string][]match.Holder{}
+	for _, h := range holders {
+		byName["u"+h.UsernameKey] = append(byName["u"+h.UsernameKey], h)
+		byName["e"+h.EmailKey] = append(byName["e"+h.EmailKey], h)
+	}
+	for i := range asked {
+		mine := byName["u"+usernames[i]]
+		for _, h := range byName["e"+emails[i]] {
+			if h.UsernameKey != usernames[i] {
+				mine = append(mine[:len(mine):len(mine)], h)
+			}
+		}
+		if len(mine) > 0 {
+			b.survey.Holders(&asked[i], mine)
+		}
+	}
+	return nil
+}
+
+// decide is the second pass.
+func (b *builder) decide() error {
+	return b.p.e.Store.Mirror().Each(b.ctx, b.sel, directory.User, func(rows []mirror.Row) error {
+		defer b.step(len(rows))
+		return b.decideOn(rows)
+	})
+}
+
+func (b *builder) decideOn(rows []mirror.Row) error {
+	entries := make([]match.Entry, len(rows))
+	var ids []account.ID
+	var refs []directory.Digest
+	secrets := false
+	for i := range rows {
+		e, err := b.entry(&rows[i], false)
+		if err != nil {
+			return err
+		}
+		entries[i] = e
+		secrets = secrets || e.HasSecret
+		if id, ok := b.survey.AccountOf(e.Key); ok {
+			ids = append(ids, id)
+		}
+		if e.User.Manager != "" {
+			ref := directory.RefOf(b.p.kind.Refer(e.User.Manager))
+			if _, ok := b.survey.ByRef(ref); !ok {
+				refs = append(refs, ref)
+			}
+		}
+	}
+	store := b.p.e.Store.Accounts()
+	accounts, err := store.Fetch(b.ctx, ids)
+	if err != nil {
+		return err
+	}
+	settled, err := store.ByRef(b.ctx, b.p.c.Alias, refs)
+	if err != nil {
+		return err
+	}
+	hashes := map[account.ID]string{}
+	if secrets {
+		if hashes, err = store.Secrets(b.ctx, ids); err != nil {
+			return err
+		}
+	}
+	for i := range entries {
+		pair := b.survey.Pair(&entries[i])
+		if id, ok := b.survey.AccountOf(pair.Key); ok {
+			if pair.Account = accounts[id]; pair.Account == nil {
+				return fmt.Errorf("engine: account %s of entry %q is gone from the store", id, pair.Name)
+			}
+			pair.HasSecret = pair.HasSecret && hashes[id] != rows[i].Secret
+		}
+		b.manager(&pair, settled)
+		if err := b.one(&pair); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// manager follows the entry's manager to an account.
+func (b *builder) manager(pair *match.Pair, settled map[directory.Digest]account.ID) {
+	if pair.User.Manager == "" {
+		return
+	}
+	ref := directory.RefOf(b.p.kind.Refer(pair.User.Manager))
+	if ref == pair.Ref {
+		pair.Unresolved = "names itself as its manager"
+		return
+	}
+	t, ok := b.survey.ByRef(ref)
+	if !ok {
+		t.Account = settled[ref]
+	}
+	if t.Account.IsZero() || t.Gone {
+		pair.Unresolved = fmt.Sprintf("its manager %q has no account here", pair.User.Manager)
+		return
+	}
+	pair.Manager = t.Account
+}
+
+func (b *builder) one(pair *match.Pair) error {
+	d := plan.Decide(pair, &b.rules)
+	for _, n := range d.Notes {
+		if err := b.note(n); err != nil {
+			return err
+		}
+	}
+	if r := pair.Refusal; r != nil && r.Kind == "overlap" {
+		b.overlaps = append(b.overlaps, Overlap{Account: r.Account, Owner: r.Owner, OwnerKey: r.OwnerKey, ClaimantKey: pair.Key, Name: pair.Name})
+	}
+	if d.Out {
+		b.summary.OutOfScope++
+	}
+	c := d.Change
+	if pair.Account != nil && !pair.Manager.IsZero() {
+		b.managers[pair.Account.ID] = pair.Manager
+	}
+	if c == nil {
+		return nil
+	}
+	if c.Action == plan.Enable && pair.Account.Cause == account.ByAbsence {
+		b.returned++
+	}
+	if c.Action == plan.Create && !c.After.Manager.IsZero() {
+		b.managers[c.Account] = c.After.Manager
+	}
+	return b.emit(c)
+}
+
+// owner says which of two connections was declared the owner of what both claim.
+func (e *Engine) owner(a, b string) string {
+	says := func(alias string) string {
+		for _, c := range e.Connections {
+			if c.Alias == alias {
+				return c.Overlap
+			}
+		}
+		return ""
+	}
+	sa, sb := says(a), says(b)
+	switch {
+	case sa == setting.OverlapOwn && sb != setting.OverlapOwn, sb == setting.OverlapYield && sa != setting.OverlapYield:
+		return a
+	case sb == setting.OverlapOwn && sa != setting.OverlapOwn, sa == setting.OverlapYield && sb != setting.OverlapYield:
+		return b
+	}
+	return ""
+}
+
+// managerCycles reports people who are, by way of others, their own manager.
+func (b *builder) managerCycles() error {
+	if len(b.managers) == 0 {
+		return nil
+	}
+	above := map[account.ID]account.ID{}
+	err := b.p.e.Store.Accounts().Managers(b.ctx, b.p.c.Organization, func(id, manager account.ID) { above[id] = manager })
+	if err != nil {
+		return err
+	}
+	for id, manager := range b.managers {
+		above[id] = manager
+	}
+	for _, cycle := range managerCycles(above, b.managers) {
+		people, key, err := b.names(cycle)
+		if err != nil {
+			return err
+		}
+		if err := b.note(plan.Note{Kind: plan.Unresolved, Account: cycle[0], Name: people[0], Key: key,
+			Text: "manager cycle: " + strings.Join(append(people, people[0]), " -> ")}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,259 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/directory"
+	"rollcall.dev/rollcall/internal/engine/mapping"
+	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/setting"
+	"rollcall.dev/rollcall/internal/source"
+)
+
+// Check is the connection doctor: the source's own steps, then a whole reading
+// through mapping and scope that is kept nowhere. It reports each step and
+// whether none failed.
+func (e *Engine) Check(ctx context.Context, c setting.Connection, report func(source.Step)) (bool, error) {
+	kind, src, err := e.open(c)
+	if err != nil {
+		return false, err
+	}
+	defer src.Close() //nolint:errcheck // nothing depends on it any more
+	ok := true
+	tell := func(s source.Step) {
+		ok = ok && s.Verdict != source.Fail
+		report(s)
+	}
+	src.Check(ctx, tell)
+	if !ok {
+		return false, ctx.Err()
+	}
+	began := time.Now()
+	preset, err := src.Preset(ctx)
+	if err != nil {
+		tell(failedStep("mapping", err, began))
+		return false, nil
+	}
+	r, err := e.compile(c, kind, preset)
+	if err != nil {
+		tell(failedStep("mapping", err, began))
+		return false, nil
+	}
+	t := &tally{rules: r, now: e.now(), filled: map[string]int{}, emails: map[string][]string{}, usernames: map[string][]string{}, problems: map[string][]string{}, groups: nil}
+	reading, err := src.Read(ctx, source.Request{Attributes: r.mapping.Attributes()}, t.take)
+	if err != nil {
+		tell(failedStep("reading", err, began))
+		return false, nil
+	}
+	for _, s := range t.steps(reading, c) {
+		s.Took = time.Since(began)
+		began = time.Now()
+		tell(s)
+	}
+	return ok, nil
+}
+
+func failedStep(name string, err error, began time.Time) source.Step {
+	return source.Step{Name: name, Verdict: source.Fail, Detail: err.Error(), Hint: fault.HintOf(err), Took: time.Since(began)}
+}
+
+// tally counts what a reading holds. E-mail addresses are kept to find twins:
+// a check is for looking, it may take the memory a run must not.
+type tally struct {
+	rules     *rules
+	now       time.Time
+	people    int
+	noID      int
+	outside   int
+	disabled  int
+	filled    map[string]int
+	warned    int
+	warning   string
+	emails    map[string][]string
+	usernames map[string][]string
+	problems  map[string][]string // reason to names
+	sample    []mapping.User
+	groups    []string
+	members   int
+}
+
+func (t *tally) take(r *directory.Record) error {
+	if r.Kind == directory.Group {
+		name := r.Name
+		if len(r.Attributes) > 0 && len(r.Attributes[0].Values) > 0 {
+			name = r.Attributes[0].Values[0]
+		}
+		t.groups = append(t.groups, fmt.Sprintf("%s (%d)", name, len(r.Members)))
+		t.members += len(r.Members)
+		return nil
+	}
+	t.people++
+	if r.ID == "" {
+		t.noID++
+	}
+	if r.Problem != "" {
+		t.problem(r.Problem, r.Name)
+		return nil
+	}
+	u := t.rules.mapping.Map(r, t.now)
+	for i, name := range account.FieldNames() {
+		if u.Text[i] != "" {
+			t.filled[name]++
+		}
+	}
+	if u.Manager != "" {
+		t.filled["manager"]++
+	}
+	for _, p := range u.Problems {
+		t.problem(p, r.Name)
+	}
+	if len(u.Warnings) > 0 {
+		t.warned++
+		t.warning = r.Name + ": " + u.Warnings[0]
+	}
+	if len(u.Problems) > 0 {
+		return nil
+	}
+	if in, _ := t.rules.scope.Admits(&u); !in {
+		t.outside++
+		return nil
+	}
+	if u.Disabled {
+		t.disabled++
+	}
+	for key, into := range map[account.Field]map[string][]string{account.Email: t.emails, account.Username: t.usernames} {
+		k := account.Fold(u.Text[key])
+		into[k] = append(into[k], r.Name)
+	}
+	if len(t.sample) < 5 {
+		t.sample = append(t.sample, u)
+	}
+	return nil
+}
+
+func (t *tally) problem(reason, name string) {
+	if list := t.problems[reason]; len(list) < 3 {
+		t.problems[reason] = append(list, name)
+	} else {
+		t.problems[reason] = append(list, "")
+	}
+}
+
+func (t *tally) steps(reading source.Reading, c setting.Connection) []source.Step {
+	steps := []source.Step{t.reading(reading), t.fill(), t.troubles()}
+	disputes := append(twins("e-mail", t.emails), twins("username", t.usernames)...)
+	s := source.Step{Name: "duplicates", Verdict: source.OK, Detail: "no e-mail address or username is claimed twice"}
+	if len(disputes) > 0 {
+		s.Verdict, s.Detail = source.Warn, strings.Join(first(disputes, 10), "\n")
+		s.Hint = "nobody in a dispute is created or changed; correct the directory, or exclude one side by filter or scope"
+	}
+	steps = append(steps, s, t.people5())
+	if len(t.groups) > 0 {
+		slices.Sort(t.groups)
+		steps = append(steps, source.Step{Name: "groups", Verdict: source.OK,
+			Detail: fmt.Sprintf("%d groups with %d members listed: %s", len(t.groups), t.members, strings.Join(first(t.groups, 8), ", "))})
+	} else {
+		steps = append(steps, source.Step{Name: "groups", Verdict: source.Skip, Detail: "no groups were read for " + c.Alias})
+	}
+	return steps
+}
+
+func (t *tally) reading(r source.Reading) source.Step {
+	s := source.Step{Name: "reading", Verdict: source.OK, Detail: fmt.Sprintf("complete: %d people, %d groups", r.Users, r.Groups)}
+	if t.noID > 0 {
+		s.Verdict = source.Warn
+		s.Detail += fmt.Sprintf("; %d entries without a usable external ID", t.noID)
+	}
+	if !r.Complete {
+		s.Verdict, s.Detail = source.Fail, fmt.Sprintf("not complete: %s (%d people, %d groups came)", r.Reason, r.Users, r.Groups)
+		s.Hint = "from an incomplete reading nobody is removed; mend the cause, or leavers stay"
+	} else if t.people == 0 {
+		s.Verdict, s.Detail, s.Hint = source.Warn, "complete, and empty: nobody was found", "check base and filter; an empty reading never removes anybody without a person's approval"
+	}
+	for _, n := range r.Notes {
+		s.Detail += "\n" + n
+	}
+	return s
+}
+
+func (t *tally) fill() source.Step {
+	s := source.Step{Name: "mapping", Verdict: source.OK}
+	if t.people == 0 {
+		s.Verdict, s.Detail = source.Skip, "nobody to map"
+		return s
+	}
+	var parts []string
+	for _, name := range append(slices.Clone(account.FieldNames()), "manager") {
+		if n := t.filled[name]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d %%", name, n*100/t.people))
+		}
+	}
+	s.Detail = "filled: " + strings.Join(parts, ", ")
+	if t.outside > 0 {
+		s.Detail += fmt.Sprintf("\n%d people are out of scope", t.outside)
+	}
+	if t.disabled > 0 {
+		s.Detail += fmt.Sprintf("\n%d people are disabled in the directory", t.disabled)
+	}
+	return s
+}
+
+func (t *tally) troubles() source.Step {
+	s := source.Step{Name: "problems", Verdict: source.OK, Detail: "every entry can be used"}
+	if len(t.problems) > 0 {
+		var lines []string
+		for _, reason := range slices.Sorted(maps.Keys(t.problems)) {
+			names := t.problems[reason]
+			lines = append(lines, fmt.Sprintf("%d x %s (%s)", len(names), reason, strings.Join(first(names, 3), "; ")))
+		}
+		s.Verdict, s.Detail = source.Warn, strings.Join(first(lines, 10), "\n")
+		s.Hint = "these entries are left as they are until the directory or the mapping is corrected"
+	}
+	if t.warned > 0 {
+		s.Verdict = source.Warn
+		s.Detail += fmt.Sprintf("\n%d entries have values that are left out, such as %s", t.warned, t.warning)
+	}
+	return s
+}
+
+func (t *tally) people5() source.Step {
+	s := source.Step{Name: "sample", Verdict: source.OK}
+	for _, u := range t.sample {
+		s.Detail += fmt.Sprintf("%s <%s> %s %s, %s\n", u.Text[account.Username], u.Text[account.Email], u.Text[account.FirstName], u.Text[account.LastName],
+			orDash(u.Text[account.Department]))
+	}
+	if s.Detail = strings.TrimSpace(s.Detail); s.Detail == "" {
+		s.Verdict, s.Detail = source.Skip, "nobody to show"
+	}
+	return s
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func twins(what string, by map[string][]string) []string {
+	var out []string
+	for _, value := range slices.Sorted(maps.Keys(by)) {
+		if names := by[value]; len(names) > 1 {
+			out = append(out, fmt.Sprintf("%s %s is claimed by %s", what, value, strings.Join(names, " and ")))
+		}
+	}
+	return out
+}
+
+func first(list []string, n int) []string {
+	if len(list) <= n {
+		return list
+	}
+	return append(slices.Clone(list[:n]), fmt.Sprintf("and %d more", len(list)-n))
+}

@@ -1,0 +1,346 @@
+// Package engine is the pass: it takes one connection's directory through every
+// stage, from reading to applied changes, and hands runs and plans on to the
+// command line and the endpoints.
+//
+//	reading -> mirror -> mapping -> scope -> match -> plan -> safeguard -> apply -> events
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"rollcall.dev/rollcall/internal/engine/apply"
+	"rollcall.dev/rollcall/internal/engine/mirror"
+	"rollcall.dev/rollcall/internal/engine/plan"
+	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/setting"
+	"rollcall.dev/rollcall/internal/source"
+)
+
+// Engine runs passes. It keeps nothing between them; the store does.
+type Engine struct {
+	Store   Store
+	Kinds   func(name string) (source.Kind, bool)
+	Secrets mirror.Secrets
+	Env     source.Env
+	// Connections are all there are: overlaps are judged by both sides' settings.
+	Connections []setting.Connection
+	Now         func() time.Time
+}
+
+// Progress tells where a pass stands, for a bar on a terminal.
+type Progress struct {
+	Phase string // "reading", "planning", "applying"
+	Done  int
+	Total int // 0 while unknown
+}
+
+// Options of one pass.
+type Options struct {
+	Full     bool // read everything, whatever the bookmark
+	Actor    string
+	Trigger  string
+	Progress func(Progress)
+}
+
+func (o *Options) report(p Progress) {
+	if o.Progress != nil {
+		o.Progress(p)
+	}
+}
+
+// Result of a pass: the plan, and the run where one was made.
+type Result struct {
+	Plan *Plan
+	Run  *Run
+}
+
+func (e *Engine) now() time.Time { return e.Now().UTC().Truncate(time.Microsecond) }
+
+// Plan reads a connection and plans, and applies nothing. The plan is kept; it
+// can be looked at and approved.
+func (e *Engine) Plan(ctx context.Context, c setting.Connection, o Options) (*Result, error) {
+	var out Result
+	err := e.hold(ctx, c, func(ctx context.Context, lease mirror.Lease) error {
+		p, err := e.prepare(ctx, c, lease, o)
+		if err != nil {
+			return err
+		}
+		defer p.close()
+		if _, err := p.read(ctx); err != nil {
+			return err
+		}
+		out.Plan, err = p.make(ctx, nil)
+		return err
+	})
+	return &out, err
+}
+
+// Sync reads, plans and applies. A plan over a limit is held, and so is every
+// plan under dry-run. A pass that ended half applied is carried on first.
+func (e *Engine) Sync(ctx context.Context, c setting.Connection, o Options) (*Result, error) {
+	var out Result
+	err := e.hold(ctx, c, func(ctx context.Context, lease mirror.Lease) error {
+		p, err := e.prepare(ctx, c, lease, o)
+		if err != nil {
+			return err
+		}
+		defer p.close()
+		run := &Run{ID: newID("r", e.now()), Organization: c.Organization, Connection: c.Alias, Trigger: o.Trigger, Actor: o.Actor, State: RunRunning, StartedAt: e.now()}
+		if err := e.Store.Runs().Start(ctx, lease, run); err != nil {
+			return err
+		}
+		out.Run = run
+		if out.Plan, err = p.pass(ctx, run); err != nil {
+			return e.failed(ctx, lease, run, err)
+		}
+		return nil
+	})
+	return &out, err
+}
+
+func (p *pass) pass(ctx context.Context, run *Run) (*Plan, error) {
+	report, err := p.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	run.Reading = report
+	made, err := p.make(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	run.Plan, run.Summary = &made.ID, &made.Summary
+	switch {
+	case made.Verdict == plan.Nothing:
+		return made, p.settleNothing(ctx, made, run)
+	case made.Verdict == plan.Held:
+		return made, p.e.holdRun(ctx, p.lease, run, made.HeldBecause[0])
+	case p.c.Policy.DryRun:
+		return made, p.e.holdRun(ctx, p.lease, run, "dry-run is on for this connection: nothing is written")
+	}
+	return made, p.apply(ctx, made, run, nil)
+}
+
+// settleNothing: there is nothing to write, so the basis becomes the
+// connection's own and the run is applied.
+func (p *pass) settleNothing(ctx context.Context, made *Plan, run *Run) error {
+	if p.c.Policy.DryRun {
+		run.end(RunApplied, p.e.now(), "")
+		return p.e.Store.Runs().Save(ctx, p.lease, run)
+	}
+	return p.apply(ctx, made, run, nil)
+}
+
+func (r *Run) end(state RunState, at time.Time, text string) {
+	r.State, r.FinishedAt = state, &at
+	if text != "" {
+		r.Error = &text
+	}
+}
+
+func (e *Engine) holdRun(ctx context.Context, lease mirror.Lease, run *Run, why string) error {
+	run.end(RunHeld, e.now(), why)
+	return e.Store.Runs().Save(ctx, lease, run)
+}
+
+// failed writes down why a run ended early. The write has a context of its own:
+// what ended the run may be that the first one was cancelled.
+func (e *Engine) failed(ctx context.Context, lease mirror.Lease, run *Run, cause error) error {
+	if errors.Is(cause, context.Canceled) {
+		cause = fault.New(fault.Conflict, "stopped before the end; %s", stoppedWhere(run))
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	run.end(RunFailed, e.now(), cause.Error())
+	if err := e.Store.Runs().Save(ctx, lease, run); err != nil {
+		return errors.Join(cause, fmt.Errorf("and the run could not be marked as failed: %w", err))
+	}
+	return cause
+}
+
+func stoppedWhere(run *Run) string {
+	if run.Plan == nil {
+		return "nothing was changed"
+	}
+	return "what was applied so far is whole, and the next run goes on from there"
+}
+
+// apply carries out a plan and ends its run.
+func (p *pass) apply(ctx context.Context, made *Plan, run *Run, excluded []int64) error {
+	made.Run = &run.ID
+	if err := p.e.Store.Plans().Start(ctx, p.lease, made, excluded, run.Actor); err != nil {
+		return err
+	}
+	return p.e.carryOut(ctx, p.lease, p.c, made, run, p.o)
+}
+
+// carryOut applies the chunks that are not written yet, from wherever an earlier
+// attempt stopped.
+func (e *Engine) carryOut(ctx context.Context, lease mirror.Lease, c setting.Connection, made *Plan, run *Run, o Options) error {
+	excluded, err := e.Store.Plans().Excluded(ctx, made.ID)
+	if err != nil {
+		return err
+	}
+	stored := &apply.Stored{ID: made.ID, Hash: made.Hash, Chunks: made.Chunks, Applied: made.Applied, BasisText: made.BasisText, Basis: made.Basis, Excluded: excluded}
+	if err := apply.Verify(ctx, stored, e.Store.Plans()); err != nil {
+		return err
+	}
+	batch := apply.Batch{Lease: lease, Organization: c.Organization, Run: run.ID, Plan: made.ID, Actor: run.Actor, Basis: made.Basis}
+	total := made.Summary.Changes()
+	o.report(Progress{Phase: "applying", Total: total})
+	failed, err := apply.Run(ctx, batch, stored, e.Store.Plans(), e.Store.Ledger(), func(rows int64) {
+		o.report(Progress{Phase: "applying", Done: int(rows), Total: total})
+	})
+	if err != nil {
+		return err
+	}
+	if c.Policy.PurgeAfter > 0 && made.Basis.Reverts == "" && made.Basis.Complete {
+		if _, err := e.Store.Ledger().Purge(ctx, batch, e.now().Add(-c.Policy.PurgeAfter)); err != nil {
+			return err
+		}
+	}
+	summary := made.Summary
+	extra, err := e.leftOut(ctx, made, excluded, &summary)
+	if err != nil {
+		return err
+	}
+	for _, o := range failed {
+		summary.Uncount(o.Change)
+		summary.Failed++
+	}
+	run.Summary, run.Plan = &summary, &made.ID
+	run.end(RunApplied, e.now(), "")
+	return e.Store.Plans().Complete(ctx, lease, made, run, extra)
+}
+
+// leftOut takes the rows a person excluded out of the counts and keeps them
+// open, so that later plans propose them again.
+func (e *Engine) leftOut(ctx context.Context, made *Plan, excluded map[int64]bool, summary *plan.Summary) ([]plan.Note, error) {
+	var notes []plan.Note
+	if made.Basis.Reverts != "" {
+		// What was undone differs from the directory: look at it again next time.
+		err := e.EachChange(ctx, made, func(c *plan.Change) error {
+			if c.Key != ([16]byte{}) {
+				notes = append(notes, plan.Note{Kind: plan.Excluded, Key: c.Key, Name: c.Name, ExternalID: c.ExternalID, Account: c.Account,
+					Text: "run " + made.Basis.Reverts + " was reverted"})
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if len(excluded) == 0 {
+		return notes, nil
+	}
+	err := e.EachChange(ctx, made, func(c *plan.Change) error {
+		whole := *c
+		kept := apply.Without([]plan.Change{*c}, excluded)
+		if len(kept) == 1 && kept[0].Rows() == whole.Rows() {
+			return nil
+		}
+		summary.Uncount(&whole)
+		if len(kept) == 1 {
+			summary.Count(&kept[0])
+		}
+		notes = append(notes, plan.Note{Kind: plan.Excluded, Key: c.Key, Name: c.Name, ExternalID: c.ExternalID, Account: c.Account,
+			Text: fmt.Sprintf("%s: taken out of plan %s by a person", c.Action, made.ID)})
+		return nil
+	})
+	return notes, err
+}
+
+// EachChange hands on a plan's changes in order.
+func (e *Engine) EachChange(ctx context.Context, p *Plan, fn func(*plan.Change) error) error {
+	for seq := range p.Chunks {
+		body, err := e.Store.Plans().Chunk(ctx, p.ID, "changes", seq)
+		if err != nil {
+			return err
+		}
+		changes, err := plan.Changes(body)
+		if err != nil {
+			return err
+		}
+		for i := range changes {
+			if err := fn(&changes[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// hold runs fn while holding the connection's lease, with a heartbeat beside it.
+// Losing the lease cancels fn's context. An unfinished plan is finished first.
+func (e *Engine) hold(ctx context.Context, c setting.Connection, fn func(context.Context, mirror.Lease) error) (err error) {
+	lease, err := e.Store.Leases().Acquire(ctx, c.Alias, c.Organization, c.Kind)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	beats := make(chan struct{})
+	go e.heartbeat(ctx, lease, cancel, beats)
+	defer func() {
+		cancel(nil)
+		<-beats
+		free, done := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+		defer done()
+		err = errors.Join(err, e.Store.Leases().Release(free, lease))
+	}()
+	if err := e.recover(ctx, c, lease); err != nil {
+		return err
+	}
+	err = fn(ctx, lease)
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return err
+}
+
+const heartbeat = 10 * time.Second
+
+func (e *Engine) heartbeat(ctx context.Context, lease mirror.Lease, lost context.CancelCauseFunc, done chan<- struct{}) {
+	defer close(done)
+	tick := time.NewTicker(heartbeat)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			// A database that cannot be reached for a moment is no loss: the
+			// writes of the run find out for themselves.
+			if err := e.Store.Leases().Renew(ctx, lease); fault.KindOf(err) == fault.Conflict && err != nil {
+				lost(err)
+				return
+			}
+		}
+	}
+}
+
+// recover carries on a plan whose process ended while applying it, and marks
+// the other runs of dead processes as failed.
+func (e *Engine) recover(ctx context.Context, c setting.Connection, lease mirror.Lease) error {
+	unfinished, err := e.Store.Plans().Unfinished(ctx, c.Alias)
+	if err != nil {
+		return err
+	}
+	spare := ""
+	if unfinished != nil && unfinished.Run != nil {
+		spare = *unfinished.Run
+	}
+	if err := e.Store.Runs().Interrupted(ctx, lease, spare); err != nil {
+		return err
+	}
+	if unfinished == nil {
+		return nil
+	}
+	run, err := e.Store.Runs().Get(ctx, spare)
+	if err != nil {
+		return err
+	}
+	run.Error = nil
+	return e.carryOut(ctx, lease, c, unfinished, run, Options{})
+}

@@ -1,0 +1,32 @@
+package engine
+
+import (
+	"context"
+
+	"rollcall.dev/rollcall/internal/engine/mirror"
+	"rollcall.dev/rollcall/internal/engine/plan"
+	"rollcall.dev/rollcall/internal/engine/safeguard"
+	"rollcall.dev/rollcall/internal/setting"
+)
+
+// finish judges a built plan and makes it whole.
+func (e *Engine) finish(ctx context.Context, lease mirror.Lease, made *Plan, b *builder, facts safeguard.Facts, limits setting.Limits) error {
+	var err error
+	if made.Chunks, made.Hash, err = b.changes.Close(); err != nil {
+		return err
+	}
+	if _, _, err = b.notes.Close(); err != nil {
+		return err
+	}
+	b.summary.SeatsNeeded = facts.Seats + b.summary.Seats
+	made.Summary = b.summary
+	made.Verdict, made.HeldBecause = safeguard.Judge(&made.Summary, facts, limits)
+	made.State = plan.Ready
+	if made.Verdict == plan.Held {
+		made.State = plan.Waiting
+	}
+	if made.HeldBecause == nil {
+		made.HeldBecause = []string{}
+	}
+	return e.Store.Plans().Finish(ctx, lease, made, b.overlaps)
+}

@@ -1,0 +1,369 @@
+package engine
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/directory"
+	"rollcall.dev/rollcall/internal/engine/match"
+	"rollcall.dev/rollcall/internal/engine/mirror"
+	"rollcall.dev/rollcall/internal/engine/plan"
+)
+
+// groupGraph is the directory's groups, their members as digests of refs: 16
+// bytes a membership.
+type groupGraph struct {
+	rows  []groupRow
+	byRef map[directory.Digest]int
+	// only holds the refs of everybody in a selected group, where only members
+	// are in scope; nil otherwise.
+	only map[directory.Digest]bool
+}
+
+type groupRow struct {
+	id         account.ID
+	key        directory.Digest
+	externalID directory.ExternalID
+	name       string
+	dn         string
+	gone       bool
+	moved      bool
+	problem    string
+	members    []directory.Digest
+}
+
+// loadGroups reads the groups from the mirror. Which of them moved is asked
+// apart: the closure needs all.
+func (b *builder) loadGroups() (*groupGraph, error) {
+	g := &groupGraph{byRef: map[directory.Digest]int{}}
+	all := b.sel
+	all.All = true
+	err := b.p.e.Store.Mirror().Each(b.ctx, all, directory.Group, func(rows []mirror.Row) error {
+		for i := range rows {
+			if err := b.addGroup(g, &rows[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	at := make(map[directory.Digest]int, len(g.rows))
+	for i := range g.rows {
+		at[g.rows[i].key] = i
+	}
+	err = b.p.e.Store.Mirror().Each(b.ctx, b.sel, directory.Group, func(rows []mirror.Row) error {
+		for i := range rows {
+			g.rows[at[rows[i].Key]].moved = true
+		}
+		return nil
+	})
+	if err == nil && b.p.c.Backend.Bool("groups.members_only") {
+		g.only = map[directory.Digest]bool{}
+		for i := range g.rows {
+			for _, ref := range g.rows[i].members {
+				g.only[ref] = true // groups nested in selected ones are selected by the source or not at all
+			}
+		}
+	}
+	return g, err
+}
+
+func (b *builder) addGroup(g *groupGraph, row *mirror.Row) error {
+	var r directory.Record
+	if err := r.Decode(row.Record); err != nil {
+		return err
+	}
+	gr := groupRow{id: account.NewID(b.p.c.Organization, b.p.c.Alias, "group", string(row.ExternalID)), key: row.Key,
+		externalID: row.ExternalID, dn: row.Name, name: row.Name, gone: row.Gone, problem: r.Problem}
+	if len(r.Attributes) > 0 && len(r.Attributes[0].Values) > 0 {
+		gr.name = r.Attributes[0].Values[0]
+	}
+	if !row.Gone {
+		gr.members = make([]directory.Digest, len(r.Members))
+		for i, m := range r.Members {
+			gr.members[i] = directory.RefOf(b.p.kind.Refer(m))
+		}
+		g.byRef[row.Ref] = len(g.rows)
+	}
+	g.rows = append(g.rows, gr)
+	return nil
+}
+
+// planGroups plans groups and memberships. Effective members come from a graph
+// in memory; what is stored is compared with them as sets, group by group.
+func (b *builder) planGroups() error {
+	if b.groups == nil || len(b.groups.rows) == 0 || b.moved[0]+b.moved[1] == 0 {
+		return nil
+	}
+	have, err := b.p.e.Store.Accounts().Groups(b.ctx, b.p.c.Alias)
+	if err != nil {
+		return err
+	}
+	accounts := map[directory.Digest]account.ID{}
+	err = b.p.e.Store.Accounts().AllRefs(b.ctx, b.p.c.Alias, func(ref directory.Digest, id account.ID) { accounts[ref] = id })
+	if err != nil {
+		return err
+	}
+	b.overlayTargets(accounts)
+	nodes := b.nodes(accounts)
+	members, cycles := plan.Closure(nodes)
+	for _, cycle := range cycles {
+		if err := b.groupCycle(nodes, cycle); err != nil {
+			return err
+		}
+	}
+	candidates, err := b.candidates(nodes, members)
+	if err != nil {
+		return err
+	}
+	order := slices.SortedFunc(maps.Keys(candidates), func(x, y int) int {
+		return strings.Compare(string(b.groups.rows[x].key[:]), string(b.groups.rows[y].key[:]))
+	})
+	for _, i := range order {
+		if err := b.group(&b.groups.rows[i], have, members[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// overlayTargets puts what this plan does to people over what is stored.
+func (b *builder) overlayTargets(accounts map[directory.Digest]account.ID) {
+	b.survey.Each(func(ref directory.Digest, t match.Target) {
+		switch {
+		case t.Present && !t.Account.IsZero():
+			accounts[ref] = t.Account
+		case t.Left:
+			delete(accounts, ref)
+		}
+	})
+}
+
+func (b *builder) nodes(accounts map[directory.Digest]account.ID) []plan.Node {
+	nodes := make([]plan.Node, len(b.groups.rows))
+	for i := range b.groups.rows {
+		row := &b.groups.rows[i]
+		n := &nodes[i]
+		n.Name = row.name
+		for _, ref := range row.members {
+			if id, ok := accounts[ref]; ok {
+				n.Accounts = append(n.Accounts, id)
+			} else if j, ok := b.groups.byRef[ref]; ok {
+				n.Groups = append(n.Groups, j)
+			}
+		}
+	}
+	return nodes
+}
+
+func (b *builder) groupCycle(nodes []plan.Node, cycle []int) error {
+	names := make([]string, len(cycle))
+	for i, at := range cycle {
+		names[i] = nodes[at].Name
+	}
+	row := &b.groups.rows[cycle[0]]
+	return b.note(plan.Note{Kind: plan.Unresolved, Key: row.key, Name: row.dn, ExternalID: row.externalID,
+		Text: "groups nested in each other: " + strings.Join(names, ", ") + "; they share their members"})
+}
+
+// few is up to how many moved people it pays to ask for their groups instead of
+// comparing every group.
+const few = 1000
+
+// candidates are the groups whose members may have to change.
+func (b *builder) candidates(nodes []plan.Node, members []map[account.ID]struct{}) (map[int]bool, error) {
+	out := map[int]bool{}
+	if b.sel.All || b.moved[0] > few {
+		for i := range nodes {
+			out[i] = true
+		}
+		return out, nil
+	}
+	for i := range b.groups.rows {
+		if b.groups.rows[i].moved {
+			out[i] = true
+		}
+	}
+	b.addParents(nodes, out)
+	var people []account.ID
+	b.survey.Each(func(_ directory.Digest, t match.Target) {
+		if !t.Account.IsZero() {
+			people = append(people, t.Account)
+		}
+	})
+	at := make(map[account.ID]int, len(b.groups.rows))
+	for i := range b.groups.rows {
+		at[b.groups.rows[i].id] = i
+	}
+	stored := map[account.ID]map[int]bool{}
+	err := b.p.e.Store.Accounts().GroupsOf(b.ctx, b.p.c.Alias, people, func(group, id account.ID) {
+		i, ok := at[group]
+		if !ok {
+			return
+		}
+		if stored[id] == nil {
+			stored[id] = map[int]bool{}
+		}
+		stored[id][i] = true
+	})
+	for _, id := range people {
+		for i := range nodes {
+			if _, in := members[i][id]; in != stored[id][i] {
+				out[i] = true
+			}
+		}
+	}
+	return out, err
+}
+
+// addParents adds every group in which a candidate is nested.
+func (b *builder) addParents(nodes []plan.Node, out map[int]bool) {
+	if len(out) == 0 {
+		return
+	}
+	parents := make([][]int, len(nodes))
+	for i := range nodes {
+		for _, child := range nodes[i].Groups {
+			parents[child] = append(parents[child], i)
+		}
+	}
+	queue := slices.Collect(maps.Keys(out))
+	for len(queue) > 0 {
+		i := queue[0]
+		queue = queue[1:]
+		for _, p := range parents[i] {
+			if !out[p] {
+				out[p] = true
+				queue = append(queue, p)
+			}
+		}
+	}
+}
+
+// group plans one group and its memberships.
+func (b *builder) group(row *groupRow, all map[account.ID]account.Group, desired map[account.ID]struct{}) error {
+	have, exists := all[row.id]
+	c := plan.Change{Target: plan.Group, Group: row.id, Key: row.key, ExternalID: row.externalID, Name: row.name, Version: have.Version}
+	policy, refuse := b.p.c.Policy, ""
+	switch {
+	case row.problem != "":
+		return b.note(plan.Note{Kind: plan.Problem, Key: row.key, Name: row.dn, ExternalID: row.externalID, Text: row.problem})
+	case row.gone && (!exists || have.Status == account.Deleted):
+		return nil
+	case row.gone:
+		c.Action, c.GroupName, c.Why = plan.Delete, [2]string{have.Name, have.Name}, "no longer in the directory"
+		if policy.NoDelete {
+			refuse = "`no-delete` is on"
+		}
+		if b.rules.Incomplete {
+			refuse = "the reading was not complete (" + b.rules.Reason + ")"
+		}
+	case !exists:
+		c.Action, c.GroupName, c.Why = plan.Create, [2]string{"", row.name}, "new in the directory"
+		if policy.NoCreate {
+			refuse = "`no-create` is on"
+		}
+	case have.Status == account.Deleted:
+		c.Action, c.GroupName, c.Why = plan.Restore, [2]string{have.Name, row.name}, "back in the directory"
+	case have.Name != row.name:
+		c.Action, c.GroupName, c.Why = plan.Update, [2]string{have.Name, row.name}, "renamed in the directory"
+		if policy.NoUpdate {
+			refuse = "`no-update` is on"
+		}
+	default:
+		b.summary.Groups.Keep++
+	}
+	if refuse != "" {
+		if err := b.refuseGroup(row, c.Action, refuse); err != nil || c.Action != plan.Update {
+			return err
+		}
+	} else if c.Action != "" {
+		if err := b.emit(&c); err != nil {
+			return err
+		}
+	}
+	if row.gone {
+		return nil
+	}
+	return b.members(row, exists, desired)
+}
+
+func (b *builder) refuseGroup(row *groupRow, action plan.Action, why string) error {
+	return b.note(plan.Note{Kind: plan.Refused, Key: row.key, Name: row.name, ExternalID: row.externalID, Action: action, Text: string(action) + ": " + why})
+}
+
+// most is how many memberships one change holds.
+const most = 500
+
+func (b *builder) members(row *groupRow, exists bool, desired map[account.ID]struct{}) error {
+	var remove []account.ID
+	if exists {
+		err := b.p.e.Store.Accounts().Members(b.ctx, row.id, func(id account.ID) {
+			if _, ok := desired[id]; ok {
+				delete(desired, id)
+			} else {
+				remove = append(remove, id)
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	add := slices.Collect(maps.Keys(desired))
+	remove, err := b.thaw(remove)
+	if err != nil {
+		return err
+	}
+	refuse := ""
+	switch {
+	case b.p.c.Policy.NoUpdate && exists && len(add)+len(remove) > 0:
+		refuse = "`no-update` is on"
+		add, remove = nil, nil
+	case b.rules.Incomplete && len(remove) > 0:
+		refuse = "the reading was not complete (" + b.rules.Reason + ")"
+		remove = nil
+	}
+	if refuse != "" {
+		if err := b.refuseGroup(row, plan.Remove, refuse); err != nil {
+			return err
+		}
+	}
+	version := int64(0)
+	if exists {
+		version = 1
+	}
+	for _, part := range []struct {
+		action plan.Action
+		ids    []account.ID
+		why    string
+	}{{plan.Add, add, "member of the group in the directory"}, {plan.Remove, remove, "no longer a member of the group in the directory"}} {
+		plan.SortIDs(part.ids)
+		for ids := range slices.Chunk(part.ids, most) {
+			if err := b.emit(&plan.Change{Action: part.action, Target: plan.Membership, Group: row.id, Key: row.key, Name: row.name,
+				Version: version, Members: ids, Why: part.why}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// thaw takes people who left out of a list of memberships to be removed: theirs
+// are kept, so that they have them again when they come back.
+func (b *builder) thaw(remove []account.ID) ([]account.ID, error) {
+	if len(remove) == 0 {
+		return nil, nil
+	}
+	have, err := b.p.e.Store.Accounts().Fetch(b.ctx, remove)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(remove, func(id account.ID) bool {
+		a := have[id]
+		return a == nil || a.Status == account.Deleted || a.Status == account.Disabled && a.Cause == account.ByAbsence || b.survey.Leaves(id)
+	}), nil
+}

@@ -1,0 +1,84 @@
+package engine
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+
+	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/directory"
+	"rollcall.dev/rollcall/internal/engine/plan"
+)
+
+// managerCycles finds the cycles that can be reached from the links just made,
+// each beginning with its smallest ID.
+func managerCycles(above, from map[account.ID]account.ID) [][]account.ID {
+	order := func(a, b account.ID) int { return bytes.Compare(a[:], b[:]) }
+	visited := map[account.ID]int{} // the walk that came by, counted from 1
+	var cycles [][]account.ID
+	for walk, start := range slices.SortedFunc(maps.Keys(from), order) {
+		id, ok := start, true
+		for ok && !id.IsZero() && visited[id] == 0 {
+			visited[id] = walk + 1
+			id, ok = above[id]
+		}
+		if !ok || id.IsZero() || visited[id] != walk+1 {
+			continue
+		}
+		cycle := []account.ID{id}
+		for next := above[id]; next != id; next = above[next] {
+			cycle = append(cycle, next)
+		}
+		at := slices.Index(cycle, slices.MinFunc(cycle, order))
+		cycles = append(cycles, append(cycle[at:len(cycle):len(cycle)], cycle[:at]...))
+	}
+	return cycles
+}
+
+// names gives what accounts are called, also those this plan creates, and the
+// mirror key of the first.
+func (b *builder) names(ids []account.ID) ([]string, directory.Digest, error) {
+	var key directory.Digest
+	have, err := b.p.e.Store.Accounts().Fetch(b.ctx, ids)
+	if err != nil {
+		return nil, key, err
+	}
+	created := map[account.ID]*plan.Change{}
+	if len(have) < len(ids) {
+		if created, err = b.created(ids); err != nil {
+			return nil, key, err
+		}
+	}
+	out := make([]string, len(ids))
+	for i, id := range ids {
+		out[i] = id.String()
+		if a := have[id]; a != nil {
+			out[i] = a.Text[account.Username]
+			if i == 0 {
+				key = directory.KeyOf(directory.User, directory.ExternalID(a.ExternalID))
+			}
+		} else if c := created[id]; c != nil {
+			out[i] = c.After.Text[account.Username]
+			if i == 0 {
+				key = c.Key
+			}
+		}
+	}
+	return out, key, nil
+}
+
+// created looks created accounts up in the plan itself. Cycles are few; the rows
+// of everybody are not kept for them.
+func (b *builder) created(ids []account.ID) (map[account.ID]*plan.Change, error) {
+	out := map[account.ID]*plan.Change{}
+	err := b.changes.Flushed(func() error {
+		return b.p.e.EachChange(b.ctx, &Plan{ID: b.plan.ID, Chunks: b.changes.Count()}, func(c *plan.Change) error {
+			if c.Action == plan.Create && c.Target == plan.Account && slices.Contains(ids, c.Account) {
+				one := *c
+				out[c.Account] = &one
+			}
+			return nil
+		})
+	})
+	return out, err
+}

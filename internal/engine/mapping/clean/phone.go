@@ -1,0 +1,76 @@
+package clean
+
+import (
+	"errors"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/nyaruka/phonenumbers"
+)
+
+// Mobile gives a number in E.164 form. region ("BE") is the country of numbers
+// written without one; it may be empty.
+func Mobile(s, region string) (value, why string) {
+	s, why = Text(s)
+	if why != "" || s == "" {
+		return "", why
+	}
+	n, why := parsePhone(s, region)
+	if why != "" {
+		return "", why
+	}
+	return phonenumbers.Format(n, phonenumbers.E164), ""
+}
+
+// Phone gives a number in international form where it is one, otherwise as it
+// was written (an internal extension, say), always fewer than 20 characters.
+func Phone(s, region string) (value, why string) {
+	s, why = Text(s)
+	if why != "" || s == "" {
+		return "", why
+	}
+	if n, bad := parsePhone(s, region); bad == "" {
+		if out := phonenumbers.Format(n, phonenumbers.INTERNATIONAL); utf8.RuneCountInString(out) <= MaxPhone {
+			return out, ""
+		}
+		out := phonenumbers.Format(n, phonenumbers.E164)
+		if ext := n.GetExtension(); ext != "" {
+			out += "x" + ext
+		}
+		if len(out) <= MaxPhone {
+			return out, ""
+		}
+	}
+	if utf8.RuneCountInString(s) <= MaxPhone {
+		return s, ""
+	}
+	return "", "has 20 characters or more and is no phone number"
+}
+
+// parsePhone reads a number and asks whether it can exist: the library also
+// makes a number of "ext 123".
+func parsePhone(s, region string) (*phonenumbers.PhoneNumber, string) {
+	if len(s) > 60 || strings.IndexFunc(s, isDigit) < 0 {
+		return nil, "is not a phone number"
+	}
+	if region == "" && strings.HasPrefix(s, "00") {
+		s = "+" + s[2:]
+	}
+	n, err := phonenumbers.Parse(s, region)
+	switch {
+	case errors.Is(err, phonenumbers.ErrInvalidCountryCode) && region == "":
+		return nil, "has no country code, and the connection has no region for phone numbers"
+	case err != nil:
+		return nil, "is not a phone number"
+	case !phonenumbers.IsValidNumber(n):
+		return nil, "is not a valid phone number"
+	}
+	return n, ""
+}
+
+func isDigit(r rune) bool { return r >= '0' && r <= '9' }
+
+// KnownRegion reports whether a region such as "BE" has phone numbers.
+func KnownRegion(region string) bool {
+	return phonenumbers.GetSupportedRegions()[region]
+}

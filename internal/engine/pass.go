@@ -1,0 +1,259 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/directory"
+	"rollcall.dev/rollcall/internal/engine/mapping"
+	"rollcall.dev/rollcall/internal/engine/mirror"
+	"rollcall.dev/rollcall/internal/engine/plan"
+	"rollcall.dev/rollcall/internal/engine/safeguard"
+	"rollcall.dev/rollcall/internal/engine/scope"
+	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/setting"
+	"rollcall.dev/rollcall/internal/source"
+)
+
+// pass is one run of one connection, with everything compiled that it needs.
+type pass struct {
+	e      *Engine
+	c      setting.Connection
+	o      Options
+	lease  mirror.Lease
+	kind   source.Kind
+	src    source.Source
+	preset source.Preset
+	rules  *rules
+	state  State // as of the last read
+	began  time.Time
+}
+
+// rules are a connection's rules, compiled.
+type rules struct {
+	mapping     *mapping.Mapping
+	scope       *scope.Scope
+	fingerprint string
+	text        string // the parts by name, to say which of them changed
+}
+
+func (e *Engine) prepare(ctx context.Context, c setting.Connection, lease mirror.Lease, o Options) (*pass, error) {
+	p := &pass{e: e, c: c, o: o, lease: lease, began: e.now()}
+	var err error
+	if p.kind, p.src, err = e.open(c); err != nil {
+		return nil, err
+	}
+	if p.preset, err = p.src.Preset(ctx); err != nil {
+		p.close()
+		return nil, err
+	}
+	if p.rules, err = e.compile(c, p.kind, p.preset); err != nil {
+		p.close()
+		return nil, err
+	}
+	if p.state, err = e.Store.Leases().State(ctx, c.Alias); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (e *Engine) open(c setting.Connection) (source.Kind, source.Source, error) {
+	kind, ok := e.Kinds(c.Kind)
+	if !ok {
+		return kind, nil, fault.New(fault.Invalid, "connection %s: there is no source %q", c.Alias, c.Kind)
+	}
+	src, err := kind.Open(c.Backend, e.Env)
+	return kind, src, err
+}
+
+func (p *pass) close() {
+	// A source that cannot close has told all it had to tell: nothing depends on it any more.
+	_ = p.src.Close() //nolint:errcheck // see above
+}
+
+// merge puts the connection's rules over the source's starting ones.
+func merge(c setting.Connection, preset source.Preset) map[string]setting.Rule {
+	all := maps.Clone(preset.Mapping)
+	if all == nil {
+		all = map[string]setting.Rule{}
+	}
+	maps.Copy(all, c.Mapping)
+	return all
+}
+
+func (e *Engine) compile(c setting.Connection, kind source.Kind, preset source.Preset) (*rules, error) {
+	all := merge(c, preset)
+	m, err := mapping.Compile(all, mapping.Options{Region: c.Region})
+	if err != nil {
+		return nil, err
+	}
+	var custom []string
+	for name := range all {
+		if _, isField := account.FieldNamed(name); !isField && name != "manager" && name != "status" {
+			custom = append(custom, name)
+		}
+	}
+	slices.Sort(custom)
+	s, err := scope.Compile(c.Scope, custom...)
+	if err != nil {
+		return nil, err
+	}
+	basis := append(basisOf(c, kind), "filter="+preset.Filter)
+	parts := map[string]string{
+		"source":   strings.Join(basis, "\n"),
+		"anchor":   preset.Anchor,
+		"mapping":  m.Fingerprint(),
+		"scope":    s.Fingerprint(),
+		"matching": strings.Join(c.Match, ","),
+	}
+	for k, v := range parts {
+		parts[k] = fmt.Sprintf("%x", directory.Sum([]byte(v)))
+	}
+	text, err := json.Marshal(parts)
+	if err != nil {
+		return nil, err
+	}
+	return &rules{mapping: m, scope: s, text: string(text), fingerprint: fmt.Sprintf("%x", directory.Sum(text))}, nil
+}
+
+// basisOf are the source's settings that decide who is read.
+func basisOf(c setting.Connection, kind source.Kind) []string {
+	var out []string
+	for _, o := range kind.Options {
+		if v, ok := c.Backend[o.Name]; ok && o.Basis {
+			out = append(out, fmt.Sprintf("%s=%v", o.Name, v))
+		}
+	}
+	return out
+}
+
+// configOf is a fingerprint of everything in a connection's settings that a plan
+// hangs on, without asking the directory. Dry-run is left out: it says whether a
+// plan is applied, not what is in it.
+func configOf(c setting.Connection, kind source.Kind) string {
+	policy := c.Policy
+	policy.DryRun = false
+	text := fmt.Sprintf("%q %v %q %q %q %v", basisOf(c, kind), c.Mapping, c.Scope, c.Match, c.Overlap+c.Role+c.Region, policy)
+	return fmt.Sprintf("%x", directory.Sum([]byte(text)))
+}
+
+var partNames = map[string]string{
+	"source": "what is read (base, filter or groups)", "anchor": "the anchor (external ID)",
+	"mapping": "the mapping", "scope": "the scope", "matching": "the matching attributes",
+}
+
+// changedRules says which parts changed since the rules last carried out.
+func changedRules(before, after string) string {
+	if before == "" {
+		return ""
+	}
+	var a, b map[string]string
+	if json.Unmarshal([]byte(before), &a) != nil || json.Unmarshal([]byte(after), &b) != nil {
+		return "The rules"
+	}
+	var names []string
+	for part, name := range partNames {
+		if a[part] != b[part] {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	slices.Sort(names)
+	text := strings.Join(names, " and ")
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+// read takes the directory into the mirror.
+func (p *pass) read(ctx context.Context) (*ReadingReport, error) {
+	in := mirror.Intake{Store: p.e.Store.Mirror(), Lease: p.lease, Refer: p.kind.Refer, Secrets: p.e.Secrets, Published: p.state.Generation}
+	p.o.report(Progress{Phase: "reading"})
+	req := source.Request{Attributes: p.rules.mapping.Attributes(), Progress: func(users, groups int) {
+		p.o.report(Progress{Phase: "reading", Done: users + groups})
+	}}
+	if !p.o.Full && p.state.Rules == p.rules.fingerprint {
+		req.From = p.state.Cursor
+	}
+	took, err := in.Take(ctx, p.src, req)
+	if err != nil {
+		return nil, err
+	}
+	if p.state, err = p.e.Store.Leases().State(ctx, p.c.Alias); err != nil {
+		return nil, err
+	}
+	r := took.Reading
+	p.o.report(Progress{Phase: "reading", Done: r.Users + r.Groups, Total: r.Users + r.Groups})
+	report := &ReadingReport{Complete: r.Complete, Full: r.Full, Entries: r.Users + r.Groups, Users: r.Users, Groups: r.Groups,
+		Changed: took.Changed, Gone: took.Gone, Notes: r.Notes}
+	if r.Reason != "" {
+		report.Reason = &r.Reason
+	}
+	return report, nil
+}
+
+// make plans what moved since the last applied plan, judges it and keeps it.
+func (p *pass) make(ctx context.Context, run *Run) (*Plan, error) {
+	p.o.report(Progress{Phase: "planning"})
+	all := p.state.Rules != p.rules.fingerprint
+	if p.c.Backend.Bool("groups.members_only") && !all {
+		// Who is in scope hangs on the groups: when one moves, everybody is looked at.
+		_, groups, err := p.e.Store.Mirror().Moved(ctx, Selection{Connection: p.c.Alias, Planned: p.state.Planned, Now: p.began})
+		if err != nil {
+			return nil, err
+		}
+		all = groups > 0
+	}
+	basis := plan.Basis{Generation: p.state.Generation, Rules: p.rules.fingerprint, RulesText: p.rules.text, Config: configOf(p.c, p.kind),
+		Complete: p.state.Complete, All: all, At: p.began}
+	made, err := p.e.newPlan(p.c, basis, run, p.began)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.e.Store.Plans().Begin(ctx, p.lease, made); err != nil {
+		return nil, err
+	}
+	facts, err := p.facts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b := newBuilder(ctx, p, made)
+	if err := b.build(); err != nil {
+		return nil, err
+	}
+	// What stays as it is: the connection's accounts but for those that change.
+	s := &b.summary
+	s.Keep = max(0, facts.Accounts-s.Update-s.Disable-s.Delete-(s.Enable-b.returned))
+	return made, p.e.finish(ctx, p.lease, made, b, facts, p.c.Limits)
+}
+
+func (p *pass) facts(ctx context.Context) (f safeguard.Facts, err error) {
+	f, err = p.e.Store.Accounts().Facts(ctx, p.c.Organization, p.c.Alias)
+	if err != nil {
+		return f, err
+	}
+	f.Users, f.GroupRows, err = p.e.Store.Mirror().Count(ctx, p.c.Alias)
+	f.FirstRun = p.state.Rules == ""
+	f.RulesChanged = changedRules(p.state.RulesText, p.rules.text)
+	f.Attention = p.state.Attention
+	return f, err
+}
+
+func (e *Engine) newPlan(c setting.Connection, basis plan.Basis, run *Run, at time.Time) (*Plan, error) {
+	text, err := fingerprint(basis)
+	if err != nil {
+		return nil, err
+	}
+	made := &Plan{ID: newID("p", at), Organization: c.Organization, Connection: c.Alias, CreatedAt: at, Basis: basis, BasisText: text, HeldBecause: []string{}}
+	if run != nil {
+		made.Run = &run.ID
+	}
+	return made, nil
+}

@@ -1,0 +1,260 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/engine/match"
+	"rollcall.dev/rollcall/internal/setting"
+)
+
+// Rules are what decisions depend on besides the pair.
+type Rules struct {
+	Organization string
+	Connection   string
+	Role         string // of created accounts
+	Policy       setting.Policy
+	// Incomplete: the reading did not see everything. Nothing is then removed,
+	// disabled or emptied.
+	Incomplete bool
+	Reason     string // why it is incomplete
+	// Managed fields have a rule; the others are the application's own.
+	Managed Fields
+	Now     time.Time
+}
+
+// Decision is what is to be done about one pair.
+type Decision struct {
+	Change *Change // nil where nothing is done
+	Notes  []Note
+	Keep   bool // the account stays as it is
+	Out    bool // the entry is out of scope
+}
+
+// Decide says what is to be done about one pair:
+//
+//	entry         account                     change
+//	------------  --------------------------  ---------------------------------------------
+//	present       none                        create (disabled: by the entry, by policy)
+//	present       linked, same                keep
+//	present       linked, other values        update
+//	present       linked, entry disabled      disable
+//	present       disabled by entry/absence   enable
+//	present       deleted                     restore
+//	present       found by an attribute       link (restore, enable where it had left)
+//	out of scope  linked                      disable, or delete without delete-disables
+//	or gone
+//	broken        any                         nothing, a problem is noted
+//	in dispute    any                         nothing, the dispute is noted
+//
+// What the policy or an incomplete reading forbids becomes a note instead.
+func Decide(p *match.Pair, r *Rules) Decision {
+	if p.Refusal != nil {
+		kind := Dispute
+		if p.Refusal.Kind == "refused" {
+			kind = Refused
+		}
+		d := Decision{Keep: p.How == match.Linked}
+		d.note(p, kind, p.Refusal.Text)
+		return d
+	}
+	switch p.State {
+	case match.Broken:
+		d := Decision{Keep: p.How == match.Linked}
+		d.note(p, Problem, p.Why)
+		return d
+	case match.Gone, match.OutOfScope:
+		return leave(p, r)
+	case match.Present:
+	}
+	if p.How == match.Not {
+		return create(p, r)
+	}
+	return change(p, r)
+}
+
+func (d *Decision) note(p *match.Pair, kind NoteKind, text string) {
+	n := Note{Kind: kind, Key: p.Key, Name: p.Name, ExternalID: p.ExternalID, Text: text}
+	if p.Account != nil {
+		n.Account = p.Account.ID
+	}
+	d.Notes = append(d.Notes, n)
+}
+
+func (d *Decision) refuse(p *match.Pair, action Action, format string, args ...any) {
+	d.note(p, Refused, fmt.Sprintf("%s: ", action)+fmt.Sprintf(format, args...))
+	d.Notes[len(d.Notes)-1].Action = action
+}
+
+func leave(p *match.Pair, r *Rules) Decision {
+	d := Decision{Out: p.State == match.OutOfScope}
+	if p.How != match.Linked || p.Account == nil {
+		return d
+	}
+	d.Keep = true
+	action, status := Disable, account.Disabled
+	if !r.Policy.DeleteDisables {
+		action, status = Delete, account.Deleted
+	}
+	if p.Account.Status == account.Deleted || p.Account.Status == status {
+		return d
+	}
+	why := "no longer in the directory"
+	if p.State == match.OutOfScope {
+		why = "out of scope: " + p.Why
+	}
+	if r.Incomplete {
+		d.refuse(p, action, "%s, but the reading was not complete (%s)", why, r.Reason)
+		return d
+	}
+	if r.Policy.NoDelete {
+		d.refuse(p, action, "%s; `no-delete` is on", why)
+		return d
+	}
+	after := *p.Account
+	after.Status, after.Cause = status, account.ByAbsence
+	d.Change, d.Keep = modification(p, action, &after, FieldStatus, why), false
+	return d
+}
+
+func create(p *match.Pair, r *Rules) Decision {
+	var d Decision
+	if r.Policy.NoCreate {
+		d.refuse(p, Create, "`no-create` is on")
+		return d
+	}
+	a := &account.Account{ID: p.NewID, Organization: r.Organization, Connection: r.Connection,
+		ExternalID: string(p.ExternalID), Text: p.User.Text, Attributes: p.User.Attributes, Manager: p.Manager, Status: account.Active}
+	if a.Text[account.Role] == "" {
+		a.Text[account.Role] = r.Role
+	}
+	why := "new in the directory"
+	switch {
+	case p.User.Disabled:
+		a.Status, a.Cause = account.Disabled, account.ByEntry
+		why += ", disabled there: " + p.User.StatusWhy
+	case r.Policy.CreateAsDisabled:
+		a.Status, a.Cause = account.Disabled, account.ByPolicy
+		why += "; `create-as-disabled` is on"
+	}
+	d.Change = &Change{Action: Create, Target: Account, Account: a.ID, Key: p.Key, ExternalID: p.ExternalID, Name: p.Name,
+		After: a, Secret: p.HasSecret, Why: why}
+	d.remarks(p)
+	return d
+}
+
+// remarks notes what was left out, and when to look again.
+func (d *Decision) remarks(p *match.Pair) {
+	for _, w := range p.User.Warnings {
+		d.note(p, Warning, w)
+	}
+	if p.Unresolved != "" {
+		d.note(p, Unresolved, p.Unresolved)
+	}
+	if !p.User.ReviewAt.IsZero() {
+		d.note(p, Due, "its status changes by itself")
+		d.Notes[len(d.Notes)-1].DueAt = p.User.ReviewAt
+	}
+}
+
+func change(p *match.Pair, r *Rules) Decision {
+	var d Decision
+	was := p.Account
+	after := *was
+	from := account.Account{Text: p.User.Text, Attributes: p.User.Attributes, Manager: p.Manager}
+	managed := r.Managed
+	if from.Text[account.Role] == "" {
+		managed &^= Text(account.Role) // a role given here is not taken away by an empty one
+	}
+	managed.Overlay(&after, &from)
+	after.Connection, after.ExternalID = r.Connection, string(p.ExternalID)
+
+	action, why := Update, ""
+	if p.How == match.Found {
+		action, why = Link, "matched by "+p.By
+		if was.Connection != r.Connection {
+			why += ", taken over from " + was.Connection
+		}
+	}
+	left := was.Cause == account.ByAbsence
+	switch {
+	case was.Status == account.Deleted:
+		action, why = Restore, join(why, "back in the directory")
+		after.Status, after.Cause = account.Active, account.NoCause
+		if p.User.Disabled {
+			after.Status, after.Cause = account.Disabled, account.ByEntry
+			why = join(why, "disabled there: "+p.User.StatusWhy)
+		}
+	case was.Status == account.Active && p.User.Disabled:
+		action, why = Disable, join(why, "disabled in the directory: "+p.User.StatusWhy)
+		after.Status, after.Cause = account.Disabled, account.ByEntry
+	case was.Status == account.Disabled && !p.User.Disabled && (was.Cause == account.ByEntry || left):
+		action = Enable
+		if left {
+			why = join(why, "back in the directory")
+		} else {
+			why = join(why, "no longer disabled in the directory")
+		}
+		after.Status, after.Cause = account.Active, account.NoCause
+	}
+	fields := Diff(was, &after)
+	d.limitIncomplete(p, r, &action, &fields, &after)
+	if fields == 0 && !p.HasSecret {
+		d.Keep = true
+		d.remarks(p)
+		return d
+	}
+	if r.Policy.NoUpdate {
+		allowed := Fields(0)
+		if left && after.Status == account.Active {
+			allowed = FieldStatus | FieldLink // undoing a removal is not an update
+		}
+		if fields &^= allowed; fields != 0 || p.HasSecret {
+			d.refuse(p, action, "%s; `no-update` is on", strings.Join(fields.Names(), ", "))
+		}
+		fields = Diff(was, &after) & allowed
+		if fields == 0 {
+			d.Keep = true
+			return d
+		}
+	}
+	if why == "" {
+		why = "changed in the directory"
+	}
+	d.Change = modification(p, action, &after, fields, why)
+	d.Change.Secret = p.HasSecret && !r.Policy.NoUpdate
+	d.remarks(p)
+	return d
+}
+
+// limitIncomplete takes out of a change what an incomplete reading must not do.
+func (d *Decision) limitIncomplete(p *match.Pair, r *Rules, action *Action, fields *Fields, after *account.Account) {
+	if !r.Incomplete {
+		return
+	}
+	if *action == Disable {
+		d.refuse(p, Disable, "the reading was not complete (%s)", r.Reason)
+		*action = Update
+		after.Status, after.Cause = p.Account.Status, p.Account.Cause
+		*fields = Diff(p.Account, after)
+	}
+	if cleared := fields.Cleared(p.Account, after); cleared != 0 {
+		d.refuse(p, Update, "%s would be emptied, but the reading was not complete (%s)", strings.Join(cleared.Names(), ", "), r.Reason)
+		cleared.Overlay(after, p.Account)
+		*fields &^= cleared
+	}
+}
+
+func modification(p *match.Pair, action Action, after *account.Account, fields Fields, why string) *Change {
+	return &Change{Action: action, Target: Account, Account: p.Account.ID, Key: p.Key, ExternalID: p.ExternalID, Name: p.Name,
+		Version: p.Account.Version, Fields: fields, Before: fields.Only(p.Account), After: fields.Only(after), Why: why}
+}
+
+func join(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + "; " + b
+}

@@ -1,0 +1,206 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/directory"
+	"rollcall.dev/rollcall/internal/engine/apply"
+	"rollcall.dev/rollcall/internal/engine/match"
+	"rollcall.dev/rollcall/internal/engine/mirror"
+	"rollcall.dev/rollcall/internal/engine/plan"
+	"rollcall.dev/rollcall/internal/engine/safeguard"
+	"rollcall.dev/rollcall/internal/event"
+	"rollcall.dev/rollcall/internal/source"
+)
+
+// State is what is remembered of a connection between runs.
+type State struct {
+	Alias        string
+	Organization string // "" for a connection never worked on
+	Kind         string
+	Rules        string // fingerprint of the rules last carried out
+	RulesText    string // those rules, part by part, to say which of them changed
+	Attention    string // why the next plan must wait for a person
+	Generation   int64  // of the mirror
+	Planned      int64  // the generation the last applied plan was made from
+	Complete     bool   // verdict of the last reading
+	Reading      *source.Reading
+	Cursor       []byte
+	LastFullAt   time.Time // the last complete full reading
+}
+
+// Plan is a stored plan without its rows.
+type Plan struct {
+	ID           string       `json:"id"`
+	Hash         string       `json:"hash"`
+	Connection   string       `json:"connection"`
+	Verdict      plan.Verdict `json:"verdict"`
+	HeldBecause  []string     `json:"held_because"`
+	Summary      plan.Summary `json:"summary"`
+	State        plan.State   `json:"state"`
+	Run          *string      `json:"run"`
+	DecidedBy    *string      `json:"decided_by"`
+	CreatedAt    time.Time    `json:"created_at"`
+	Organization string       `json:"organization"`
+	Basis        plan.Basis   `json:"-"`
+	BasisText    []byte       `json:"-"`
+	Chunks       int          `json:"-"`
+	Applied      int          `json:"-"`
+}
+
+// RunState is where a run stands.
+type RunState string
+
+// The states of a run.
+const (
+	RunRunning  RunState = "running"
+	RunApplied  RunState = "applied"
+	RunHeld     RunState = "held"
+	RunFailed   RunState = "failed"
+	RunRejected RunState = "rejected"
+	RunReverted RunState = "reverted"
+)
+
+// ReadingReport is a reading as runs show it.
+type ReadingReport struct {
+	Complete bool     `json:"complete"`
+	Full     bool     `json:"full"`
+	Entries  int      `json:"entries"`
+	Users    int      `json:"users"`
+	Groups   int      `json:"groups"`
+	Changed  int      `json:"changed"`
+	Gone     int      `json:"gone"`
+	Reason   *string  `json:"reason"`
+	Notes    []string `json:"notes,omitempty"`
+}
+
+// Run is one pass as people see it.
+type Run struct {
+	ID           string         `json:"id"`
+	Organization string         `json:"organization"`
+	Connection   string         `json:"connection"`
+	Trigger      string         `json:"trigger"` // "manual", "approve", "revert", later "schedule"
+	Actor        string         `json:"actor"`
+	State        RunState       `json:"state"`
+	Reading      *ReadingReport `json:"reading"`
+	Summary      *plan.Summary  `json:"summary"`
+	Plan         *string        `json:"plan"`
+	Reverts      *string        `json:"reverts"`
+	StartedAt    time.Time      `json:"started_at"`
+	FinishedAt   *time.Time     `json:"finished_at"`
+	Error        *string        `json:"error"`
+}
+
+// Overlap is an entry of one connection that claims an account another keeps.
+type Overlap struct {
+	Account     account.ID
+	Owner       string
+	OwnerKey    directory.Digest
+	ClaimantKey directory.Digest
+	Name        string // of the claimant's entry
+}
+
+// Selection says which mirror rows are to be planned.
+type Selection struct {
+	Connection string
+	All        bool  // every row: the rules changed
+	Planned    int64 // otherwise what moved since this generation
+	Now        time.Time
+	Batch      int
+}
+
+// Store is what the engine keeps things in. The packages of internal/store
+// implement it, on SQLite and on PostgreSQL, with one suite for both.
+type Store interface {
+	Leases() Leases
+	Mirror() Mirror
+	Accounts() Accounts
+	Plans() Plans
+	Runs() Runs
+	Events() Events
+	Ledger() apply.Ledger
+}
+
+// Leases keeps the right to work on a connection, and its state.
+type Leases interface {
+	Acquire(ctx context.Context, alias, organization, kind string) (mirror.Lease, error)
+	Renew(ctx context.Context, lease mirror.Lease) error
+	Release(ctx context.Context, lease mirror.Lease) error
+	State(ctx context.Context, alias string) (State, error)
+	Remember(ctx context.Context, lease mirror.Lease, attention string) error
+}
+
+// Mirror keeps mirror rows.
+type Mirror interface {
+	mirror.Store
+	Each(ctx context.Context, s Selection, kind directory.Kind, fn func([]mirror.Row) error) error
+	Moved(ctx context.Context, s Selection) (users, groups int, err error)
+	Count(ctx context.Context, connection string) (users, groups int, err error)
+	Rows(ctx context.Context, connection string, keys []directory.Digest) ([]mirror.Row, error)
+	Claims(ctx context.Context, connection string, fn func(key directory.Digest, claimant, name string)) error
+	Reset(ctx context.Context, lease mirror.Lease) error
+}
+
+// Accounts reads accounts, groups and memberships.
+type Accounts interface {
+	Linked(ctx context.Context, connection string, keys []directory.Digest) (map[directory.Digest]match.Holder, error)
+	Holders(ctx context.Context, organization string, usernames, emails []string) ([]match.Holder, error)
+	Fetch(ctx context.Context, ids []account.ID) (map[account.ID]*account.Account, error)
+	Find(ctx context.Context, organization, word string) ([]*account.Account, error)
+	Secrets(ctx context.Context, ids []account.ID) (map[account.ID]string, error)
+	ByRef(ctx context.Context, connection string, refs []directory.Digest) (map[directory.Digest]account.ID, error)
+	AllRefs(ctx context.Context, connection string, fn func(ref directory.Digest, id account.ID)) error
+	Managers(ctx context.Context, organization string, fn func(id, manager account.ID)) error
+	Facts(ctx context.Context, organization, connection string) (safeguard.Facts, error)
+	Groups(ctx context.Context, connection string) (map[account.ID]account.Group, error)
+	Members(ctx context.Context, group account.ID, fn func(id account.ID)) error
+	GroupsOf(ctx context.Context, connection string, ids []account.ID, fn func(group, id account.ID)) error
+}
+
+// Plans keeps plans.
+type Plans interface {
+	apply.Chunks
+	// Begin makes a plan that is not whole yet.
+	Begin(ctx context.Context, lease mirror.Lease, p *Plan) error
+	// Append adds a chunk to a part ("changes" or "notes").
+	Append(ctx context.Context, lease mirror.Lease, plan, part string, seq int, first int64, body []byte) error
+	// Finish makes it whole: hash, verdict, summary, overlaps. Earlier plans of
+	// the connection that wait are superseded.
+	Finish(ctx context.Context, lease mirror.Lease, p *Plan, overlaps []Overlap) error
+	Get(ctx context.Context, id string) (*Plan, error)
+	Notes(ctx context.Context, id string, fn func(plan.Note) error) error
+	Standing(ctx context.Context, connection string, s Selection, fn func(plan.Note) error) error
+	// Open hands on what is left standing for one entry.
+	Open(ctx context.Context, connection string, key directory.Digest, fn func(plan.Note) error) error
+	Excluded(ctx context.Context, id string) (map[int64]bool, error)
+	// Start moves a ready or held plan to applying, with the rows left out.
+	Start(ctx context.Context, lease mirror.Lease, p *Plan, excluded []int64, actor string) error
+	// Unfinished gives the plan of a connection that was being applied when its
+	// process ended, or nil.
+	Unfinished(ctx context.Context, connection string) (*Plan, error)
+	// Complete ends an applied plan: what it left open becomes standing, the
+	// connection's rules and generation are those of its basis, its run ends.
+	Complete(ctx context.Context, lease mirror.Lease, p *Plan, run *Run, notes []plan.Note) error
+	Reject(ctx context.Context, lease mirror.Lease, p *Plan, actor string) error
+}
+
+// Runs keeps runs.
+type Runs interface {
+	Start(ctx context.Context, lease mirror.Lease, r *Run) error
+	Save(ctx context.Context, lease mirror.Lease, r *Run) error
+	Get(ctx context.Context, id string) (*Run, error)
+	// Interrupted ends runs whose process is gone; the given one is spared.
+	Interrupted(ctx context.Context, lease mirror.Lease, spare string) error
+}
+
+// Events reads events.
+type Events interface {
+	OfRun(ctx context.Context, run string, fn func(event.Event) error) error
+	OfAccount(ctx context.Context, id account.ID, limit int, fn func(event.Event) error) error
+}
+
+// fingerprint is a basis as it is hashed and stored.
+func fingerprint(b plan.Basis) ([]byte, error) { return json.Marshal(b) }

@@ -1,0 +1,238 @@
+package engine
+
+import (
+	"context"
+	"strings"
+
+	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/directory"
+	"rollcall.dev/rollcall/internal/engine/apply"
+	"rollcall.dev/rollcall/internal/engine/mirror"
+	"rollcall.dev/rollcall/internal/engine/plan"
+	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/setting"
+)
+
+// Revert undoes an applied run by a new plan: attributes, status and
+// memberships go back to what they were before it. What somebody changed since
+// is left alone and noted. With only set, the plan is made and not applied.
+//
+// The person who reverts has named the run, so limits do not hold the plan; the
+// next plan from the directory is held instead, as it may do the same again.
+func (e *Engine) Revert(ctx context.Context, c setting.Connection, id string, only bool, o Options) (*Result, error) {
+	var out Result
+	if c.Policy.DryRun && !only {
+		return &out, fault.New(fault.Denied, "connection %s is in dry-run; nothing is written", c.Alias).WithHint("look at the plan with --plan")
+	}
+	err := e.hold(ctx, c, func(ctx context.Context, lease mirror.Lease) error {
+		target, err := e.revertible(ctx, c, id)
+		if err != nil {
+			return err
+		}
+		run := &Run{ID: newID("r", e.now()), Organization: c.Organization, Connection: c.Alias, Trigger: "revert", Actor: o.Actor,
+			State: RunRunning, Reverts: &target.ID, StartedAt: e.now()}
+		if only {
+			run = nil
+		} else if err := e.Store.Runs().Start(ctx, lease, run); err != nil {
+			return err
+		}
+		out.Run = run
+		if out.Plan, err = e.planRevert(ctx, c, lease, target, run); err == nil && run != nil {
+			err = e.applyRevert(ctx, c, lease, out.Plan, run, o)
+		}
+		if err != nil && run != nil {
+			return e.failed(ctx, lease, run, err)
+		}
+		return err
+	})
+	return &out, err
+}
+
+func (e *Engine) revertible(ctx context.Context, c setting.Connection, id string) (*Run, error) {
+	run, err := e.Store.Runs().Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if run.Connection != c.Alias {
+		return nil, fault.New(fault.NotFound, "connection %s has no run %s", c.Alias, id)
+	}
+	if run.State != RunApplied || run.Plan == nil {
+		return nil, fault.New(fault.Conflict, "run %s is %s; only an applied run can be reverted", run.ID, run.State)
+	}
+	return run, nil
+}
+
+func (e *Engine) applyRevert(ctx context.Context, c setting.Connection, lease mirror.Lease, made *Plan, run *Run, o Options) error {
+	run.Plan, run.Summary = &made.ID, &made.Summary
+	if made.Verdict == plan.Held {
+		return e.holdRun(ctx, lease, run, made.HeldBecause[0])
+	}
+	if err := e.Store.Plans().Start(ctx, lease, made, nil, o.Actor); err != nil {
+		return err
+	}
+	return e.carryOut(ctx, lease, c, made, run, o)
+}
+
+func (e *Engine) planRevert(ctx context.Context, c setting.Connection, lease mirror.Lease, target, run *Run) (*Plan, error) {
+	state, err := e.Store.Leases().State(ctx, c.Alias)
+	if err != nil {
+		return nil, err
+	}
+	kind, _ := e.Kinds(c.Kind)
+	made, err := e.newPlan(c, plan.Basis{Generation: state.Generation, Config: configOf(c, kind), At: e.now(), Reverts: target.ID}, run, e.now())
+	if err != nil {
+		return nil, err
+	}
+	if err := e.Store.Plans().Begin(ctx, lease, made); err != nil {
+		return nil, err
+	}
+	p := &pass{e: e, c: c, lease: lease, rules: nil}
+	keep := func(part string) func(int, int64, []byte) error {
+		return func(seq int, first int64, body []byte) error {
+			return e.Store.Plans().Append(ctx, lease, made.ID, part, seq, first, body)
+		}
+	}
+	b := &builder{ctx: ctx, p: p, plan: made, changes: plan.NewWriter(made.BasisText, keep("changes")), notes: plan.NewWriter(nil, keep("notes"))}
+	if err := e.undo(ctx, target, b); err != nil {
+		return nil, err
+	}
+	facts, err := e.Store.Accounts().Facts(ctx, c.Organization, c.Alias)
+	if err != nil {
+		return nil, err
+	}
+	// A person named the run to undo: of the safeguards only the seats remain.
+	none := setting.Limits{Removals: 1, MembershipRemovals: 1, GroupRemovals: 1, IdentityChanges: 1}
+	facts.Users, facts.GroupRows = 1, 1 // the reading is not judged
+	return made, e.finish(ctx, lease, made, b, facts, none)
+}
+
+// undo writes the inverse of every change the run made.
+func (e *Engine) undo(ctx context.Context, target *Run, b *builder) error {
+	done, err := e.Store.Plans().Get(ctx, *target.Plan)
+	if err != nil {
+		return err
+	}
+	excluded, err := e.Store.Plans().Excluded(ctx, done.ID)
+	if err != nil {
+		return err
+	}
+	failed := map[directory.Digest]bool{}
+	err = e.Store.Plans().Notes(ctx, done.ID, func(n plan.Note) error {
+		if n.Kind == plan.Failed {
+			failed[n.Key] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	groups, err := e.Store.Accounts().Groups(ctx, target.Connection)
+	if err != nil {
+		return err
+	}
+	for seq := range done.Chunks {
+		body, err := e.Store.Plans().Chunk(ctx, done.ID, "changes", seq)
+		if err != nil {
+			return err
+		}
+		changes, err := plan.Changes(body)
+		if err != nil {
+			return err
+		}
+		if err := e.undoChunk(ctx, apply.Without(changes, excluded), failed, groups, target, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Engine) undoChunk(ctx context.Context, changes []plan.Change, failed map[directory.Digest]bool, groups map[account.ID]account.Group, target *Run, b *builder) error {
+	var ids []account.ID
+	for i := range changes {
+		if changes[i].Target == plan.Account {
+			ids = append(ids, changes[i].Account)
+		}
+	}
+	have, err := e.Store.Accounts().Fetch(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for i := range changes {
+		c := &changes[i]
+		if c.Target != plan.Membership && failed[c.Key] {
+			continue
+		}
+		back, refused := inverse(c, have[c.Account], groups[c.Group])
+		if refused != "" {
+			if err := b.note(plan.Note{Kind: plan.Refused, Key: c.Key, Name: c.Name, ExternalID: c.ExternalID, Account: c.Account, Text: refused}); err != nil {
+				return err
+			}
+			continue
+		}
+		if back != nil {
+			back.Why = "undoes run " + target.ID
+			if err := b.emit(back); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+var opposite = map[plan.Action]plan.Action{
+	plan.Create: plan.Delete, plan.Delete: plan.Restore, plan.Restore: plan.Delete, plan.Disable: plan.Enable, plan.Enable: plan.Disable,
+	plan.Update: plan.Update, plan.Link: plan.Update, plan.Add: plan.Remove, plan.Remove: plan.Add,
+}
+
+// inverse gives the change that undoes c, or says why it is left alone. Both are
+// empty where there is nothing to undo.
+func inverse(c *plan.Change, now *account.Account, group account.Group) (back *plan.Change, refused string) {
+	back = &plan.Change{Action: opposite[c.Action], Target: c.Target, Account: c.Account, Group: c.Group, Key: c.Key, ExternalID: c.ExternalID, Name: c.Name}
+	switch c.Target {
+	case plan.Membership:
+		back.Members, back.Version = c.Members, 1
+		return back, ""
+	case plan.Group:
+		if group.ID.IsZero() {
+			return nil, "the group no longer exists"
+		}
+		if group.Name != c.GroupName[1] {
+			return nil, "the group was changed since"
+		}
+		back.Version, back.GroupName = group.Version, [2]string{c.GroupName[1], c.GroupName[0]}
+		if c.Action == plan.Create {
+			back.GroupName[1] = c.GroupName[1]
+		}
+		return back, ""
+	case plan.Account:
+	}
+	if now == nil {
+		return nil, "the account no longer exists"
+	}
+	back.Version = now.Version
+	if c.Action == plan.Create {
+		if now.Status == account.Deleted {
+			return nil, ""
+		}
+		after := *now
+		after.Status, after.Cause = account.Deleted, account.ByOperator
+		back.Fields = plan.FieldStatus
+		back.Before, back.After = back.Fields.Only(now), back.Fields.Only(&after)
+		return back, ""
+	}
+	if moved := plan.Diff(now, overlaid(now, c)) & c.Fields; moved != 0 {
+		return nil, "changed since: " + strings.Join(moved.Names(), ", ")
+	}
+	if c.Fields == 0 {
+		return nil, "" // only a password was set; the one before is not kept
+	}
+	back.Fields, back.Before, back.After = c.Fields, c.After, c.Before
+	return back, ""
+}
+
+// overlaid is the account with the fields of a change as it left them.
+func overlaid(now *account.Account, c *plan.Change) *account.Account {
+	a := *now
+	c.Fields.Overlay(&a, c.After)
+	return &a
+}

@@ -1,0 +1,28 @@
+// Package all lists the kinds of directories there are. It hands them on to the
+// configuration, the console and whoever opens a source. A new kind is one
+// folder beside this one and one line here.
+package all
+
+import (
+	"rollcall.dev/rollcall/internal/source"
+	"rollcall.dev/rollcall/internal/source/csv"
+	"rollcall.dev/rollcall/internal/source/ldap"
+)
+
+// Kinds lists every kind, in the order in which people are offered them.
+func Kinds() []source.Kind {
+	return []source.Kind{
+		ldap.Kind,
+		csv.Kind,
+	}
+}
+
+// Named finds a kind by its name.
+func Named(name string) (source.Kind, bool) {
+	for _, k := range Kinds() {
+		if k.Name == name {
+			return k, true
+		}
+	}
+	return source.Kind{}, false
+}

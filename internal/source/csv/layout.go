@@ -1,0 +1,215 @@
+package csv
+
+import (
+	"bytes"
+	"encoding/csv"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
+
+	"rollcall.dev/rollcall/internal/fault"
+)
+
+const (
+	headSize = 64 << 10 // bytes in which the header must end
+	rowSize  = 1 << 20  // bytes of the largest row: a stray quote must not eat the file
+)
+
+// layout is how a file is to be read.
+type layout struct {
+	encoding  string // utf-8, utf-16 or windows-1252
+	separator rune
+	header    []string // trimmed
+	big       bool     // UTF-16 with the high byte first
+	mark      int      // bytes of the byte order mark
+	oldMac    bool     // lines end with a carriage return alone
+	skip      int      // lines before the header: Excel's "sep=;"
+}
+
+// detect finds the encoding from the first bytes, and valid, which says whether
+// the whole of what is known is UTF-8.
+func (l *layout) detect(head []byte, wanted string, valid bool) {
+	switch {
+	case bytes.HasPrefix(head, []byte{0xef, 0xbb, 0xbf}) && (wanted == "auto" || wanted == "utf-8"):
+		l.encoding, l.mark = "utf-8", 3
+	case bytes.HasPrefix(head, []byte{0xff, 0xfe}) && (wanted == "auto" || wanted == "utf-16"):
+		l.encoding, l.mark = "utf-16", 2
+	case bytes.HasPrefix(head, []byte{0xfe, 0xff}) && (wanted == "auto" || wanted == "utf-16"):
+		l.encoding, l.mark, l.big = "utf-16", 2, true
+	case wanted == "utf-16":
+		l.encoding, l.big = "utf-16", len(head) > 1 && head[0] == 0
+	case wanted != "auto":
+		l.encoding = wanted
+	case valid:
+		l.encoding = "utf-8"
+	default:
+		l.encoding = "windows-1252"
+	}
+}
+
+// text reads raw bytes as UTF-8 text.
+func (l *layout) text(raw io.Reader) io.Reader {
+	if l.mark > 0 {
+		if _, err := io.CopyN(io.Discard, raw, int64(l.mark)); err != nil {
+			return &broken{err}
+		}
+	}
+	switch l.encoding {
+	case "utf-16":
+		order := unicode.LittleEndian
+		if l.big {
+			order = unicode.BigEndian
+		}
+		raw = transform.NewReader(raw, unicode.UTF16(order, unicode.IgnoreBOM).NewDecoder())
+	case "windows-1252":
+		raw = transform.NewReader(raw, charmap.Windows1252.NewDecoder())
+	}
+	if l.oldMac {
+		raw = &newlines{raw}
+	}
+	return raw
+}
+
+type broken struct{ err error }
+
+func (b *broken) Read([]byte) (int, error) { return 0, b.err }
+
+// newlines turns carriage returns into line feeds.
+type newlines struct{ from io.Reader }
+
+func (n *newlines) Read(p []byte) (int, error) {
+	got, err := n.from.Read(p)
+	for i, c := range p[:got] {
+		if c == '\r' {
+			p[i] = '\n'
+		}
+	}
+	return got, err
+}
+
+// inspectHead finds the layout of a file of which only the beginning is known.
+func (t *table) inspectHead(head []byte) (*layout, error) {
+	return t.inspect(head, validPart(head))
+}
+
+// validPart reports whether bytes are UTF-8, but for a character cut at the end.
+func validPart(b []byte) bool {
+	for cut := 0; cut < utf8.UTFMax && cut <= len(b); cut++ {
+		if utf8.Valid(b[:len(b)-cut]) {
+			return true
+		}
+		if len(b) < headSize {
+			break
+		}
+	}
+	return false
+}
+
+// inspect finds the layout from the beginning of a file. valid says whether the
+// file is UTF-8.
+func (t *table) inspect(head []byte, valid bool) (*layout, error) {
+	l := &layout{}
+	l.detect(head, t.settings.String("encoding"), valid)
+	if l.encoding == "utf-16" {
+		head = head[:len(head)&^1]
+	}
+	decoded, err := io.ReadAll(l.text(bytes.NewReader(head)))
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "csv: decode %s as %s: %w", t.where(), l.encoding, err)
+	}
+	text := string(decoded)
+	if strings.TrimSpace(text) == "" {
+		return nil, fault.New(fault.Invalid, "csv: %s is empty", t.where()).
+			WithHint("an empty file is no empty directory; a file without people still has its header")
+	}
+	if !strings.Contains(text, "\n") && strings.Contains(text, "\r") {
+		l.oldMac = true
+		text = strings.ReplaceAll(text, "\r", "\n")
+	}
+	if rest, sep, ok := excelHint(text); ok {
+		text, l.separator, l.skip = rest, sep, 1
+	}
+	switch t.settings.String("separator") {
+	case "comma":
+		l.separator = ','
+	case "semicolon":
+		l.separator = ';'
+	case "tab":
+		l.separator = '\t'
+	default:
+		if l.separator == 0 {
+			l.separator = separatorOf(text)
+		}
+	}
+	return l, t.readHeader(l, text, len(head) >= headSize)
+}
+
+// excelHint takes off a first line such as "sep=;".
+func excelHint(text string) (rest string, sep rune, ok bool) {
+	line, rest, found := strings.Cut(text, "\n")
+	line = strings.TrimRight(strings.Trim(strings.TrimRight(line, "\r"), `"`), " ")
+	if !found || len(line) != 5 || !strings.EqualFold(line[:4], "sep=") || line[4] != ',' && line[4] != ';' && line[4] != '\t' {
+		return text, 0, false
+	}
+	return rest, rune(line[4]), true
+}
+
+// separatorOf counts the candidates in the header outside of quotes.
+func separatorOf(text string) rune {
+	counts := map[rune]int{}
+	quoted := false
+	text = strings.TrimLeft(text, "\r\n")
+scan:
+	for _, c := range text {
+		switch {
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '\n':
+			break scan
+		case c == ',' || c == ';' || c == '\t':
+			counts[c]++
+		}
+	}
+	best := ','
+	for _, c := range []rune{';', '\t'} {
+		if counts[c] > counts[best] {
+			best = c
+		}
+	}
+	return best
+}
+
+func (t *table) readHeader(l *layout, text string, cut bool) error {
+	r := csv.NewReader(strings.NewReader(text))
+	r.Comma, r.FieldsPerRecord = l.separator, -1
+	header, err := r.Read()
+	if err != nil || cut && r.InputOffset() >= int64(len(text)) {
+		return fault.New(fault.Invalid, "csv: read the header of %s: the first row has an open or misplaced quote, or is longer than 64 KiB", t.where()).
+			WithHint("the first row holds the names of the columns")
+	}
+	seen := map[string]bool{}
+	for i, name := range header {
+		if strings.IndexByte(name, 0) >= 0 {
+			return fault.New(fault.Invalid, "csv: read the header of %s: it contains NUL bytes", t.where()).
+				WithHint("the file is probably UTF-16: set encoding to utf-16")
+		}
+		name = strings.TrimSpace(name)
+		header[i] = name
+		if name == "" {
+			continue
+		}
+		if folded := strings.ToLower(name); seen[folded] {
+			return fault.New(fault.Invalid, "csv: read the header of %s: columns %d and an earlier one have the same name", t.where(), i+1).
+				WithHint("give each column a name of its own")
+		} else {
+			seen[folded] = true
+		}
+	}
+	l.header = header
+	return nil
+}

@@ -1,0 +1,274 @@
+package ldap
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// LDAP's own subset of BER (RFC 4511, 5.1): definite lengths, one-byte tags.
+const (
+	tagBoolean     = 0x01
+	tagInteger     = 0x02
+	tagOctetString = 0x04
+	tagEnumerated  = 0x0a
+	tagSequence    = 0x30
+	tagSet         = 0x31
+)
+
+var (
+	errShort  = errors.New("a message is shorter than it says")
+	errTag    = errors.New("a message has an unexpected element")
+	errLength = errors.New("a message has a length LDAP does not allow")
+	errNumber = errors.New("a message has a number out of range")
+)
+
+// cursor is what is left to read of an element. It cuts strings out of a frame
+// and copies nothing.
+type cursor string
+
+// next takes one element: its tag and its content.
+func (c *cursor) next() (byte, cursor, error) {
+	s := *c
+	if len(s) < 2 {
+		return 0, "", errShort
+	}
+	if s[0]&0x1f == 0x1f {
+		return 0, "", errTag
+	}
+	n, at := uint64(s[1]), 2
+	if n >= 0x80 {
+		k := int(n & 0x7f)
+		if k == 0 || k > 8 {
+			return 0, "", errLength
+		}
+		if len(s) < 2+k {
+			return 0, "", errShort
+		}
+		for n = 0; at < 2+k; at++ {
+			n = n<<8 | uint64(s[at])
+		}
+	}
+	if n > uint64(len(s)-at) {
+		return 0, "", errShort
+	}
+	end := at + int(n)
+	*c = s[end:]
+	return s[0], s[at:end], nil
+}
+
+// take is next where only one tag is right.
+func (c *cursor) take(tag byte) (cursor, error) {
+	got, content, err := c.next()
+	if err == nil && got != tag {
+		err = errTag
+	}
+	return content, err
+}
+
+// integer takes an INTEGER or ENUMERATED of at most 32 bits.
+func (c *cursor) integer(tag byte) (int, error) {
+	v, err := c.take(tag)
+	if err != nil {
+		return 0, err
+	}
+	if len(v) == 0 || len(v) > 4 {
+		return 0, errNumber
+	}
+	n := int32(int8(v[0]))
+	for i := 1; i < len(v); i++ {
+		n = n<<8 | int32(v[i])
+	}
+	return int(n), nil
+}
+
+// writer builds a message. Elements that hold others are given four bytes of
+// length, filled in when they end.
+type writer struct {
+	b    []byte
+	open []int
+}
+
+func (w *writer) reset() { w.b, w.open = w.b[:0], w.open[:0] }
+
+func (w *writer) begin(tag byte) {
+	w.b = append(w.b, tag, 0x84, 0, 0, 0, 0)
+	w.open = append(w.open, len(w.b))
+}
+
+func (w *writer) end() {
+	at := w.open[len(w.open)-1]
+	w.open = w.open[:len(w.open)-1]
+	n := len(w.b) - at
+	w.b[at-4], w.b[at-3], w.b[at-2], w.b[at-1] = byte(n>>24), byte(n>>16), byte(n>>8), byte(n)
+}
+
+func (w *writer) string(tag byte, s string) {
+	n := len(s)
+	switch {
+	case n < 0x80:
+		w.b = append(w.b, tag, byte(n))
+	case n < 1<<16:
+		w.b = append(w.b, tag, 0x82, byte(n>>8), byte(n))
+	default:
+		w.b = append(w.b, tag, 0x84, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+	}
+	w.b = append(w.b, s...)
+}
+
+func (w *writer) integer(tag byte, n int) {
+	size := 1
+	for v := n; v > 127 || v < -128; v >>= 8 {
+		size++
+	}
+	w.b = append(w.b, tag, byte(size))
+	for i := size - 1; i >= 0; i-- {
+		w.b = append(w.b, byte(n>>(8*i)))
+	}
+}
+
+// boolean writes TRUE as 0xFF, the only form RFC 4511 allows: Samba takes any
+// other for false.
+func (w *writer) boolean(tag byte, v bool) {
+	b := byte(0)
+	if v {
+		b = 0xff
+	}
+	w.b = append(w.b, tag, 1, b)
+}
+
+const (
+	maxFrame  = 32 << 20
+	readAhead = 64 << 10
+)
+
+// frames cuts a stream into messages through one buffer of a fixed size.
+type frames struct {
+	src  io.Reader
+	buf  []byte
+	r, w int
+	max  int
+	// waiting is called before the stream is waited for, when the time without
+	// progress starts anew: with each message, and each readAhead bytes of one.
+	waiting func() error
+	since   int
+}
+
+// next gives the content of the next LDAPMessage as a string of its own, which
+// is all the memory its parts will ever need. io.EOF means the stream ended
+// between two messages.
+func (f *frames) next() (string, error) {
+	f.since = readAhead
+	if err := f.fill(2); err != nil {
+		return "", err
+	}
+	head := 2
+	n := uint64(f.buf[f.r+1])
+	if f.buf[f.r] != tagSequence {
+		return "", fmt.Errorf("%w: this is not LDAP", errTag)
+	}
+	if n >= 0x80 {
+		k := int(n & 0x7f)
+		if k == 0 || k > 8 {
+			return "", errLength
+		}
+		head += k
+		if err := f.fill(head); err != nil {
+			return "", err
+		}
+		n = 0
+		for _, b := range f.buf[f.r+2 : f.r+head] {
+			n = n<<8 | uint64(b)
+		}
+	}
+	if n > uint64(f.max) {
+		return "", f.tooBig(head, n)
+	}
+	f.r += head
+	left := int(n)
+	if left <= len(f.buf) {
+		if err := f.fill(left); err != nil {
+			return "", broken(err)
+		}
+		f.r += left
+		return string(f.buf[f.r-left : f.r]), nil
+	}
+	// Grown as it comes: a length alone must not make us take memory.
+	var b strings.Builder
+	for left > 0 {
+		if err := f.fill(1); err != nil {
+			return "", broken(err)
+		}
+		part := f.buf[f.r:min(f.w, f.r+left)]
+		b.Write(part)
+		f.r += len(part)
+		left -= len(part)
+	}
+	return b.String(), nil
+}
+
+// broken tells a stream that ended inside a message from one that ended after it.
+func broken(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// fill waits until n bytes, at most the buffer, are there.
+func (f *frames) fill(n int) error {
+	if f.w-f.r >= n {
+		return nil
+	}
+	if f.r > 0 {
+		f.w = copy(f.buf, f.buf[f.r:f.w])
+		f.r = 0
+	}
+	for f.w < n {
+		if f.since >= readAhead && f.waiting != nil {
+			if err := f.waiting(); err != nil {
+				return err
+			}
+			f.since = 0
+		}
+		got, err := f.src.Read(f.buf[f.w:])
+		f.w += got
+		f.since += got
+		if f.w >= n {
+			return nil
+		}
+		if errors.Is(err, io.EOF) && f.w > 0 {
+			return io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tooBig says which entry is over the limit, as far as that can be told from
+// the first bytes of it.
+func (f *frames) tooBig(head int, n uint64) error {
+	err := fmt.Errorf("a message of %d bytes is over the limit of %d", n, f.max)
+	if f.fill(min(head+1024, len(f.buf))) != nil {
+		return err
+	}
+	c := cursor(f.buf[f.r+head : f.w])
+	if _, e := c.integer(tagInteger); e != nil || len(c) < 6 || c[0] != opEntry {
+		return err
+	}
+	skip := 2
+	if c[1] >= 0x80 {
+		skip += int(c[1] & 0x7f)
+	}
+	if skip > len(c) {
+		return err
+	}
+	c = c[skip:]
+	if dn, e := c.take(tagOctetString); e == nil {
+		return fmt.Errorf("the entry %q: %w", clean(string(dn)), err)
+	}
+	return err
+}

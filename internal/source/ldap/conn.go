@@ -1,0 +1,346 @@
+package ldap
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+)
+
+// Operations of RFC 4511 by their tags.
+const (
+	opBind             = 0x60
+	opBindResponse     = 0x61
+	opUnbind           = 0x42
+	opSearch           = 0x63
+	opEntry            = 0x64
+	opDone             = 0x65
+	opReference        = 0x73
+	opExtended         = 0x77
+	opExtendedResponse = 0x78
+	opIntermediate     = 0x79
+)
+
+const (
+	oidStartTLS = "1.3.6.1.4.1.1466.20037"
+	oidPaging   = "1.2.840.113556.1.4.319"
+
+	connectTimeout = 15 * time.Second
+)
+
+var (
+	errNoTLS         = errors.New("the server has no StartTLS")
+	errNoHandshake   = errors.New("the server ended the connection in place of beginning TLS")
+	errNoCertificate = errors.New("the server asked for a client certificate, and none is set")
+)
+
+// conn is one connection to one server, used by one goroutine. The context it
+// was opened with closes it.
+type conn struct {
+	ctx    context.Context
+	net    net.Conn
+	unhook func() bool
+	in     frames
+	w      writer
+	id     int
+	idle   time.Duration
+	// wanted is true while the server has asked for a client certificate, was
+	// given none and has not answered yet. With TLS 1.3 the handshake is over for
+	// us before the server refuses, and all that is seen is a closed connection.
+	wanted bool
+}
+
+// message is one LDAPMessage taken apart.
+type message struct {
+	tag      byte
+	op       cursor
+	controls cursor
+}
+
+// dial opens a TCP connection. TLS is a step of its own, so that the doctor can
+// tell them apart.
+func dial(ctx context.Context, hostPort string, idle time.Duration) (*conn, error) {
+	d := net.Dialer{Timeout: connectTimeout}
+	n, err := d.DialContext(ctx, "tcp", hostPort)
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{ctx: ctx, idle: idle}
+	c.use(n)
+	c.unhook = context.AfterFunc(ctx, func() { _ = n.Close() })
+	return c, nil
+}
+
+func (c *conn) use(n net.Conn) {
+	c.net = n
+	c.in = frames{src: n, buf: make([]byte, readAhead), max: maxFrame, waiting: func() error {
+		return n.SetReadDeadline(time.Now().Add(c.idle))
+	}}
+}
+
+// startTLS asks for TLS on a clear connection (RFC 4511, 4.14).
+func (c *conn) startTLS(config *tls.Config) error {
+	w := c.begin()
+	w.begin(opExtended)
+	w.string(0x80, oidStartTLS)
+	w.end()
+	if err := c.flush(); err != nil {
+		return err
+	}
+	m, err := c.receive()
+	if err != nil {
+		return err
+	}
+	if m.tag != opExtendedResponse {
+		return errTag
+	}
+	r, err := decodeResult(m)
+	if err != nil {
+		return err
+	}
+	if r.code != 0 {
+		return fmt.Errorf("%w: %w", errNoTLS, r.err())
+	}
+	// What came behind the answer in clear text was not said by the server.
+	if c.in.r != c.in.w {
+		return errors.New("data came before TLS had begun")
+	}
+	return c.encrypt(config)
+}
+
+// encrypt puts TLS on the connection and proves who the server is.
+func (c *conn) encrypt(config *tls.Config) error {
+	if len(config.Certificates) == 0 {
+		config = config.Clone()
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			c.wanted = true
+			return &tls.Certificate{}, nil
+		}
+	}
+	t := tls.Client(c.net, config)
+	if err := t.SetDeadline(time.Now().Add(min(c.idle, connectTimeout))); err != nil {
+		return err
+	}
+	if err := t.HandshakeContext(c.ctx); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = fmt.Errorf("%w: %w", errNoHandshake, err)
+		}
+		return c.cause(err)
+	}
+	if err := t.SetDeadline(time.Time{}); err != nil {
+		return err
+	}
+	c.use(t)
+	return nil
+}
+
+// bind proves who we are by name and password (RFC 4513, 5.1.3). A name
+// without a password would be let in as nobody; it is refused here too.
+func (c *conn) bind(dn, password string) error {
+	if dn == "" {
+		return nil
+	}
+	if password == "" {
+		return errors.New("there is no password")
+	}
+	w := c.begin()
+	w.begin(opBind)
+	w.integer(tagInteger, 3)
+	w.string(tagOctetString, dn)
+	w.string(0x80, password)
+	w.end()
+	err := c.flush()
+	clear(c.w.b[:cap(c.w.b)])
+	if err != nil {
+		return err
+	}
+	m, err := c.receive()
+	if err != nil {
+		return err
+	}
+	if m.tag != opBindResponse {
+		return errTag
+	}
+	r, err := decodeResult(m)
+	if err != nil {
+		return err
+	}
+	if r.code != 0 {
+		return r.err()
+	}
+	return nil
+}
+
+// close says good-bye and ends the connection; neither can fail in a way that
+// matters any more.
+func (c *conn) close() {
+	c.begin().string(opUnbind, "")
+	_ = c.flush()
+	c.drop()
+}
+
+// drop ends a connection that nothing more can be said on.
+func (c *conn) drop() {
+	c.unhook()
+	_ = c.net.Close()
+}
+
+// begin starts the next request; flush sends it.
+func (c *conn) begin() *writer {
+	c.id++
+	c.w.reset()
+	c.w.begin(tagSequence)
+	c.w.integer(tagInteger, c.id)
+	return &c.w
+}
+
+func (c *conn) flush() error {
+	c.w.end()
+	if err := c.net.SetWriteDeadline(time.Now().Add(c.idle)); err != nil {
+		return c.cause(err)
+	}
+	if _, err := c.net.Write(c.w.b); err != nil {
+		return c.cause(err)
+	}
+	return nil
+}
+
+// receive waits for the next message that answers the last request.
+func (c *conn) receive() (message, error) {
+	frame, err := c.in.next()
+	if err != nil {
+		return message{}, c.cause(err)
+	}
+	c.wanted = false
+	id, m, err := decodeMessage(frame)
+	if err != nil {
+		return message{}, err
+	}
+	if id == 0 && m.tag == opExtendedResponse {
+		// Notice of disconnection (RFC 4511, 4.4.1) is the only unsolicited one there is.
+		if r, err := decodeResult(m); err == nil && r.code != 0 {
+			return message{}, fmt.Errorf("the server ended the connection: %w", r.err())
+		}
+		return message{}, errors.New("the server ended the connection")
+	}
+	if id != c.id {
+		return message{}, errors.New("an answer came to a question that was not asked")
+	}
+	return m, nil
+}
+
+// cause prefers the reason the connection was closed for to what it looks like
+// from the reading side.
+func (c *conn) cause(err error) error {
+	if c.ctx.Err() != nil {
+		return context.Cause(c.ctx)
+	}
+	if c.wanted && presented(err) == nil {
+		return fmt.Errorf("%w: %w", errNoCertificate, err)
+	}
+	return err
+}
+
+func decodeMessage(frame string) (int, message, error) {
+	c := cursor(frame)
+	id, err := c.integer(tagInteger)
+	if err != nil {
+		return 0, message{}, err
+	}
+	if id < 0 {
+		return 0, message{}, errNumber
+	}
+	var m message
+	if m.tag, m.op, err = c.next(); err != nil {
+		return 0, message{}, err
+	}
+	if len(c) > 0 {
+		if m.controls, err = c.take(0xa0); err != nil {
+			return 0, message{}, err
+		}
+	}
+	return id, m, nil
+}
+
+// result is an LDAPResult (RFC 4511, 4.1.9) with the answer to paging.
+type result struct {
+	code      int
+	matched   string
+	text      string
+	referrals []string
+	paged     bool   // the server answered the paging control
+	cookie    string // where the next page starts; "" after the last
+}
+
+func decodeResult(m message) (result, error) {
+	var r result
+	var err error
+	if r.code, err = m.op.integer(tagEnumerated); err != nil {
+		return r, err
+	}
+	matched, err := m.op.take(tagOctetString)
+	if err != nil {
+		return r, err
+	}
+	text, err := m.op.take(tagOctetString)
+	if err != nil {
+		return r, err
+	}
+	r.matched, r.text = string(matched), string(text)
+	for len(m.op) > 0 {
+		tag, content, err := m.op.next()
+		if err != nil {
+			return r, err
+		}
+		for tag == 0xa3 && len(content) > 0 {
+			uri, err := content.take(tagOctetString)
+			if err != nil {
+				return r, err
+			}
+			r.referrals = append(r.referrals, string(uri))
+		}
+	}
+	for len(m.controls) > 0 {
+		if err := r.control(&m.controls); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+// control takes one control: type, criticality, value (RFC 4511, 4.1.11).
+func (r *result) control(c *cursor) error {
+	control, err := c.take(tagSequence)
+	if err != nil {
+		return err
+	}
+	oid, err := control.take(tagOctetString)
+	if err != nil {
+		return err
+	}
+	for len(control) > 0 {
+		tag, value, err := control.next()
+		if err != nil {
+			return err
+		}
+		if tag != tagOctetString || oid != oidPaging {
+			continue
+		}
+		paging, err := value.take(tagSequence)
+		if err != nil {
+			return err
+		}
+		if _, err := paging.take(tagInteger); err != nil {
+			return err
+		}
+		cookie, err := paging.take(tagOctetString)
+		if err != nil {
+			return err
+		}
+		r.paged, r.cookie = true, string(cookie)
+	}
+	return nil
+}

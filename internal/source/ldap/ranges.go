@@ -1,0 +1,174 @@
+package ldap
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"rollcall.dev/rollcall/internal/directory"
+)
+
+// Servers cut large attributes: Active Directory sends member;range=0-1499 in
+// place of member, and the rest is asked for part by part until one is marked
+// as the last. That is done between pages, on the connection of the search, so
+// that one server answers for all of an entry.
+
+// part is an attribute of an entry of which more is to be had.
+type part struct {
+	dn    string
+	field field
+	next  int  // the first value not here yet
+	bad   bool // what came so far cannot be right
+}
+
+// held is an entry that waits for the rest of it.
+type held struct {
+	rec   directory.Record
+	parts []part
+}
+
+// heldLimit is how much of values may wait at a time. Beyond, an attribute is
+// read again from its start when its turn comes.
+const heldLimit = 16 << 20
+
+func (r *reading) hold(rec *directory.Record, parts []part) {
+	h := held{rec: *rec, parts: slices.Clone(parts)}
+	h.rec.Attributes = slices.Clone(rec.Attributes)
+	for i := range h.rec.Attributes {
+		h.rec.Attributes[i].Values = slices.Clone(h.rec.Attributes[i].Values)
+	}
+	h.rec.Members = slices.Clone(rec.Members)
+	size := 0
+	for _, m := range h.rec.Members {
+		size += len(m)
+	}
+	if r.heldMem += size; r.heldMem > heldLimit {
+		h.shed()
+		r.heldMem -= size
+	}
+	r.held = append(r.held, h)
+}
+
+// shed lets go of the members, and of the frame they keep in memory.
+func (h *held) shed() {
+	if !slices.ContainsFunc(h.parts, func(p part) bool { return p.field.role&roleMember != 0 }) || len(h.parts) != 1 {
+		return
+	}
+	h.parts[0].next = 0
+	h.rec.Members = nil
+	h.rec.Name, h.rec.Ref, h.parts[0].dn = strings.Clone(h.rec.Name), strings.Clone(h.rec.Ref), strings.Clone(h.parts[0].dn)
+	for i := range h.rec.Attributes {
+		for j, v := range h.rec.Attributes[i].Values {
+			h.rec.Attributes[i].Values[j] = strings.Clone(v)
+		}
+	}
+}
+
+// completeHeld reads the rest of what the page left open and hands it on.
+func (r *reading) completeHeld() error {
+	for i := range r.held {
+		h := &r.held[i]
+		for _, p := range h.parts {
+			values, err := r.rest(p)
+			if e := (*rangeError)(nil); errors.As(err, &e) {
+				r.incomplete(fmt.Sprintf("the attribute %s of %q could not be read to its end: %s", p.field.name, clean(p.dn), e.why))
+			} else if err != nil {
+				return r.set.explain(fmt.Sprintf("read the rest of %s of %q", p.field.name, clean(p.dn)), err)
+			}
+			h.add(p.field, values)
+		}
+		if err := r.deliver(&h.rec); err != nil {
+			return err
+		}
+		*h = held{}
+	}
+	r.held, r.heldMem = r.held[:0], 0
+	return nil
+}
+
+func (h *held) add(f field, values []string) {
+	if f.role&roleMember != 0 {
+		h.rec.Members = append(h.rec.Members, values...)
+	}
+	if f.role&(roleWanted|roleName) == 0 || len(values) == 0 {
+		return
+	}
+	for i := range h.rec.Attributes {
+		if a := &h.rec.Attributes[i]; a.Name == f.name {
+			a.Values = append(a.Values, values...)
+			return
+		}
+	}
+	h.rec.Attributes = append(h.rec.Attributes, directory.Attribute{Name: f.name, Values: values})
+}
+
+// rangeError is why an attribute could not be read to its end.
+type rangeError struct{ why string }
+
+func (e *rangeError) Error() string { return e.why }
+
+// rest reads an attribute from p.next to its end.
+func (r *reading) rest(p part) ([]string, error) {
+	if p.bad {
+		return nil, &rangeError{"the server gave another number of values than it said"}
+	}
+	var out []string
+	for {
+		got, last, err := r.piece(p)
+		if err != nil {
+			return out, err
+		}
+		out = append(out, got...)
+		if last {
+			return out, nil
+		}
+		p.next += len(got)
+	}
+}
+
+// piece reads the next values of an attribute. What is wrong with an answer is
+// kept until the answer has ended: the connection is needed afterwards.
+func (r *reading) piece(p part) (got []string, last bool, err error) {
+	answered, wrong := false, false
+	q := query{base: p.dn, scope: scopeBase, filter: everything, attributes: []string{fmt.Sprintf("%s;range=%d-*", p.field.name, p.next)}}
+	res, err := r.c.ask(&q, func(op cursor) error {
+		_, attributes, err := entryParts(op)
+		for err == nil && len(attributes) > 0 {
+			var full string
+			var content cursor
+			if full, content, err = attributes.attribute(); err != nil {
+				return err
+			}
+			name, from, to, ranged := cutRange(full)
+			if !ranged || !strings.EqualFold(name, p.field.name) {
+				continue
+			}
+			start := len(got)
+			for len(content) > 0 {
+				v, err := content.take(tagOctetString)
+				if err != nil {
+					return err
+				}
+				got = append(got, string(v))
+			}
+			n := len(got) - start
+			wrong = wrong || answered || from != p.next || to >= 0 && (n == 0 || to+1-from != n)
+			answered, last = true, to < 0
+		}
+		return err
+	}, func([]string) {})
+	switch {
+	case err != nil:
+		return nil, false, err
+	case res.code == codeNoSuchObject:
+		return nil, false, &rangeError{"the entry was moved or deleted meanwhile"}
+	case res.code != 0:
+		return nil, false, &rangeError{res.err().Error()}
+	case wrong:
+		return nil, false, &rangeError{"the server gave other values than it was asked for"}
+	case !answered:
+		return nil, false, &rangeError{"the server did not give the rest of it"}
+	}
+	return got, last, nil
+}

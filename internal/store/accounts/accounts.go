@@ -1,0 +1,322 @@
+// Package accounts is the tables of accounts, groups and memberships: it hands
+// accounts on to matching and to whoever shows them. Runs write to it through
+// the ledger only (package ledger), so that no change is without its event.
+package accounts
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+
+	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/directory"
+	"rollcall.dev/rollcall/internal/engine"
+	"rollcall.dev/rollcall/internal/engine/match"
+	"rollcall.dev/rollcall/internal/engine/safeguard"
+	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/store/db"
+)
+
+// Accounts is the tables.
+type Accounts struct{ DB *db.DB }
+
+// Columns are an account's columns in the order in which Scan reads them.
+const Columns = `id, organization, connection, external_id, username, email, first_name, last_name, display_name, mobile_phone,
+	phone, language, title, department, location, role, manager, status, cause, attributes, version, created_at, updated_at, deleted_at`
+
+// Scan reads one account selected by Columns.
+func Scan(rows interface{ Scan(...any) error }) (*account.Account, error) {
+	a := &account.Account{}
+	var created, updated, deleted int64
+	into := []any{&a.ID, &a.Organization, &a.Connection, &a.ExternalID}
+	for i := range a.Text {
+		into = append(into, &a.Text[i])
+	}
+	into = append(into, &a.Manager, &a.Status, &a.Cause, &a.Attributes, &a.Version, &created, &updated, &deleted)
+	if err := rows.Scan(into...); err != nil {
+		return nil, err
+	}
+	a.CreatedAt, a.UpdatedAt, a.DeletedAt = db.Time(created), db.Time(updated), db.Time(deleted)
+	return a, nil
+}
+
+// parts calls fn for pieces of a list that fit into one statement.
+func parts[T any](list []T, fn func([]T) error) error {
+	const most = 500
+	for len(list) > 0 {
+		part := list[:min(most, len(list))]
+		list = list[len(part):]
+		if err := fn(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const holderColumns = `id, connection, key, username_key, email_key, username, email, status, cause, external_id`
+
+func scanHolder(rows *sql.Rows) (match.Holder, error) {
+	var h match.Holder
+	err := rows.Scan(&h.ID, &h.Connection, db.Digest{To: (*[16]byte)(&h.Key)}, &h.UsernameKey, &h.EmailKey, &h.Username, &h.Email, &h.Status, &h.Cause, &h.ExternalID)
+	return h, err
+}
+
+// Linked gives the accounts linked to entries of a connection.
+func (s *Accounts) Linked(ctx context.Context, connection string, keys []directory.Digest) (map[directory.Digest]match.Holder, error) {
+	out := make(map[directory.Digest]match.Holder, len(keys))
+	err := parts(keys, func(part []directory.Digest) error {
+		args := []any{connection}
+		for i := range part {
+			args = append(args, part[i][:])
+		}
+		return db.Each(ctx, s.DB.Reader(), `SELECT `+holderColumns+` FROM accounts WHERE connection = $1 AND key IN `+db.In(2, len(part)), args, func(rows *sql.Rows) error {
+			h, err := scanHolder(rows)
+			out[h.Key] = h
+			return err
+		})
+	})
+	return out, err
+}
+
+// Holders gives the accounts of an organization that carry one of the
+// usernames or e-mail addresses, all in their folded form.
+func (s *Accounts) Holders(ctx context.Context, organization string, usernames, emails []string) ([]match.Holder, error) {
+	var out []match.Holder
+	seen := map[account.ID]bool{}
+	for _, look := range []struct {
+		column string
+		values []string
+	}{{"username_key", usernames}, {"email_key", emails}} {
+		err := parts(look.values, func(part []string) error {
+			args := []any{organization}
+			for _, v := range part {
+				args = append(args, v)
+			}
+			return db.Each(ctx, s.DB.Reader(), `SELECT `+holderColumns+` FROM accounts WHERE organization = $1 AND `+look.column+` IN `+db.In(2, len(part)), args, func(rows *sql.Rows) error {
+				h, err := scanHolder(rows)
+				if err == nil && !seen[h.ID] {
+					seen[h.ID] = true
+					out = append(out, h)
+				}
+				return err
+			})
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// ByID gives accounts by ID; those that do not exist are not in the answer.
+func (s *Accounts) ByID(ctx context.Context, q db.Querier, ids []account.ID) (map[account.ID]*account.Account, error) {
+	out := make(map[account.ID]*account.Account, len(ids))
+	err := parts(ids, func(part []account.ID) error {
+		args := make([]any, len(part))
+		for i := range part {
+			args[i] = part[i][:]
+		}
+		return db.Each(ctx, q, `SELECT `+Columns+` FROM accounts WHERE id IN `+db.In(1, len(part)), args, func(rows *sql.Rows) error {
+			a, err := Scan(rows)
+			if err == nil {
+				out[a.ID] = a
+			}
+			return err
+		})
+	})
+	return out, err
+}
+
+// Fetch is ByID outside of a transaction.
+func (s *Accounts) Fetch(ctx context.Context, ids []account.ID) (map[account.ID]*account.Account, error) {
+	return s.ByID(ctx, s.DB.Reader(), ids)
+}
+
+// Secrets gives the password hashes accounts have.
+func (s *Accounts) Secrets(ctx context.Context, ids []account.ID) (map[account.ID]string, error) {
+	out := map[account.ID]string{}
+	err := parts(ids, func(part []account.ID) error {
+		args := make([]any, len(part))
+		for i := range part {
+			args[i] = part[i][:]
+		}
+		return db.Each(ctx, s.DB.Reader(), `SELECT account, hash FROM credentials WHERE account IN `+db.In(1, len(part)), args, func(rows *sql.Rows) error {
+			var id account.ID
+			var hash string
+			err := rows.Scan(&id, &hash)
+			out[id] = hash
+			return err
+		})
+	})
+	return out, err
+}
+
+// ByRef follows refs to the accounts linked to the entries that carry them.
+func (s *Accounts) ByRef(ctx context.Context, connection string, refs []directory.Digest) (map[directory.Digest]account.ID, error) {
+	out := map[directory.Digest]account.ID{}
+	err := parts(refs, func(part []directory.Digest) error {
+		args := []any{connection}
+		for i := range part {
+			args = append(args, part[i][:])
+		}
+		return db.Each(ctx, s.DB.Reader(), `SELECT m.ref, a.id FROM mirror m JOIN accounts a ON a.connection = m.connection AND a.key = m.key
+			WHERE m.connection = $1 AND m.gone = 0 AND m.ref IN `+db.In(2, len(part)), args, refScan(func(ref directory.Digest, id account.ID) { out[ref] = id }))
+	})
+	return out, err
+}
+
+// AllRefs calls fn for every entry whose account has not left: its ref, and the
+// account.
+func (s *Accounts) AllRefs(ctx context.Context, connection string, fn func(ref directory.Digest, id account.ID)) error {
+	return db.Each(ctx, s.DB.Reader(), `SELECT m.ref, a.id FROM mirror m JOIN accounts a ON a.connection = m.connection AND a.key = m.key
+		WHERE m.connection = $1 AND m.gone = 0 AND a.status <> 'deleted' AND NOT (a.status = 'disabled' AND a.cause = 'absence')`, []any{connection}, refScan(fn))
+}
+
+func refScan(fn func(directory.Digest, account.ID)) func(*sql.Rows) error {
+	return func(rows *sql.Rows) error {
+		var ref directory.Digest
+		var id account.ID
+		if err := rows.Scan(db.Digest{To: (*[16]byte)(&ref)}, &id); err != nil {
+			return err
+		}
+		fn(ref, id)
+		return nil
+	}
+}
+
+// Managers calls fn for every account of an organization that has a manager.
+func (s *Accounts) Managers(ctx context.Context, organization string, fn func(id, manager account.ID)) error {
+	return db.Each(ctx, s.DB.Reader(), `SELECT id, manager FROM accounts WHERE organization = $1 AND manager IS NOT NULL`, []any{organization}, func(rows *sql.Rows) error {
+		var id, manager account.ID
+		if err := rows.Scan(&id, &manager); err != nil {
+			return err
+		}
+		fn(id, manager)
+		return nil
+	})
+}
+
+// Facts counts what safeguards compare a plan with.
+func (s *Accounts) Facts(ctx context.Context, organization, connection string) (safeguard.Facts, error) {
+	var f safeguard.Facts
+	err := s.DB.Snapshot(ctx, func(q db.Querier) error {
+		for _, c := range []struct {
+			into  *int
+			query string
+			arg   string
+		}{
+			{&f.Accounts, `SELECT count(*) FROM accounts WHERE connection = $1 AND status <> 'deleted' AND NOT (status = 'disabled' AND cause = 'absence')`, connection},
+			{&f.Groups, `SELECT count(*) FROM groups WHERE connection = $1 AND status <> 'deleted'`, connection},
+			{&f.Memberships, `SELECT count(*) FROM memberships WHERE group_id IN (SELECT id FROM groups WHERE connection = $1 AND status <> 'deleted')`, connection},
+			{&f.Seats, `SELECT count(*) FROM accounts WHERE organization = $1 AND status = 'active'`, organization},
+		} {
+			if err := q.QueryRowContext(ctx, c.query, c.arg).Scan(c.into); err != nil {
+				return db.Explain("count accounts", err)
+			}
+		}
+		err := q.QueryRowContext(ctx, `SELECT licence_limit FROM organizations WHERE id = $1`, organization).Scan(&f.Licence)
+		if errors.Is(err, sql.ErrNoRows) {
+			err = nil
+		}
+		return db.Explain("read the organization", err)
+	})
+	return f, err
+}
+
+// Filter narrows a list of accounts. Zero fields do not narrow.
+type Filter struct {
+	Organization string
+	Connection   string
+	Status       account.Status
+	Search       string // in username, e-mail, names and external ID
+	After        account.ID
+	Limit        int
+}
+
+// List hands on accounts in the order of their IDs.
+func (s *Accounts) List(ctx context.Context, f Filter, fn func(*account.Account) error) error {
+	where, args := []string{"1 = 1"}, []any{}
+	add := func(clause string, value any) {
+		args = append(args, value)
+		where = append(where, strings.ReplaceAll(clause, "?", db.Placeholder(len(args))))
+	}
+	if f.Organization != "" {
+		add("organization = ?", f.Organization)
+	}
+	if f.Connection != "" {
+		add("connection = ?", f.Connection)
+	}
+	if f.Status != "" {
+		add("status = ?", string(f.Status))
+	}
+	if f.Search != "" {
+		add(`(username_key LIKE ? ESCAPE '!' OR email_key LIKE ? ESCAPE '!' OR lower(first_name) LIKE ? ESCAPE '!' OR lower(last_name) LIKE ? ESCAPE '!'
+			OR lower(display_name) LIKE ? ESCAPE '!' OR lower(external_id) LIKE ? ESCAPE '!')`,
+			"%"+strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(account.Fold(f.Search))+"%")
+	}
+	if !f.After.IsZero() {
+		add("id > ?", f.After)
+	}
+	query := `SELECT ` + Columns + ` FROM accounts WHERE ` + strings.Join(where, " AND ") + ` ORDER BY id`
+	if f.Limit > 0 {
+		args = append(args, f.Limit)
+		query += " LIMIT " + db.Placeholder(len(args))
+	}
+	return db.Each(ctx, s.DB.Reader(), query, args, func(rows *sql.Rows) error {
+		a, err := Scan(rows)
+		if err != nil {
+			return err
+		}
+		return fn(a)
+	})
+}
+
+// WithGroups fills in the groups of accounts.
+func (s *Accounts) WithGroups(ctx context.Context, list []*account.Account) error {
+	by := map[account.ID]*account.Account{}
+	for _, a := range list {
+		by[a.ID] = a
+	}
+	return parts(list, func(part []*account.Account) error {
+		args := make([]any, len(part))
+		for i, a := range part {
+			args[i] = a.ID[:]
+		}
+		return db.Each(ctx, s.DB.Reader(), `SELECT m.account_id, m.group_id FROM memberships m JOIN groups g ON g.id = m.group_id
+			WHERE g.status = 'active' AND m.account_id IN `+db.In(1, len(part))+` ORDER BY m.group_id`, args, func(rows *sql.Rows) error {
+			var a, g account.ID
+			if err := rows.Scan(&a, &g); err != nil {
+				return err
+			}
+			by[a].Groups = append(by[a].Groups, g)
+			return nil
+		})
+	})
+}
+
+// Find gives the accounts a word names: an ID, username, e-mail, external ID.
+func (s *Accounts) Find(ctx context.Context, organization, word string) ([]*account.Account, error) {
+	var out []*account.Account
+	query := `SELECT ` + Columns + ` FROM accounts WHERE ($2 = '' OR organization = $2) AND (username_key = $1 OR email_key = $1 OR external_id = $3) ORDER BY id`
+	args := []any{account.Fold(word), organization, word}
+	if id, err := account.ParseID(word); err == nil {
+		query = `SELECT ` + Columns + ` FROM accounts WHERE ($2 = '' OR organization = $2) AND (id = $1 OR external_id = $3) ORDER BY id`
+		args[0] = id
+	}
+	err := db.Each(ctx, s.DB.Reader(), query, args, func(rows *sql.Rows) error {
+		a, err := Scan(rows)
+		out = append(out, a)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(out) == 0 {
+		return nil, fault.New(fault.NotFound, "no account has the ID, username, e-mail or external ID %q", word).
+			WithHint("`rollcall accounts list --search %s` looks in names too; `rollcall why CONNECTION %s` says why somebody is not in", word, word)
+	}
+	return out, s.WithGroups(ctx, out)
+}
+
+var _ engine.Accounts = (*Accounts)(nil)

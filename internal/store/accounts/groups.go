@@ -1,0 +1,89 @@
+package accounts
+
+import (
+	"context"
+	"database/sql"
+
+	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/store/db"
+)
+
+const groupColumns = `id, organization, connection, external_id, name, status, version, created_at, updated_at`
+
+func scanGroup(rows *sql.Rows, more ...any) (account.Group, error) {
+	var g account.Group
+	var created, updated int64
+	err := rows.Scan(append([]any{&g.ID, &g.Organization, &g.Connection, &g.ExternalID, &g.Name, &g.Status, &g.Version, &created, &updated}, more...)...)
+	g.CreatedAt, g.UpdatedAt = db.Time(created), db.Time(updated)
+	return g, err
+}
+
+// Groups gives all groups of a connection, deleted ones too.
+func (s *Accounts) Groups(ctx context.Context, connection string) (map[account.ID]account.Group, error) {
+	out := map[account.ID]account.Group{}
+	err := db.Each(ctx, s.DB.Reader(), `SELECT `+groupColumns+` FROM groups WHERE connection = $1`, []any{connection}, func(rows *sql.Rows) error {
+		g, err := scanGroup(rows)
+		out[g.ID] = g
+		return err
+	})
+	return out, err
+}
+
+// Members calls fn for every membership in a group.
+func (s *Accounts) Members(ctx context.Context, group account.ID, fn func(id account.ID)) error {
+	return db.Each(ctx, s.DB.Reader(), `SELECT account_id FROM memberships WHERE group_id = $1`, []any{group}, func(rows *sql.Rows) error {
+		var id account.ID
+		if err := rows.Scan(&id); err != nil {
+			return err
+		}
+		fn(id)
+		return nil
+	})
+}
+
+// ListGroups hands on the groups that are not deleted, by name, with their
+// number of members.
+func (s *Accounts) ListGroups(ctx context.Context, organization, connection string, fn func(account.Group) error) error {
+	return db.Each(ctx, s.DB.Reader(), `SELECT `+groupColumns+`, (SELECT count(*) FROM memberships m WHERE m.group_id = groups.id) FROM groups
+		WHERE status = 'active' AND ($1 = '' OR organization = $1) AND ($2 = '' OR connection = $2) ORDER BY name, id`,
+		[]any{organization, connection}, func(rows *sql.Rows) error {
+			var members int
+			g, err := scanGroup(rows, &members)
+			if err != nil {
+				return err
+			}
+			g.Members = members
+			return fn(g)
+		})
+}
+
+// MembersOf gives the accounts in a group.
+func (s *Accounts) MembersOf(ctx context.Context, group account.ID, fn func(*account.Account) error) error {
+	return db.Each(ctx, s.DB.Reader(), `SELECT `+Columns+` FROM accounts WHERE id IN (SELECT account_id FROM memberships WHERE group_id = $1) ORDER BY username_key`,
+		[]any{group}, func(rows *sql.Rows) error {
+			a, err := Scan(rows)
+			if err != nil {
+				return err
+			}
+			return fn(a)
+		})
+}
+
+// GroupsOf calls fn for every membership of the accounts in groups of a connection.
+func (s *Accounts) GroupsOf(ctx context.Context, connection string, ids []account.ID, fn func(group, id account.ID)) error {
+	return parts(ids, func(part []account.ID) error {
+		args := []any{connection}
+		for i := range part {
+			args = append(args, part[i][:])
+		}
+		return db.Each(ctx, s.DB.Reader(), `SELECT m.group_id, m.account_id FROM memberships m JOIN groups g ON g.id = m.group_id
+			WHERE g.connection = $1 AND m.account_id IN `+db.In(2, len(part)), args, func(rows *sql.Rows) error {
+			var g, a account.ID
+			if err := rows.Scan(&g, &a); err != nil {
+				return err
+			}
+			fn(g, a)
+			return nil
+		})
+	})
+}

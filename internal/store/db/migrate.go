@@ -1,0 +1,92 @@
+package db
+
+import (
+	"context"
+	"embed"
+	"io/fs"
+	"strings"
+	"testing/fstest"
+
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"rollcall.dev/rollcall/internal/fault"
+)
+
+//go:embed schema/*.sql
+var schema embed.FS
+
+// words turns the one schema into each database's own.
+var words = map[Dialect]*strings.Replacer{
+	SQLite:     strings.NewReplacer("BYTES", "blob", "WITHOUT_ROWID", "WITHOUT ROWID"),
+	PostgreSQL: strings.NewReplacer("BYTES", "bytea", " WITHOUT_ROWID", ""),
+}
+
+// migrations gives the schema's steps in the words of a dialect.
+func migrations(d Dialect) (fs.FS, error) {
+	out := fstest.MapFS{}
+	files, err := fs.Glob(schema, "schema/*.sql")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range files {
+		text, err := schema.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		out[strings.TrimPrefix(name, "schema/")] = &fstest.MapFile{Data: []byte(words[d].Replace(string(text)))}
+	}
+	return out, nil
+}
+
+func (d *DB) provider() (*goose.Provider, error) {
+	files, err := migrations(d.Dialect)
+	if err != nil {
+		return nil, err
+	}
+	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
+	dialect := goose.DialectSQLite3
+	if d.Dialect == PostgreSQL {
+		dialect = goose.DialectPostgres
+		// Two nodes that start at once must not both migrate.
+		locker, err := lock.NewPostgresSessionLocker()
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, goose.WithSessionLocker(locker))
+	}
+	return goose.NewProvider(dialect, d.write, files, options...)
+}
+
+func (d *DB) migrate(ctx context.Context) error {
+	p, err := d.provider()
+	if err != nil {
+		return err
+	}
+	have, want, err := p.GetVersions(ctx)
+	if err != nil {
+		return explain("read the schema's version", err)
+	}
+	switch {
+	case have == want:
+		return nil
+	case have > want:
+		return fault.New(fault.Conflict, "database: its schema is version %d, this program knows %d: it was written by a newer rollcall", have, want).
+			WithHint("run the newer program again, or restore a backup made before the update; nothing was changed")
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return explain("bring the schema up to date", err)
+	}
+	return nil
+}
+
+// Down takes the schema back to a version, for tests of the way back and for
+// the steps in docs/operations.md.
+func (d *DB) Down(ctx context.Context, version int64) error {
+	p, err := d.provider()
+	if err != nil {
+		return err
+	}
+	_, err = p.DownTo(ctx, version)
+	return err
+}

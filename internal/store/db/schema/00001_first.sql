@@ -1,0 +1,226 @@
+-- +goose Up
+CREATE TABLE organizations (
+	id            text PRIMARY KEY,
+	name          text NOT NULL,
+	licence_limit bigint NOT NULL DEFAULT 0,
+	created_at    bigint NOT NULL
+);
+
+-- What Rollcall remembers of a connection. Its settings live in the
+-- configuration; "rules" is the fingerprint of those last carried out.
+CREATE TABLE connections (
+	alias         text PRIMARY KEY,
+	organization  text NOT NULL,
+	kind          text NOT NULL,
+	rules         text NOT NULL DEFAULT '',
+	rules_text    text NOT NULL DEFAULT '',
+	attention     text NOT NULL DEFAULT '',
+	generation    bigint NOT NULL DEFAULT 0,
+	planned       bigint NOT NULL DEFAULT 0,
+	complete      boolean NOT NULL DEFAULT false,
+	reading       text NOT NULL DEFAULT '',
+	cursor        BYTES,
+	last_full_at  bigint NOT NULL DEFAULT 0,
+	lease_owner   text NOT NULL DEFAULT '',
+	lease_until   bigint NOT NULL DEFAULT 0,
+	fence         bigint NOT NULL DEFAULT 0
+);
+
+-- The latest full picture of each connection. A row belongs to the generation
+-- of the reading that brought it; rows above connections.generation belong to a
+-- reading that has not ended, and count for nothing.
+CREATE TABLE mirror (
+	connection  text NOT NULL,
+	key         BYTES NOT NULL,
+	generation  bigint NOT NULL,
+	kind        smallint NOT NULL,
+	external_id text NOT NULL,
+	name        text NOT NULL,
+	ref         BYTES NOT NULL,
+	hash        BYTES NOT NULL,
+	record      BYTES NOT NULL,
+	secret      text NOT NULL DEFAULT '',
+	gone        bigint NOT NULL DEFAULT 0,
+	PRIMARY KEY (connection, key, generation)
+);
+CREATE INDEX mirror_generation ON mirror (connection, generation);
+CREATE INDEX mirror_gone ON mirror (connection, gone) WHERE gone > 0;
+CREATE INDEX mirror_ref ON mirror (connection, ref);
+
+-- What the last plan could not settle: problems, disputes, refused changes,
+-- warnings, and rows to look at again at a given time. Always planned again.
+CREATE TABLE standing (
+	connection  text NOT NULL,
+	key         BYTES NOT NULL,
+	kind        text NOT NULL,
+	name        text NOT NULL,
+	external_id text NOT NULL,
+	account     BYTES,
+	text        text NOT NULL,
+	due_at      bigint NOT NULL DEFAULT 0
+);
+CREATE INDEX standing_key ON standing (connection, key);
+
+-- Entries that two connections claim.
+CREATE TABLE overlaps (
+	organization     text NOT NULL,
+	account          BYTES NOT NULL,
+	owner            text NOT NULL,
+	owner_key        BYTES NOT NULL,
+	claimant         text NOT NULL,
+	claimant_key     BYTES NOT NULL,
+	claimant_name    text NOT NULL,
+	PRIMARY KEY (claimant, claimant_key)
+);
+CREATE INDEX overlaps_owner ON overlaps (owner, owner_key);
+
+CREATE TABLE accounts (
+	id           BYTES PRIMARY KEY,
+	organization text NOT NULL,
+	connection   text NOT NULL,
+	key          BYTES,
+	external_id  text NOT NULL DEFAULT '',
+	username_key text NOT NULL,
+	email_key    text NOT NULL,
+	username     text NOT NULL,
+	email        text NOT NULL,
+	first_name   text NOT NULL,
+	last_name    text NOT NULL,
+	display_name text NOT NULL,
+	mobile_phone text NOT NULL,
+	phone        text NOT NULL,
+	language     text NOT NULL,
+	title        text NOT NULL,
+	department   text NOT NULL,
+	location     text NOT NULL,
+	role         text NOT NULL,
+	manager      BYTES,
+	status       text NOT NULL,
+	cause        text NOT NULL,
+	attributes   text NOT NULL,
+	version      bigint NOT NULL,
+	created_at   bigint NOT NULL,
+	updated_at   bigint NOT NULL,
+	deleted_at   bigint NOT NULL DEFAULT 0
+) WITHOUT_ROWID;
+CREATE UNIQUE INDEX accounts_link ON accounts (connection, key) WHERE key IS NOT NULL;
+CREATE INDEX accounts_username ON accounts (organization, username_key);
+CREATE INDEX accounts_email ON accounts (organization, email_key);
+
+CREATE TABLE credentials (
+	account     BYTES PRIMARY KEY,
+	hash        text NOT NULL,
+	updated_at  bigint NOT NULL
+);
+
+CREATE TABLE groups (
+	id           BYTES PRIMARY KEY,
+	organization text NOT NULL,
+	connection   text NOT NULL,
+	key          BYTES NOT NULL,
+	external_id  text NOT NULL,
+	name         text NOT NULL,
+	status       text NOT NULL,
+	version      bigint NOT NULL,
+	created_at   bigint NOT NULL,
+	updated_at   bigint NOT NULL
+);
+CREATE UNIQUE INDEX groups_link ON groups (connection, key);
+
+CREATE TABLE memberships (
+	group_id   BYTES NOT NULL,
+	account_id BYTES NOT NULL,
+	PRIMARY KEY (group_id, account_id)
+) WITHOUT_ROWID;
+CREATE INDEX memberships_account ON memberships (account_id);
+
+CREATE TABLE plans (
+	id           text PRIMARY KEY,
+	organization text NOT NULL,
+	connection   text NOT NULL,
+	run          text NOT NULL DEFAULT '',
+	state        text NOT NULL,
+	verdict      text NOT NULL DEFAULT '',
+	hash         text NOT NULL DEFAULT '',
+	held_because text NOT NULL DEFAULT '[]',
+	summary      text NOT NULL DEFAULT '{}',
+	basis        text NOT NULL DEFAULT '{}',
+	chunks       bigint NOT NULL DEFAULT 0,
+	applied      bigint NOT NULL DEFAULT 0,
+	decided_by   text NOT NULL DEFAULT '',
+	created_at   bigint NOT NULL
+);
+CREATE INDEX plans_connection ON plans (connection, created_at);
+
+CREATE TABLE plan_chunks (
+	plan  text NOT NULL,
+	part  text NOT NULL,
+	seq   bigint NOT NULL,
+	first bigint NOT NULL,
+	body  BYTES NOT NULL,
+	PRIMARY KEY (plan, part, seq)
+);
+
+CREATE TABLE plan_excluded (
+	plan text NOT NULL,
+	seq  bigint NOT NULL,
+	PRIMARY KEY (plan, seq)
+);
+
+CREATE TABLE runs (
+	id           text PRIMARY KEY,
+	organization text NOT NULL,
+	connection   text NOT NULL,
+	trigger_by   text NOT NULL,
+	actor        text NOT NULL,
+	state        text NOT NULL,
+	fence        bigint NOT NULL,
+	reading      text NOT NULL DEFAULT '',
+	summary      text NOT NULL DEFAULT '',
+	plan         text NOT NULL DEFAULT '',
+	reverts      text NOT NULL DEFAULT '',
+	error        text NOT NULL DEFAULT '',
+	started_at   bigint NOT NULL,
+	finished_at  bigint NOT NULL DEFAULT 0
+);
+CREATE INDEX runs_connection ON runs (connection, started_at);
+
+CREATE TABLE counters (
+	name  text PRIMARY KEY,
+	value bigint NOT NULL
+);
+INSERT INTO counters (name, value) VALUES ('event', 0);
+
+CREATE TABLE events (
+	id           bigint PRIMARY KEY,
+	type         text NOT NULL,
+	organization text NOT NULL,
+	connection   text NOT NULL,
+	run          text NOT NULL,
+	account      BYTES,
+	group_id     BYTES,
+	at           bigint NOT NULL,
+	actor        text NOT NULL,
+	before       text NOT NULL,
+	after        text NOT NULL,
+	why          text NOT NULL
+);
+CREATE INDEX events_account ON events (account, id);
+CREATE INDEX events_run ON events (run, id);
+
+-- +goose Down
+DROP TABLE events;
+DROP TABLE counters;
+DROP TABLE runs;
+DROP TABLE plan_excluded;
+DROP TABLE plan_chunks;
+DROP TABLE plans;
+DROP TABLE memberships;
+DROP TABLE groups;
+DROP TABLE credentials;
+DROP TABLE accounts;
+DROP TABLE overlaps;
+DROP TABLE standing;
+DROP TABLE mirror;
+DROP TABLE connections;
+DROP TABLE organizations;

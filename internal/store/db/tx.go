@@ -1,0 +1,214 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// Tx is one writing transaction.
+type Tx struct {
+	db   *DB
+	conn *sql.Conn
+	tx   *sql.Tx
+	stmt map[string]*sql.Stmt
+}
+
+// Write runs fn in a transaction: all of it or nothing.
+func (d *DB) Write(ctx context.Context, fn func(*Tx) error) error {
+	conn, err := d.write.Conn(ctx)
+	if err != nil {
+		return explain("connect", err)
+	}
+	defer conn.Close() //nolint:errcheck // it goes back to the pool
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return explain("begin", err)
+	}
+	t := &Tx{db: d, conn: conn, tx: tx, stmt: map[string]*sql.Stmt{}}
+	if err := fn(t); err != nil {
+		tx.Rollback() //nolint:errcheck // the first error is the one that counts
+		return err
+	}
+	return explain("commit", tx.Commit())
+}
+
+// Exec runs a statement and gives the number of rows it touched.
+func (t *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+	s, err := t.prepared(ctx, query)
+	if err != nil {
+		return 0, err
+	}
+	r, err := s.ExecContext(ctx, args...)
+	if err != nil {
+		return 0, explain("write", err)
+	}
+	n, err := r.RowsAffected()
+	return n, explain("write", err)
+}
+
+func (t *Tx) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
+	if s, ok := t.stmt[query]; ok {
+		return s, nil
+	}
+	s, err := t.tx.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, explain("prepare", err)
+	}
+	t.stmt[query] = s
+	return s, nil
+}
+
+// QueryContext and QueryRowContext make a Tx a Querier.
+func (t *Tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return t.tx.QueryContext(ctx, query, args...)
+}
+
+// QueryRowContext asks for one row.
+func (t *Tx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	return t.tx.QueryRowContext(ctx, query, args...)
+}
+
+// Insert writes n rows, given one by one by row, in the quickest way the
+// database has: COPY in PostgreSQL, many rows a statement in SQLite. conflict
+// is an ON CONFLICT clause or "".
+func (t *Tx) Insert(ctx context.Context, table string, columns []string, n int, row func(i int, into []any), conflict string) error {
+	if n == 0 {
+		return nil
+	}
+	if t.db.Dialect == PostgreSQL && conflict == "" && n > 8 {
+		return t.copyFrom(ctx, table, columns, n, row)
+	}
+	const most = 64
+	args := make([]any, 0, most*len(columns))
+	for from := 0; from < n; from += most {
+		count := min(most, n-from)
+		args = args[:count*len(columns)]
+		for i := range count {
+			row(from+i, args[i*len(columns):(i+1)*len(columns)])
+		}
+		query := "INSERT INTO " + table + " (" + strings.Join(columns, ", ") + ") VALUES " + tuples(count, len(columns)) + " " + conflict
+		if _, err := t.Exec(ctx, query, args...); err != nil {
+			return fmt.Errorf("%s: %w", table, err)
+		}
+	}
+	return nil
+}
+
+func (t *Tx) copyFrom(ctx context.Context, table string, columns []string, n int, row func(i int, into []any)) error {
+	into := make([]any, len(columns))
+	source := pgx.CopyFromSlice(n, func(i int) ([]any, error) {
+		row(i, into)
+		return into, nil
+	})
+	return t.conn.Raw(func(driver any) error {
+		c := driver.(*stdlib.Conn).Conn()
+		_, err := c.CopyFrom(ctx, pgx.Identifier{table}, columns, source)
+		return explain("copy into "+table, err)
+	})
+}
+
+// tuples gives "($1, $2), ($3, $4)".
+func tuples(rows, columns int) string {
+	var b strings.Builder
+	k := 1
+	for r := range rows {
+		if r > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteByte('(')
+		for c := range columns {
+			if c > 0 {
+				b.WriteString(", ")
+			}
+			b.WriteByte('$')
+			b.WriteString(strconv.Itoa(k))
+			k++
+		}
+		b.WriteByte(')')
+	}
+	return b.String()
+}
+
+// In gives "($3, $4, $5)" for n values whose first placeholder is first. An
+// empty list is "(NULL)", which no value is in.
+func In(first, n int) string {
+	if n == 0 {
+		return "(NULL)"
+	}
+	var b strings.Builder
+	b.WriteByte('(')
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteByte('$')
+		b.WriteString(strconv.Itoa(first + i))
+	}
+	b.WriteByte(')')
+	return b.String()
+}
+
+// Explain makes a driver's error one of ours; nil stays nil.
+func Explain(doing string, err error) error { return explain(doing, err) }
+
+// Now is the database's own clock in microseconds, as SQL: nodes that share a
+// database then agree on when a lease has run out.
+func (d *DB) Now() string {
+	if d.Dialect == PostgreSQL {
+		return "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
+	}
+	return "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
+}
+
+// Now is DB.Now inside a transaction.
+func (t *Tx) Now() string { return t.db.Now() }
+
+// Each runs a query and calls scan for every row.
+func Each(ctx context.Context, q Querier, query string, args []any, scan func(*sql.Rows) error) error {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return explain("read", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err tells
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return explain("read", rows.Err())
+}
+
+// Digest scans 16 bytes into d, which may be NULL.
+type Digest struct{ To *[16]byte }
+
+// Scan implements sql.Scanner.
+func (d Digest) Scan(src any) error {
+	switch v := src.(type) {
+	case nil:
+		*d.To = [16]byte{}
+		return nil
+	case []byte:
+		if len(v) == 16 {
+			copy(d.To[:], v)
+			return nil
+		}
+	}
+	return fmt.Errorf("database: expected 16 bytes, got %T", src)
+}
+
+// Placeholder gives "$n".
+func Placeholder(n int) string { return "$" + strconv.Itoa(n) }
+
+// Bytes is the dialect's type for bytes, where a cast needs it.
+func (t *Tx) Bytes() string {
+	if t.db.Dialect == PostgreSQL {
+		return "bytea"
+	}
+	return "blob"
+}

@@ -1,0 +1,49 @@
+package store
+
+import (
+	"context"
+
+	"rollcall.dev/rollcall/internal/store/db"
+)
+
+// Finding is the result of one check of the database.
+type Finding struct {
+	Check string `json:"check"` // what must hold
+	Count int    `json:"count"` // how often it does not
+	Hint  string `json:"hint"`
+}
+
+// Examine checks what must never be, whatever was killed when.
+func (s *Store) Examine(ctx context.Context) ([]Finding, error) {
+	const restore = "the database was altered from outside, or a disk failed: restore the last backup and run `rollcall sync --full`"
+	checks := []struct{ check, query, hint string }{
+		{"event numbers have no gap", `SELECT value - (SELECT count(*) FROM events) FROM counters WHERE name = 'event'`, restore},
+		{"every account has the event of its creation or linking", `SELECT count(*) FROM accounts a WHERE NOT EXISTS
+			(SELECT 1 FROM events e WHERE e.account = a.id AND e.type IN ('account.created', 'account.linked'))`, restore},
+		{"an account has its number of changes as its version", `SELECT count(*) FROM accounts a WHERE a.version < 1`, restore},
+		{"no username is held by two living accounts of one organization", `SELECT count(*) FROM (SELECT 1 FROM accounts
+			WHERE status <> 'deleted' AND NOT (status = 'disabled' AND cause = 'absence') GROUP BY organization, username_key HAVING count(*) > 1) x`,
+			"`rollcall accounts list --search` shows them; correct the directory and synchronise"},
+		{"every membership has its account and its group", `SELECT count(*) FROM memberships m WHERE NOT EXISTS (SELECT 1 FROM accounts a WHERE a.id = m.account_id)
+			OR NOT EXISTS (SELECT 1 FROM groups g WHERE g.id = m.group_id)`, restore},
+		{"every manager is an account", `SELECT count(*) FROM accounts a WHERE a.manager IS NOT NULL AND NOT EXISTS (SELECT 1 FROM accounts b WHERE b.id = a.manager)`, "run `rollcall sync --full`"},
+		{"no plan is left half applied", `SELECT count(*) FROM plans p JOIN connections c ON c.alias = p.connection WHERE p.state = 'applying' AND c.lease_owner = ''`,
+			"the next `rollcall sync` of the connection carries it on"},
+		{"no run is left running", `SELECT count(*) FROM runs r JOIN connections c ON c.alias = r.connection WHERE r.state = 'running' AND c.lease_owner = ''`,
+			"the next `rollcall sync` of the connection ends it"},
+		{"no row of an unfinished reading is left", `SELECT count(*) FROM mirror m JOIN connections c ON c.alias = m.connection WHERE m.generation > c.generation AND c.lease_owner = ''`,
+			"the next `rollcall sync` of the connection throws them away"},
+	}
+	if s.DB.Dialect == db.SQLite {
+		checks = append(checks, struct{ check, query, hint string }{"the database file is whole", `SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'`, restore})
+	}
+	out := []Finding{}
+	for _, c := range checks {
+		f := Finding{Check: c.check, Hint: c.hint}
+		if err := s.DB.Reader().QueryRowContext(ctx, c.query).Scan(&f.Count); err != nil {
+			return nil, db.Explain("examine", err)
+		}
+		out = append(out, f)
+	}
+	return out, nil
+}

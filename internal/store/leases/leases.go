@@ -1,0 +1,172 @@
+// Package leases keeps the right to work on a connection: one process at a
+// time, with a fencing number that every write of a run checks. It hands leases
+// to the engine and the connection's remembered state with them.
+package leases
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"rollcall.dev/rollcall/internal/engine"
+	"rollcall.dev/rollcall/internal/engine/mirror"
+	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/source"
+	"rollcall.dev/rollcall/internal/store/db"
+)
+
+// Length is how long a lease lasts without a sign of life. The engine gives one
+// every third of it.
+const Length = 30 * time.Second
+
+// Leases is the table.
+type Leases struct{ DB *db.DB }
+
+// Acquire takes the connection's lease, or says who has it. A connection seen
+// for the first time gets its row.
+func (l *Leases) Acquire(ctx context.Context, alias, organization, kind string) (mirror.Lease, error) {
+	lease := mirror.Lease{Connection: alias}
+	err := l.DB.Write(ctx, func(tx *db.Tx) error {
+		if _, err := tx.Exec(ctx, `INSERT INTO connections (alias, organization, kind) VALUES ($1, $2, $3)
+			ON CONFLICT (alias) DO UPDATE SET kind = excluded.kind`, alias, organization, kind); err != nil {
+			return err
+		}
+		var owner, belongs string
+		var left int64
+		row := tx.QueryRowContext(ctx, `SELECT organization, lease_owner, lease_until - `+tx.Now()+` FROM connections WHERE alias = $1`+forUpdate(l.DB), alias)
+		if err := row.Scan(&belongs, &owner, &left); err != nil {
+			return db.Explain("read the lease", err)
+		}
+		if belongs != organization {
+			return fault.New(fault.Conflict, "connection %s belongs to organization %s, the configuration says %s", alias, belongs, organization).
+				WithHint("an alias cannot move to another organization; give the connection another alias")
+		}
+		if owner != "" && left > 0 && !dead(owner) {
+			return fault.New(fault.Conflict, "connection %s is being worked on by %s", alias, describe(owner)).
+				WithHint("wait until it has ended; if it was killed, its lease runs out in %d s", left/1e6+1)
+		}
+		row = tx.QueryRowContext(ctx, `UPDATE connections SET lease_owner = $2, lease_until = `+tx.Now()+` + $3, fence = fence + 1
+			WHERE alias = $1 RETURNING fence`, alias, self(), Length.Microseconds())
+		return db.Explain("take the lease", row.Scan(&lease.Fence))
+	})
+	return lease, err
+}
+
+func forUpdate(d *db.DB) string {
+	if d.Dialect == db.PostgreSQL {
+		return " FOR UPDATE"
+	}
+	return "" // writers of SQLite are alone from the first statement on
+}
+
+// Renew is a sign of life.
+func (l *Leases) Renew(ctx context.Context, lease mirror.Lease) error {
+	return l.DB.Write(ctx, func(tx *db.Tx) error { return Hold(ctx, tx, lease) })
+}
+
+// Hold checks inside a writing transaction that the lease is still held, and
+// renews it. Every write of a run begins with it.
+func Hold(ctx context.Context, tx *db.Tx, lease mirror.Lease) error {
+	n, err := tx.Exec(ctx, `UPDATE connections SET lease_until = `+tx.Now()+` + $3 WHERE alias = $1 AND fence = $2 AND lease_owner <> ''`,
+		lease.Connection, lease.Fence, Length.Microseconds())
+	if err == nil && n == 0 {
+		return fault.New(fault.Conflict, "the lease on connection %s was lost to another process; this one stops here", lease.Connection).
+			WithHint("this happens when a process stood still for more than %s; the other one has taken over", Length)
+	}
+	return err
+}
+
+// Release gives the lease back; one that was lost is left alone.
+func (l *Leases) Release(ctx context.Context, lease mirror.Lease) error {
+	return l.DB.Write(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE connections SET lease_owner = '', lease_until = 0 WHERE alias = $1 AND fence = $2`, lease.Connection, lease.Fence)
+		return err
+	})
+}
+
+// State gives what is remembered of a connection.
+func (l *Leases) State(ctx context.Context, alias string) (engine.State, error) {
+	var s engine.State
+	var reading string
+	var last int64
+	err := l.DB.Reader().QueryRowContext(ctx, `SELECT alias, organization, kind, rules, rules_text, attention, generation, planned, complete, reading, cursor, last_full_at
+		FROM connections WHERE alias = $1`, alias).Scan(&s.Alias, &s.Organization, &s.Kind, &s.Rules, &s.RulesText, &s.Attention,
+		&s.Generation, &s.Planned, &s.Complete, &reading, &s.Cursor, &last)
+	if errors.Is(err, sql.ErrNoRows) {
+		return engine.State{Alias: alias}, nil
+	}
+	if err != nil {
+		return s, db.Explain("read connection "+alias, err)
+	}
+	s.LastFullAt = db.Time(last)
+	if reading != "" {
+		s.Reading = &source.Reading{}
+		if err := json.Unmarshal([]byte(reading), s.Reading); err != nil {
+			return s, fmt.Errorf("database: connection %s: reading: %w", alias, err)
+		}
+	}
+	return s, nil
+}
+
+// Remember keeps why the next plan of a connection must wait for a person.
+func (l *Leases) Remember(ctx context.Context, lease mirror.Lease, attention string) error {
+	return l.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := Hold(ctx, tx, lease); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `UPDATE connections SET attention = $2 WHERE alias = $1`, lease.Connection, attention)
+		return err
+	})
+}
+
+// self names this process: host, process, and when it started.
+func self() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	return host + "/" + strconv.Itoa(os.Getpid()) + "/" + startOf(os.Getpid())
+}
+
+// dead reports that the owner was a process of this machine which is gone, so
+// that nobody waits for the lease of a killed one to run out.
+func dead(owner string) bool {
+	host, process, ok := strings.Cut(owner, "/")
+	mine, err := os.Hostname()
+	if !ok || err != nil || host != mine {
+		return false
+	}
+	number, started, _ := strings.Cut(process, "/")
+	pid, err := strconv.Atoi(number)
+	if err != nil || started == "" {
+		return false
+	}
+	return startOf(pid) != started
+}
+
+// startOf is when a process started, from /proc; "" where there is no such
+// process or no /proc. A number used again by a later process differs here.
+func startOf(pid int) string {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return ""
+	}
+	// The command's name may hold spaces and brackets: count from its end.
+	_, rest, ok := strings.Cut(string(b[strings.LastIndexByte(string(b), ')')+1:]), " ")
+	if fields := strings.Fields(rest); ok && len(fields) > 19 {
+		return fields[19]
+	}
+	return ""
+}
+
+func describe(owner string) string {
+	host, process, _ := strings.Cut(owner, "/")
+	pid, _, _ := strings.Cut(process, "/")
+	return fmt.Sprintf("process %s on %s", pid, host)
+}

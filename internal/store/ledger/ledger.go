@@ -1,0 +1,331 @@
+// Package ledger writes changes: a batch of a plan, its events, its credentials
+// and the plan's progress in one transaction, so that a crash at any moment
+// leaves a plan that can be carried on from where it stood. It is the only
+// writer of accounts during a run.
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/directory"
+	"rollcall.dev/rollcall/internal/engine/apply"
+	"rollcall.dev/rollcall/internal/engine/plan"
+	"rollcall.dev/rollcall/internal/event"
+	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/store/accounts"
+	"rollcall.dev/rollcall/internal/store/db"
+	"rollcall.dev/rollcall/internal/store/events"
+	"rollcall.dev/rollcall/internal/store/leases"
+)
+
+// Ledger writes changes.
+type Ledger struct {
+	DB       *db.DB
+	Accounts *accounts.Accounts
+}
+
+// Commit implements apply.Ledger.
+func (l *Ledger) Commit(ctx context.Context, b apply.Batch) ([]apply.Outcome, error) {
+	var outcomes []apply.Outcome
+	err := l.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := leases.Hold(ctx, tx, b.Lease); err != nil {
+			return err
+		}
+		if err := events.Lock(ctx, tx); err != nil {
+			return err
+		}
+		n, err := tx.Exec(ctx, `UPDATE plans SET applied = $2 + 1 WHERE id = $1 AND applied = $2 AND state = 'applying'`, b.Plan, b.Seq)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return fault.New(fault.Conflict, "plan %s: chunk %d is not the next to be written", b.Plan, b.Seq)
+		}
+		w := writer{Ledger: l, ctx: ctx, tx: tx, b: b, now: time.Now().UTC()}
+		if err := w.run(); err != nil {
+			return err
+		}
+		outcomes = w.outcomes
+		return nil
+	})
+	return outcomes, err
+}
+
+type writer struct {
+	*Ledger
+	ctx      context.Context
+	tx       *db.Tx
+	b        apply.Batch
+	now      time.Time
+	was      map[account.ID]*account.Account
+	events   []event.Event
+	outcomes []apply.Outcome
+}
+
+func (w *writer) run() error {
+	var ids []account.ID
+	for i := range w.b.Changes {
+		if c := &w.b.Changes[i]; c.Target == plan.Account {
+			ids = append(ids, c.Account)
+		}
+	}
+	var err error
+	if w.was, err = w.Accounts.ByID(w.ctx, w.tx, ids); err != nil {
+		return err
+	}
+	taken, err := w.taken()
+	if err != nil {
+		return err
+	}
+	var created []*plan.Change
+	for i := range w.b.Changes {
+		c := &w.b.Changes[i]
+		switch c.Target {
+		case plan.Account:
+			if reason := w.refuse(c, taken); reason != "" {
+				w.fail(c, reason)
+				continue
+			}
+			if c.Action == plan.Create {
+				created = append(created, c)
+				continue
+			}
+			if err := w.modify(c); err != nil {
+				return err
+			}
+		case plan.Group:
+			if err := w.group(c); err != nil {
+				return err
+			}
+		case plan.Membership:
+			if err := w.membership(c); err != nil {
+				return err
+			}
+		}
+	}
+	if err := w.create(created); err != nil {
+		return err
+	}
+	if err := w.secrets(); err != nil {
+		return err
+	}
+	if err := w.failures(); err != nil {
+		return err
+	}
+	return events.Append(w.ctx, w.tx, w.events)
+}
+
+func (w *writer) fail(c *plan.Change, reason string) {
+	w.outcomes = append(w.outcomes, apply.Outcome{Change: c, Failed: reason})
+}
+
+// refuse says why a change cannot be written, or "".
+func (w *writer) refuse(c *plan.Change, taken map[string]string) string {
+	was := w.was[c.Account]
+	if c.Action == plan.Create {
+		if was != nil {
+			return fmt.Sprintf("its account ID is taken by an account of %s (%s)", was.Connection, was.Text[account.Username])
+		}
+	} else {
+		if was == nil {
+			return "the account no longer exists"
+		}
+		if was.Version != c.Version {
+			return "the account was changed after the plan was made"
+		}
+	}
+	for _, f := range [...]account.Field{account.Username, account.Email} {
+		if c.Action != plan.Create && !c.Fields.Has(plan.Text(f)) {
+			continue
+		}
+		if by, ok := taken[nameKey(f, c.After.Text[f])]; ok && by != c.Account.String() {
+			return fmt.Sprintf("the %s %q was given to account %s after the plan was made", f, c.After.Text[f], by)
+		}
+	}
+	return ""
+}
+
+func nameKey(f account.Field, value string) string {
+	return f.String() + "\x00" + account.Fold(value)
+}
+
+// taken finds names of this batch that accounts of others took since the plan
+// was made. What this connection holds, the plan has judged already.
+func (w *writer) taken() (map[string]string, error) {
+	out := map[string]string{}
+	for f, column := range map[account.Field]string{account.Username: "username_key", account.Email: "email_key"} {
+		var names []string
+		for i := range w.b.Changes {
+			c := &w.b.Changes[i]
+			if c.Target == plan.Account && c.After != nil && (c.Action == plan.Create || c.Fields.Has(plan.Text(f))) {
+				names = append(names, account.Fold(c.After.Text[f]))
+			}
+		}
+		const most = 500
+		for len(names) > 0 {
+			part := names[:min(most, len(names))]
+			names = names[len(part):]
+			args := []any{w.b.Organization, w.b.Lease.Connection, db.Micros(w.b.Basis.At)}
+			for _, n := range part {
+				args = append(args, n)
+			}
+			err := db.Each(w.ctx, w.tx, `SELECT id, `+column+` FROM accounts WHERE organization = $1 AND connection <> $2 AND updated_at > $3
+				AND status <> 'deleted' AND NOT (status = 'disabled' AND cause = 'absence') AND `+column+` IN `+db.In(4, len(part)), args, func(rows *sql.Rows) error {
+				var id account.ID
+				var name string
+				err := rows.Scan(&id, &name)
+				out[f.String()+"\x00"+name] = id.String()
+				return err
+			})
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, nil
+}
+
+var accountColumns = []string{"id", "organization", "connection", "key", "external_id", "username_key", "email_key",
+	"username", "email", "first_name", "last_name", "display_name", "mobile_phone", "phone", "language", "title", "department", "location", "role",
+	"manager", "status", "cause", "attributes", "version", "created_at", "updated_at", "deleted_at"}
+
+func fill(into []any, a *account.Account) {
+	into[0], into[1], into[2], into[3], into[4] = a.ID[:], a.Organization, a.Connection, nil, a.ExternalID
+	if a.Connection != account.Local && a.ExternalID != "" {
+		key := directory.KeyOf(directory.User, directory.ExternalID(a.ExternalID))
+		into[3] = key[:]
+	}
+	into[5], into[6] = account.Fold(a.Text[account.Username]), account.Fold(a.Text[account.Email])
+	for f, v := range a.Text {
+		into[7+f] = v
+	}
+	into[19] = nil
+	if !a.Manager.IsZero() {
+		into[19] = a.Manager[:]
+	}
+	into[20], into[21], into[22], into[23] = string(a.Status), string(a.Cause), a.Attributes, a.Version
+	into[24], into[25], into[26] = db.Micros(a.CreatedAt), db.Micros(a.UpdatedAt), db.Micros(a.DeletedAt)
+}
+
+func (w *writer) create(list []*plan.Change) error {
+	for _, c := range list {
+		c.After.Version, c.After.CreatedAt, c.After.UpdatedAt = 1, w.now, w.now
+		w.event(event.AccountCreated, c, nil, plan.Everything(c.After).JSON(c.After))
+	}
+	return w.tx.Insert(w.ctx, "accounts", accountColumns, len(list), func(i int, into []any) {
+		fill(into, list[i].After)
+	}, "")
+}
+
+var accountEvents = map[plan.Action]event.Type{
+	plan.Update: event.AccountUpdated, plan.Link: event.AccountLinked, plan.Disable: event.AccountDisabled,
+	plan.Enable: event.AccountEnabled, plan.Delete: event.AccountDeleted, plan.Restore: event.AccountRestored,
+}
+
+func (w *writer) modify(c *plan.Change) error {
+	a := *w.was[c.Account]
+	c.Fields.Overlay(&a, c.After)
+	a.Version++
+	a.UpdatedAt = w.now
+	switch {
+	case a.Status != account.Deleted:
+		a.DeletedAt = time.Time{}
+	case a.DeletedAt.IsZero():
+		a.DeletedAt = w.now
+	}
+	set, args := "version = version + 1", []any{a.ID[:], c.Version}
+	into := make([]any, len(accountColumns))
+	fill(into, &a)
+	put := func(columns ...int) {
+		for _, i := range columns {
+			args = append(args, into[i])
+			set += ", " + accountColumns[i] + " = " + db.Placeholder(len(args))
+		}
+	}
+	for i := range a.Text {
+		if c.Fields.Has(plan.Text(account.Field(i))) {
+			put(7 + i)
+		}
+	}
+	if c.Fields.Has(plan.Text(account.Username)) {
+		put(5)
+	}
+	if c.Fields.Has(plan.Text(account.Email)) {
+		put(6)
+	}
+	if c.Fields.Has(plan.FieldManager) {
+		put(19)
+	}
+	if c.Fields.Has(plan.FieldStatus) {
+		put(20, 21, 26)
+	}
+	if c.Fields.Has(plan.FieldAttributes) {
+		put(22)
+	}
+	if c.Fields.Has(plan.FieldLink) {
+		put(2, 3, 4)
+	}
+	put(25)
+	n, err := w.tx.Exec(w.ctx, `UPDATE accounts SET `+set+` WHERE id = $1 AND version = $2`, args...)
+	if err != nil {
+		return err
+	}
+	if n != 1 {
+		return fmt.Errorf("ledger: account %s moved inside its own transaction", a.ID)
+	}
+	before, after := c.Fields.JSON(c.Before), c.Fields.JSON(c.After)
+	w.event(accountEvents[c.Action], c, before, after)
+	return nil
+}
+
+func (w *writer) event(t event.Type, c *plan.Change, before, after []byte) {
+	e := event.Event{Type: t, Organization: w.b.Organization, Connection: &w.b.Lease.Connection, Run: &w.b.Run, At: w.now, Actor: w.b.Actor,
+		Before: before, After: after, Why: c.Why}
+	if !c.Account.IsZero() {
+		id := c.Account
+		e.Account = &id
+	}
+	if !c.Group.IsZero() {
+		id := c.Group
+		e.Group = &id
+	}
+	w.events = append(w.events, e)
+}
+
+// failures keeps what could not be written beside the plan, so that a run which
+// is carried on later still knows of it.
+func (w *writer) failures() error {
+	if len(w.outcomes) == 0 {
+		return nil
+	}
+	return plan.NewNotes(func(_ int, _ int64, body []byte) error {
+		_, err := w.tx.Exec(w.ctx, `INSERT INTO plan_chunks (plan, part, seq, first, body) VALUES ($1, 'failed', $2, 0, $3)`, w.b.Plan, w.b.Seq, body)
+		return err
+	}, apply.Notes(w.outcomes))
+}
+
+// secrets gives accounts the password hashes their mirror rows carry.
+func (w *writer) secrets() error {
+	failed := map[account.ID]bool{}
+	for _, o := range w.outcomes {
+		failed[o.Change.Account] = true
+	}
+	for i := range w.b.Changes {
+		c := &w.b.Changes[i]
+		if !c.Secret || failed[c.Account] {
+			continue
+		}
+		_, err := w.tx.Exec(w.ctx, `INSERT INTO credentials (account, hash, updated_at)
+			SELECT CAST($1 AS `+w.tx.Bytes()+`), secret, CAST($4 AS bigint) FROM mirror WHERE connection = $2 AND key = $3 AND secret <> ''
+			ON CONFLICT (account) DO UPDATE SET hash = excluded.hash, updated_at = excluded.updated_at`,
+			c.Account[:], w.b.Lease.Connection, c.Key[:], db.Micros(w.now))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

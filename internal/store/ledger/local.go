@@ -1,0 +1,152 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/engine/apply"
+	"rollcall.dev/rollcall/internal/engine/plan"
+	"rollcall.dev/rollcall/internal/event"
+	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/store/accounts"
+	"rollcall.dev/rollcall/internal/store/db"
+	"rollcall.dev/rollcall/internal/store/events"
+	"rollcall.dev/rollcall/internal/store/leases"
+)
+
+// Local is an account to be made that no connection keeps.
+type Local struct {
+	Account account.Account
+	Hash    string // argon2id, or ""
+	Line    int    // of the file it came from, for messages; 0 none
+}
+
+// CreateLocal makes local accounts, all of them or none. A name that is taken
+// and a licence that is full are refused, naming every culprit.
+func (l *Ledger) CreateLocal(ctx context.Context, organization, actor string, list []Local) error {
+	return l.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := events.Lock(ctx, tx); err != nil {
+			return err
+		}
+		if err := seats(ctx, tx, organization, len(list)); err != nil {
+			return err
+		}
+		if err := namesFree(ctx, tx, organization, list); err != nil {
+			return err
+		}
+		now := time.Now().UTC()
+		var told []event.Event
+		for i := range list {
+			a := &list[i].Account
+			a.Organization, a.Connection, a.Status, a.Version, a.CreatedAt, a.UpdatedAt = organization, account.Local, account.Active, 1, now, now
+			a.ID = account.NewID(organization, account.Local, account.Fold(a.Text[account.Username]), now.String())
+			fields := plan.Everything(a)
+			told = append(told, event.Event{Type: event.AccountCreated, Organization: organization, Account: &a.ID, At: now, Actor: actor, After: fields.JSON(a)})
+		}
+		if err := tx.Insert(ctx, "accounts", accountColumns, len(list), func(i int, into []any) { fill(into, &list[i].Account) }, ""); err != nil {
+			return err
+		}
+		for i := range list {
+			if list[i].Hash == "" {
+				continue
+			}
+			if _, err := tx.Exec(ctx, `INSERT INTO credentials (account, hash, updated_at) VALUES ($1, $2, $3)`, list[i].Account.ID[:], list[i].Hash, db.Micros(now)); err != nil {
+				return err
+			}
+		}
+		return events.Append(ctx, tx, told)
+	})
+}
+
+func seats(ctx context.Context, tx *db.Tx, organization string, more int) error {
+	var limit, used int
+	err := tx.QueryRowContext(ctx, `SELECT licence_limit, (SELECT count(*) FROM accounts WHERE organization = $1 AND status = 'active') FROM organizations WHERE id = $1`, organization).Scan(&limit, &used)
+	if err != nil {
+		return fault.New(fault.NotFound, "there is no organization %q", organization).WithHint("declare it in rollcall.yaml; `rollcall organizations list` shows them")
+	}
+	if limit > 0 && used+more > limit {
+		return fault.New(fault.Held, "organization %s has %d seats, %d are used and %d more are wanted; nothing was created", organization, limit, used, more).
+			WithHint("raise its licence_limit, or create fewer")
+	}
+	return nil
+}
+
+func namesFree(ctx context.Context, tx *db.Tx, organization string, list []Local) error {
+	where := func(l *Local) string {
+		if l.Line > 0 {
+			return fmt.Sprintf("line %d: ", l.Line)
+		}
+		return ""
+	}
+	seen := map[string]int{}
+	for i := range list {
+		l := &list[i]
+		for _, f := range [...]account.Field{account.Username, account.Email} {
+			value := l.Account.Text[f]
+			key := nameKey(f, value)
+			if first, ok := seen[key]; ok && value != "" {
+				return fault.New(fault.Conflict, "%sthe %s %q stands in line %d too; nothing was created", where(l), f, value, first)
+			}
+			seen[key] = l.Line
+			column := map[account.Field]string{account.Username: "username_key", account.Email: "email_key"}[f]
+			var taken *account.Account
+			err := db.Each(ctx, tx, `SELECT `+accounts.Columns+` FROM accounts WHERE organization = $1 AND `+column+` = $2 AND status <> 'deleted'`,
+				[]any{organization, account.Fold(value)}, func(rows *sql.Rows) error {
+					var err error
+					taken, err = accounts.Scan(rows)
+					return err
+				})
+			if err != nil {
+				return err
+			}
+			if taken != nil && value != "" {
+				return fault.New(fault.Conflict, "%sthe %s %q belongs to account %s (%s, connection %s); nothing was created", where(l), f, value,
+					taken.Text[account.Username], taken.ID, taken.Connection)
+			}
+		}
+	}
+	return nil
+}
+
+// Purge ends accounts of a connection that have been flagged deleted since
+// before a time, with their memberships and credentials. The event keeps the ID
+// alone.
+func (l *Ledger) Purge(ctx context.Context, b apply.Batch, before time.Time) (int, error) {
+	var ids []account.ID
+	err := l.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := leases.Hold(ctx, tx, b.Lease); err != nil {
+			return err
+		}
+		if err := events.Lock(ctx, tx); err != nil {
+			return err
+		}
+		ids = nil
+		err := db.Each(ctx, tx, `SELECT id FROM accounts WHERE connection = $1 AND status = 'deleted' AND deleted_at > 0 AND deleted_at < $2 ORDER BY id`,
+			[]any{b.Lease.Connection, db.Micros(before)}, func(rows *sql.Rows) error {
+				var id account.ID
+				err := rows.Scan(&id)
+				ids = append(ids, id)
+				return err
+			})
+		if err != nil {
+			return err
+		}
+		var told []event.Event
+		now := time.Now().UTC()
+		for i := range ids {
+			for _, q := range []string{`DELETE FROM memberships WHERE account_id = $1`, `DELETE FROM credentials WHERE account = $1`,
+				`UPDATE accounts SET manager = NULL, version = version + 1 WHERE manager = $1`, `DELETE FROM accounts WHERE id = $1`} {
+				if _, err := tx.Exec(ctx, q, ids[i][:]); err != nil {
+					return err
+				}
+			}
+			told = append(told, event.Event{Type: event.AccountPurged, Organization: b.Organization, Connection: &b.Lease.Connection, Run: &b.Run,
+				Account: &ids[i], At: now, Actor: b.Actor, Why: "flagged deleted since before " + before.Format(time.DateOnly)})
+		}
+		return events.Append(ctx, tx, told)
+	})
+	return len(ids), err
+}

@@ -1,0 +1,251 @@
+// Package mirrors is the table of mirror rows: it keeps what readings bring and
+// hands the rows to be planned on to the engine.
+package mirrors
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+
+	"rollcall.dev/rollcall/internal/directory"
+	"rollcall.dev/rollcall/internal/engine"
+	"rollcall.dev/rollcall/internal/engine/mirror"
+	"rollcall.dev/rollcall/internal/source"
+	"rollcall.dev/rollcall/internal/store/db"
+	"rollcall.dev/rollcall/internal/store/leases"
+)
+
+// Mirrors is the table.
+type Mirrors struct{ DB *db.DB }
+
+var columns = []string{"connection", "key", "generation", "kind", "external_id", "name", "ref", "hash", "record", "secret"}
+
+// Known calls fn for every row of the published picture.
+func (m *Mirrors) Known(ctx context.Context, connection string, fn func(key, hash directory.Digest, kind directory.Kind)) error {
+	return db.Each(ctx, m.DB.Reader(), `SELECT m.key, m.hash, m.kind FROM mirror m JOIN connections c ON c.alias = m.connection
+		WHERE m.connection = $1 AND m.generation <= c.generation AND m.gone = 0`, []any{connection}, func(rows *sql.Rows) error {
+		var key, hash sql.RawBytes
+		var kind directory.Kind
+		if err := rows.Scan(&key, &hash, &kind); err != nil {
+			return err
+		}
+		fn(directory.Digest(key), directory.Digest(hash), kind)
+		return nil
+	})
+}
+
+// Stage writes rows under a generation that is not published yet.
+func (m *Mirrors) Stage(ctx context.Context, lease mirror.Lease, generation int64, rows []mirror.Row) error {
+	return m.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := leases.Hold(ctx, tx, lease); err != nil {
+			return err
+		}
+		return tx.Insert(ctx, "mirror", columns, len(rows), func(i int, into []any) {
+			r := &rows[i]
+			into[0], into[1], into[2], into[3], into[4] = lease.Connection, r.Key[:], generation, int16(r.Kind), string(r.ExternalID)
+			into[5], into[6], into[7], into[8], into[9] = r.Name, r.Ref[:], r.Hash[:], r.Record, r.Secret
+		}, m.conflict())
+	})
+}
+
+// conflict: one entry may come twice in a reading that is not a snapshot. COPY
+// cannot merge, so PostgreSQL takes the slower way only where it is asked to.
+func (m *Mirrors) conflict() string {
+	return `ON CONFLICT (connection, key, generation) DO UPDATE SET name = excluded.name, ref = excluded.ref,
+		hash = excluded.hash, record = excluded.record, secret = excluded.secret`
+}
+
+// Discard throws away what an unfinished reading staged.
+func (m *Mirrors) Discard(ctx context.Context, lease mirror.Lease) error {
+	return m.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := leases.Hold(ctx, tx, lease); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `DELETE FROM mirror WHERE connection = $1 AND generation > (SELECT generation FROM connections WHERE alias = $1)`, lease.Connection)
+		return err
+	})
+}
+
+// Publish makes a generation the current one.
+func (m *Mirrors) Publish(ctx context.Context, lease mirror.Lease, generation int64, gone []directory.Digest, reading source.Reading) error {
+	verdict, err := json.Marshal(reading)
+	if err != nil {
+		return err
+	}
+	return m.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := leases.Hold(ctx, tx, lease); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `DELETE FROM mirror WHERE connection = $1 AND generation < $2
+			AND key IN (SELECT key FROM mirror WHERE connection = $1 AND generation = $2)`, lease.Connection, generation); err != nil {
+			return err
+		}
+		if err := markGone(ctx, tx, lease.Connection, generation, gone); err != nil {
+			return err
+		}
+		full := ""
+		if reading.Full && reading.Complete {
+			full = ", last_full_at = " + tx.Now()
+		}
+		_, err := tx.Exec(ctx, `UPDATE connections SET generation = $2, complete = $3, reading = $4, cursor = $5`+full+` WHERE alias = $1`,
+			lease.Connection, generation, reading.Complete, string(verdict), []byte(reading.Next))
+		return err
+	})
+}
+
+// markGone spares rows whose ref is carried by an entry without a usable key:
+// that entry is there, it only cannot be told that it is the same one.
+func markGone(ctx context.Context, tx *db.Tx, connection string, generation int64, gone []directory.Digest) error {
+	const most = 500
+	for len(gone) > 0 {
+		part := gone[:min(most, len(gone))]
+		gone = gone[len(part):]
+		args := []any{connection, generation}
+		for i := range part {
+			args = append(args, part[i][:])
+		}
+		_, err := tx.Exec(ctx, `UPDATE mirror SET gone = $2 WHERE connection = $1 AND gone = 0 AND key IN `+db.In(3, len(part))+`
+			AND (external_id = '' OR NOT EXISTS (SELECT 1 FROM mirror u WHERE u.connection = $1 AND u.ref = mirror.ref AND u.external_id = '' AND u.gone = 0))`, args...)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Reset forgets bookmark and contents, so that the next reading is a full one
+// and every entry is compared anew. Who is known stays known.
+func (m *Mirrors) Reset(ctx context.Context, lease mirror.Lease) error {
+	return m.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := leases.Hold(ctx, tx, lease); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `UPDATE mirror SET hash = $2 WHERE connection = $1`, lease.Connection, make([]byte, 16)); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `UPDATE connections SET cursor = NULL, last_full_at = 0 WHERE alias = $1`, lease.Connection)
+		return err
+	})
+}
+
+const rowColumns = `m.key, m.kind, m.external_id, m.name, m.ref, m.hash, m.record, m.secret, m.gone, m.generation`
+
+func scan(rows *sql.Rows) (mirror.Row, error) {
+	var r mirror.Row
+	var id string
+	var gone int64
+	err := rows.Scan(db.Digest{To: (*[16]byte)(&r.Key)}, &r.Kind, &id, &r.Name, db.Digest{To: (*[16]byte)(&r.Ref)},
+		db.Digest{To: (*[16]byte)(&r.Hash)}, &r.Record, &r.Secret, &gone, &r.Generation)
+	r.ExternalID, r.Gone = directory.ExternalID(id), gone > 0
+	return r, err
+}
+
+// moved selects the keys to be planned: what changed or went since the last
+// plan was carried out, what that plan left open, what is due, and what another
+// connection claims.
+const moved = `m.key IN (
+	SELECT key FROM mirror WHERE connection = $1 AND generation > $2
+	UNION SELECT key FROM mirror WHERE connection = $1 AND gone > $2
+	UNION SELECT key FROM standing WHERE connection = $1 AND kind IN ('refused', 'dispute', 'failed', 'excluded', 'unresolved')
+	UNION SELECT key FROM standing WHERE connection = $1 AND kind = 'due' AND due_at <= $3
+	UNION SELECT owner_key FROM overlaps WHERE owner = $1)`
+
+// Each hands on the rows of a kind in batches, in the order of their keys.
+func (m *Mirrors) Each(ctx context.Context, s engine.Selection, kind directory.Kind, fn func([]mirror.Row) error) error {
+	query := `SELECT ` + rowColumns + ` FROM mirror m WHERE m.connection = $1`
+	args := []any{s.Connection}
+	if !s.All {
+		query += ` AND ` + moved
+		args = append(args, s.Planned, db.Micros(s.Now))
+	}
+	query += fmt.Sprintf(` AND m.kind = %d`, kind)
+	query += ` ORDER BY m.key`
+	batch := make([]mirror.Row, 0, s.Batch)
+	err := db.Each(ctx, m.DB.Reader(), query, args, func(rows *sql.Rows) error {
+		r, err := scan(rows)
+		if err != nil {
+			return err
+		}
+		if batch = append(batch, r); len(batch) < s.Batch {
+			return nil
+		}
+		err = fn(batch)
+		batch = batch[:0]
+		return err
+	})
+	if err == nil && len(batch) > 0 {
+		err = fn(batch)
+	}
+	return err
+}
+
+// Moved counts rows to be planned, of both kinds.
+func (m *Mirrors) Moved(ctx context.Context, s engine.Selection) (users, groups int, err error) {
+	if s.All {
+		return m.Count(ctx, s.Connection)
+	}
+	err = db.Each(ctx, m.DB.Reader(), `SELECT m.kind, count(*) FROM mirror m WHERE m.connection = $1 AND `+moved+` GROUP BY m.kind`,
+		[]any{s.Connection, s.Planned, db.Micros(s.Now)}, counting(&users, &groups))
+	return users, groups, err
+}
+
+// Count counts the entries there are.
+func (m *Mirrors) Count(ctx context.Context, connection string) (users, groups int, err error) {
+	err = db.Each(ctx, m.DB.Reader(), `SELECT m.kind, count(*) FROM mirror m JOIN connections c ON c.alias = m.connection
+		WHERE m.connection = $1 AND m.gone = 0 AND m.generation <= c.generation GROUP BY m.kind`, []any{connection}, counting(&users, &groups))
+	return users, groups, err
+}
+
+func counting(users, groups *int) func(*sql.Rows) error {
+	return func(rows *sql.Rows) error {
+		var kind directory.Kind
+		var n int
+		if err := rows.Scan(&kind, &n); err != nil {
+			return err
+		}
+		if kind == directory.User {
+			*users = n
+		} else {
+			*groups = n
+		}
+		return nil
+	}
+}
+
+// Rows gives the rows of keys.
+func (m *Mirrors) Rows(ctx context.Context, connection string, keys []directory.Digest) ([]mirror.Row, error) {
+	var out []mirror.Row
+	const most = 500
+	for len(keys) > 0 {
+		part := keys[:min(most, len(keys))]
+		keys = keys[len(part):]
+		args := []any{connection}
+		for i := range part {
+			args = append(args, part[i][:])
+		}
+		err := db.Each(ctx, m.DB.Reader(), `SELECT `+rowColumns+` FROM mirror m JOIN connections c ON c.alias = m.connection
+			WHERE m.connection = $1 AND m.generation <= c.generation AND m.key IN `+db.In(2, len(part)), args, func(rows *sql.Rows) error {
+			r, err := scan(rows)
+			out = append(out, r)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// Claims gives the keys of a connection that others claim.
+func (m *Mirrors) Claims(ctx context.Context, connection string, fn func(key directory.Digest, claimant, name string)) error {
+	return db.Each(ctx, m.DB.Reader(), `SELECT owner_key, claimant, claimant_name FROM overlaps WHERE owner = $1`, []any{connection}, func(rows *sql.Rows) error {
+		var key directory.Digest
+		var claimant, name string
+		if err := rows.Scan(db.Digest{To: (*[16]byte)(&key)}, &claimant, &name); err != nil {
+			return err
+		}
+		fn(key, claimant, name)
+		return nil
+	})
+}

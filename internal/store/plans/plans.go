@@ -1,0 +1,373 @@
+// Package plans is the tables of plans: their chunks, their notes, the rows a
+// person excluded, and what the last applied plan of each connection left
+// standing. It hands chunks to apply and plans to whoever decides on them.
+package plans
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"rollcall.dev/rollcall/internal/directory"
+	"rollcall.dev/rollcall/internal/engine"
+	"rollcall.dev/rollcall/internal/engine/mirror"
+	"rollcall.dev/rollcall/internal/engine/plan"
+	"rollcall.dev/rollcall/internal/event"
+	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/store/db"
+	"rollcall.dev/rollcall/internal/store/events"
+	"rollcall.dev/rollcall/internal/store/leases"
+	"rollcall.dev/rollcall/internal/store/runs"
+)
+
+// open are the standing rows whose entries every plan looks at again. It says
+// the same as the selection of package mirrors. $2 is now.
+const open = `kind IN ('refused', 'dispute', 'failed', 'excluded', 'unresolved') OR kind = 'due' AND due_at <= $2`
+
+// Plans is the tables.
+type Plans struct{ DB *db.DB }
+
+// held runs fn in a transaction of the lease's holder.
+func (s *Plans) held(ctx context.Context, lease mirror.Lease, fn func(*db.Tx) error) error {
+	return s.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := leases.Hold(ctx, tx, lease); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
+}
+
+// Begin makes a plan that is not whole yet, in place of any earlier one that
+// never became whole.
+func (s *Plans) Begin(ctx context.Context, lease mirror.Lease, p *engine.Plan) error {
+	return s.held(ctx, lease, func(tx *db.Tx) error {
+		const mine = `(SELECT id FROM plans WHERE connection = $1 AND state = 'building')`
+		for _, q := range []string{`DELETE FROM plan_chunks WHERE plan IN ` + mine, `DELETE FROM plans WHERE id IN ` + mine} {
+			if _, err := tx.Exec(ctx, q, p.Connection); err != nil {
+				return err
+			}
+		}
+		_, err := tx.Exec(ctx, `INSERT INTO plans (id, organization, connection, state, basis, created_at) VALUES ($1, $2, $3, 'building', $4, $5)`,
+			p.ID, p.Organization, p.Connection, string(p.BasisText), db.Micros(p.CreatedAt))
+		return err
+	})
+}
+
+// Append adds a chunk.
+func (s *Plans) Append(ctx context.Context, lease mirror.Lease, id, part string, seq int, first int64, body []byte) error {
+	return s.held(ctx, lease, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, `INSERT INTO plan_chunks (plan, part, seq, first, body) VALUES ($1, $2, $3, $4, $5)`, id, part, seq, first, body)
+		return err
+	})
+}
+
+// Finish makes a plan whole. Plans of the connection that waited are superseded,
+// and their runs with them.
+func (s *Plans) Finish(ctx context.Context, lease mirror.Lease, p *engine.Plan, overlaps []engine.Overlap) error {
+	because, err := json.Marshal(p.HeldBecause)
+	if err != nil {
+		return err
+	}
+	summary, err := json.Marshal(p.Summary)
+	if err != nil {
+		return err
+	}
+	return s.held(ctx, lease, func(tx *db.Tx) error {
+		if _, err := tx.Exec(ctx, `UPDATE runs SET state = 'rejected', error = 'a later plan took the place of its plan' WHERE state = 'held'
+			AND plan IN (SELECT id FROM plans WHERE connection = $1 AND state IN ('ready', 'held') AND id <> $2)`, p.Connection, p.ID); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `UPDATE plans SET state = 'superseded' WHERE connection = $1 AND state IN ('ready', 'held') AND id <> $2`, p.Connection, p.ID); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `UPDATE plans SET state = $2, verdict = $3, hash = $4, held_because = $5, summary = $6, chunks = $7, run = $8 WHERE id = $1`,
+			p.ID, string(p.State), string(p.Verdict), p.Hash, string(because), string(summary), p.Chunks, text(p.Run)); err != nil {
+			return err
+		}
+		if p.Basis.Reverts != "" {
+			return nil
+		}
+		return setOverlaps(ctx, tx, p, overlaps)
+	})
+}
+
+func setOverlaps(ctx context.Context, tx *db.Tx, p *engine.Plan, overlaps []engine.Overlap) error {
+	if _, err := tx.Exec(ctx, `DELETE FROM overlaps WHERE claimant = $1`, p.Connection); err != nil {
+		return err
+	}
+	columns := []string{"organization", "account", "owner", "owner_key", "claimant", "claimant_key", "claimant_name"}
+	return tx.Insert(ctx, "overlaps", columns, len(overlaps), func(i int, into []any) {
+		o := &overlaps[i]
+		into[0], into[1], into[2], into[3] = p.Organization, o.Account[:], o.Owner, o.OwnerKey[:]
+		into[4], into[5], into[6] = p.Connection, o.ClaimantKey[:], o.Name
+	}, "")
+}
+
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+const columns = `id, organization, connection, run, state, verdict, hash, held_because, summary, basis, chunks, applied, decided_by, created_at`
+
+func scan(rows *sql.Rows) (*engine.Plan, error) {
+	var p engine.Plan
+	var run, because, summary, basis, decided string
+	var created int64
+	if err := rows.Scan(&p.ID, &p.Organization, &p.Connection, &run, &p.State, &p.Verdict, &p.Hash, &because, &summary, &basis, &p.Chunks, &p.Applied, &decided, &created); err != nil {
+		return nil, err
+	}
+	if run != "" {
+		p.Run = &run
+	}
+	if decided != "" {
+		p.DecidedBy = &decided
+	}
+	p.CreatedAt, p.BasisText = db.Time(created), []byte(basis)
+	return &p, errors.Join(json.Unmarshal([]byte(because), &p.HeldBecause), json.Unmarshal([]byte(summary), &p.Summary), json.Unmarshal(p.BasisText, &p.Basis))
+}
+
+// Get gives a plan by its ID, a unique beginning of it, or "last".
+func (s *Plans) Get(ctx context.Context, id string) (*engine.Plan, error) {
+	query, args := `SELECT `+columns+` FROM plans WHERE state <> 'building' AND (id = $1 OR (length($1) >= 4 AND substr(id, 1, length($1)) = $1))
+		ORDER BY CASE WHEN id = $1 THEN 0 ELSE 1 END, created_at DESC LIMIT 2`, []any{id}
+	if id == "last" {
+		query, args = `SELECT `+columns+` FROM plans WHERE state <> 'building' ORDER BY created_at DESC LIMIT 1`, nil
+	}
+	list, err := s.query(ctx, query, args...)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(list) == 0:
+		return nil, fault.New(fault.NotFound, "there is no plan %q", id).WithHint("`rollcall plans list` shows them")
+	case len(list) == 2 && list[0].ID != id:
+		return nil, fault.New(fault.Invalid, "%q begins the ID of several plans", id).WithHint("give more of it")
+	}
+	return list[0], nil
+}
+
+// List gives plans, the newest first.
+func (s *Plans) List(ctx context.Context, connection string, limit int) ([]*engine.Plan, error) {
+	return s.query(ctx, `SELECT `+columns+` FROM plans WHERE state <> 'building' AND ($1 = '' OR connection = $1) ORDER BY created_at DESC, id DESC LIMIT $2`, connection, limit)
+}
+
+// Unfinished gives the plan that was being applied when its process ended.
+func (s *Plans) Unfinished(ctx context.Context, connection string) (*engine.Plan, error) {
+	list, err := s.query(ctx, `SELECT `+columns+` FROM plans WHERE connection = $1 AND state = 'applying' LIMIT 1`, connection)
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	return list[0], nil
+}
+
+func (s *Plans) query(ctx context.Context, query string, args ...any) ([]*engine.Plan, error) {
+	var out []*engine.Plan
+	err := db.Each(ctx, s.DB.Reader(), query, args, func(rows *sql.Rows) error {
+		p, err := scan(rows)
+		out = append(out, p)
+		return err
+	})
+	return out, err
+}
+
+// Chunk gives one chunk's body.
+func (s *Plans) Chunk(ctx context.Context, id, part string, seq int) ([]byte, error) {
+	var body []byte
+	err := s.DB.Reader().QueryRowContext(ctx, `SELECT body FROM plan_chunks WHERE plan = $1 AND part = $2 AND seq = $3`, id, part, seq).Scan(&body)
+	return body, db.Explain("read plan "+id, err)
+}
+
+// Notes hands on a plan's notes, those of changes that failed last.
+func (s *Plans) Notes(ctx context.Context, id string, fn func(plan.Note) error) error {
+	return db.Each(ctx, s.DB.Reader(), `SELECT body FROM plan_chunks WHERE plan = $1 AND part <> 'changes' ORDER BY part DESC, seq`, []any{id}, func(rows *sql.Rows) error {
+		var body []byte
+		if err := rows.Scan(&body); err != nil {
+			return err
+		}
+		notes, err := plan.Notes(body)
+		for _, n := range notes {
+			if err == nil {
+				err = fn(n)
+			}
+		}
+		return err
+	})
+}
+
+// Excluded gives the rows a person took out of a plan.
+func (s *Plans) Excluded(ctx context.Context, id string) (map[int64]bool, error) {
+	out := map[int64]bool{}
+	err := db.Each(ctx, s.DB.Reader(), `SELECT seq FROM plan_excluded WHERE plan = $1`, []any{id}, func(rows *sql.Rows) error {
+		var seq int64
+		err := rows.Scan(&seq)
+		out[seq] = true
+		return err
+	})
+	return out, err
+}
+
+// Start moves a plan to applying.
+func (s *Plans) Start(ctx context.Context, lease mirror.Lease, p *engine.Plan, excluded []int64, actor string) error {
+	return s.held(ctx, lease, func(tx *db.Tx) error {
+		n, err := tx.Exec(ctx, `UPDATE plans SET state = 'applying', decided_by = $2, run = $3 WHERE id = $1 AND state IN ('ready', 'held')`, p.ID, actor, text(p.Run))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return fault.New(fault.Conflict, "plan %s is %s", p.ID, p.State).WithHint("only a plan that is ready or held can be applied; make a new one with `rollcall plan %s`", p.Connection)
+		}
+		if p.State == plan.Waiting {
+			if err := decision(ctx, tx, p, event.PlanApproved, actor); err != nil {
+				return err
+			}
+		}
+		p.State = plan.Applying
+		return tx.Insert(ctx, "plan_excluded", []string{"plan", "seq"}, len(excluded), func(i int, into []any) {
+			into[0], into[1] = p.ID, excluded[i]
+		}, "ON CONFLICT DO NOTHING")
+	})
+}
+
+func decision(ctx context.Context, tx *db.Tx, p *engine.Plan, t event.Type, actor string) error {
+	after, err := json.Marshal(map[string]string{"plan": p.ID, "hash": p.Hash})
+	if err != nil {
+		return err
+	}
+	return events.Append(ctx, tx, []event.Event{{Type: t, Organization: p.Organization, Connection: &p.Connection, Run: p.Run, At: time.Now().UTC(), Actor: actor, After: after}})
+}
+
+// Reject ends a plan that waits.
+func (s *Plans) Reject(ctx context.Context, lease mirror.Lease, p *engine.Plan, actor string) error {
+	return s.held(ctx, lease, func(tx *db.Tx) error {
+		n, err := tx.Exec(ctx, `UPDATE plans SET state = 'rejected', decided_by = $2 WHERE id = $1 AND state IN ('ready', 'held')`, p.ID, actor)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return fault.New(fault.Conflict, "plan %s is %s, there is nothing to reject", p.ID, p.State)
+		}
+		if _, err := tx.Exec(ctx, `UPDATE runs SET state = 'rejected', finished_at = `+tx.Now()+` WHERE id = $1 AND state = 'held'`, text(p.Run)); err != nil {
+			return err
+		}
+		return decision(ctx, tx, p, event.PlanRejected, actor)
+	})
+}
+
+// Complete ends an applied plan.
+func (s *Plans) Complete(ctx context.Context, lease mirror.Lease, p *engine.Plan, run *engine.Run, extra []plan.Note) error {
+	return s.held(ctx, lease, func(tx *db.Tx) error {
+		if _, err := tx.Exec(ctx, `UPDATE plans SET state = 'applied' WHERE id = $1`, p.ID); err != nil {
+			return err
+		}
+		if p.Basis.Reverts == "" {
+			if err := s.settle(ctx, tx, p); err != nil {
+				return err
+			}
+		} else {
+			if _, err := tx.Exec(ctx, `UPDATE runs SET state = 'reverted' WHERE id = $1`, p.Basis.Reverts); err != nil {
+				return err
+			}
+			if _, err := tx.Exec(ctx, `UPDATE connections SET attention = $2 WHERE alias = $1`, p.Connection,
+				"Run "+p.Basis.Reverts+" was reverted; this plan may do again what was undone."); err != nil {
+				return err
+			}
+		}
+		if err := stand(ctx, tx, p.Connection, extra); err != nil {
+			return err
+		}
+		return runs.Write(ctx, tx, run)
+	})
+}
+
+// settle makes the plan's basis the connection's own: from here on only what
+// moves later, and what this plan left open, is planned.
+func (s *Plans) settle(ctx context.Context, tx *db.Tx, p *engine.Plan) error {
+	clear, args := `DELETE FROM standing WHERE connection = $1`, []any{p.Connection}
+	if !p.Basis.All {
+		clear += ` AND (` + open + ` OR key IN (SELECT key FROM standing WHERE connection = $1 AND (` + open + `))
+			OR key IN (SELECT key FROM mirror WHERE connection = $1 AND (generation > $3 OR gone > $3)))`
+		var planned int64
+		if err := tx.QueryRowContext(ctx, `SELECT planned FROM connections WHERE alias = $1`, p.Connection).Scan(&planned); err != nil {
+			return db.Explain("read the connection", err)
+		}
+		args = append(args, db.Micros(p.Basis.At), planned)
+	}
+	if _, err := tx.Exec(ctx, clear, args...); err != nil {
+		return err
+	}
+	var notes []plan.Note
+	err := db.Each(ctx, tx, `SELECT body FROM plan_chunks WHERE plan = $1 AND part <> 'changes' ORDER BY part, seq`, []any{p.ID}, func(rows *sql.Rows) error {
+		var body []byte
+		if err := rows.Scan(&body); err != nil {
+			return err
+		}
+		some, err := plan.Notes(body)
+		notes = append(notes, some...)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := stand(ctx, tx, p.Connection, notes); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `UPDATE connections SET planned = $2, rules = $3, rules_text = $4, attention = '' WHERE alias = $1`, p.Connection, p.Basis.Generation, p.Basis.Rules, p.Basis.RulesText)
+	return err
+}
+
+func stand(ctx context.Context, tx *db.Tx, connection string, notes []plan.Note) error {
+	kept := notes[:0:0]
+	for _, n := range notes {
+		if !n.Carried {
+			kept = append(kept, n)
+		}
+	}
+	return tx.Insert(ctx, "standing", []string{"connection", "key", "kind", "name", "external_id", "account", "text", "due_at"}, len(kept), func(i int, into []any) {
+		n := &kept[i]
+		into[0], into[1], into[2], into[3], into[4] = connection, n.Key[:], string(n.Kind), n.Name, string(n.ExternalID)
+		into[5] = nil
+		if !n.Account.IsZero() {
+			into[5] = n.Account[:]
+		}
+		into[6], into[7] = n.Text, db.Micros(n.DueAt)
+	}, "")
+}
+
+// Standing hands on what earlier plans left for rows the selection does not plan
+// again: problems and warnings that are still true.
+func (s *Plans) Standing(ctx context.Context, connection string, sel engine.Selection, fn func(plan.Note) error) error {
+	if sel.All {
+		return nil
+	}
+	query := `SELECT key, kind, name, external_id, account, text, due_at FROM standing WHERE connection = $1 AND NOT (` + open + `)
+		AND key NOT IN (SELECT key FROM standing WHERE connection = $1 AND (` + open + `))
+		AND key NOT IN (SELECT key FROM mirror WHERE connection = $1 AND (generation > $3 OR gone > $3)) ORDER BY key, kind`
+	return s.standing(ctx, query, []any{connection, db.Micros(sel.Now), sel.Planned}, fn)
+}
+
+// Open hands on what is left standing for one entry.
+func (s *Plans) Open(ctx context.Context, connection string, key directory.Digest, fn func(plan.Note) error) error {
+	return s.standing(ctx, `SELECT key, kind, name, external_id, account, text, due_at FROM standing WHERE connection = $1 AND key = $2 ORDER BY kind, text`,
+		[]any{connection, key[:]}, fn)
+}
+
+// AllOpen hands on everything that is left standing for a connection.
+func (s *Plans) AllOpen(ctx context.Context, connection string, fn func(plan.Note) error) error {
+	return s.standing(ctx, `SELECT key, kind, name, external_id, account, text, due_at FROM standing WHERE connection = $1 ORDER BY kind, name`, []any{connection}, fn)
+}
+
+func (s *Plans) standing(ctx context.Context, query string, args []any, fn func(plan.Note) error) error {
+	return db.Each(ctx, s.DB.Reader(), query, args, func(rows *sql.Rows) error {
+		n := plan.Note{Carried: true}
+		var due int64
+		if err := rows.Scan(db.Digest{To: (*[16]byte)(&n.Key)}, &n.Kind, &n.Name, &n.ExternalID, &n.Account, &n.Text, &due); err != nil {
+			return err
+		}
+		n.DueAt = db.Time(due)
+		return fn(n)
+	})
+}

@@ -61,8 +61,11 @@ var errID = errors.New("account: not an account ID")
 // ParseID reads the text form.
 func ParseID(s string) (ID, error) {
 	var id ID
+	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+		return id, errID
+	}
 	raw := strings.ReplaceAll(s, "-", "")
-	if len(s) != 36 || len(raw) != 32 {
+	if len(raw) != 32 {
 		return id, errID
 	}
 	if _, err := hex.Decode(id[:], []byte(raw)); err != nil {

@@ -2,7 +2,10 @@ package cli
 
 import (
 	"encoding/csv"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,14 +23,46 @@ func (r *root) accounts() *cobra.Command {
 func filterFlags(cmd *cobra.Command, f *accounts.Filter) {
 	cmd.Flags().StringVar(&f.Organization, "organization", "", "only this organization")
 	cmd.Flags().StringVar(&f.Connection, "connection", "", "only accounts kept by this connection (\"local\" for those of none)")
-	cmd.Flags().StringVar((*string)(&f.Status), "status", "", "only active, disabled or deleted ones")
+	cmd.Flags().Var((*statusFlag)(&f.Status), "status", "only active, disabled or deleted ones")
 	cmd.Flags().StringVar(&f.Search, "search", "", "only those whose username, e-mail, name or external ID contains this")
+}
+
+// statusFlag is a --status that is one there is.
+type statusFlag account.Status
+
+func (s *statusFlag) String() string { return string(*s) }
+
+func (s *statusFlag) Type() string { return "status" }
+
+func (s *statusFlag) Set(text string) error {
+	if !slices.Contains([]account.Status{account.Active, account.Disabled, account.Deleted}, account.Status(text)) {
+		return errors.New("it is active, disabled or deleted")
+	}
+	*s = statusFlag(text)
+	return nil
+}
+
+// narrowed says whether a filter that found nothing names things there are. A
+// connection that was taken out of the configuration may still have accounts.
+func narrowed(a *app.App, organization, connection string) error {
+	if organization != "" {
+		if _, err := theOrganization(a, organization); err != nil {
+			return err
+		}
+	}
+	if connection == "" || connection == account.Local {
+		return nil
+	}
+	_, err := a.Connection(connection)
+	return err
 }
 
 // batched calls fn with accounts and their groups, a few hundred at a time.
 func batched(cmd *cobra.Command, a *app.App, f accounts.Filter, fn func(*account.Account) error) error {
 	var batch []*account.Account
+	found := false
 	flush := func() error {
+		found = found || len(batch) > 0
 		if err := a.Store.AccountTable.WithGroups(cmd.Context(), batch); err != nil {
 			return err
 		}
@@ -45,26 +80,34 @@ func batched(cmd *cobra.Command, a *app.App, f accounts.Filter, fn func(*account
 		}
 		return flush()
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		err = flush()
 	}
-	return flush()
+	if err == nil && !found {
+		err = narrowed(a, f.Organization, f.Connection)
+	}
+	return err
+}
+
+func fullName(a *account.Account) string {
+	return strings.TrimSpace(a.Text[account.FirstName] + " " + a.Text[account.LastName])
 }
 
 func (r *root) accountsList() *cobra.Command {
 	var f accounts.Filter
+	var limit uint
 	cmd := &cobra.Command{
 		Use: "list", Short: "List accounts", Args: args(0, "no words"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return r.open(cmd.Context(), func(a *app.App) error {
-				t := table{head: []string{"USERNAME", "E-MAIL", "NAME", "DEPARTMENT", "STATUS", "CONNECTION", "ID"}}
+				t := r.table(column{"USERNAME", wraps}, column{"E-MAIL", wraps}, column{"NAME", wraps}, column{"STATUS", fixed}, column{"CONNECTION", wraps})
 				list := stream{w: r.Out}
+				f.Limit = int(limit)
 				err := batched(cmd, a, f, func(one *account.Account) error {
 					if r.output == "json" {
 						return list.add(one)
 					}
-					t.add(one.Text[account.Username], one.Text[account.Email], shorten(one.Text[account.FirstName]+" "+one.Text[account.LastName], 40),
-						shorten(one.Text[account.Department], 24), string(one.Status), one.Connection, one.ID.String())
+					t.add(one.Text[account.Username], one.Text[account.Email], fullName(one), string(one.Status), one.Connection)
 					return nil
 				})
 				if err != nil {
@@ -73,13 +116,13 @@ func (r *root) accountsList() *cobra.Command {
 				if r.output == "json" {
 					return list.close()
 				}
-				t.print(r.Out)
+				t.end("No account is like that; `rollcall accounts list` shows all of them.")
 				return nil
 			})
 		},
 	}
 	filterFlags(cmd, &f)
-	cmd.Flags().IntVar(&f.Limit, "limit", 0, "how many to list (0 all)")
+	cmd.Flags().UintVar(&limit, "limit", 0, "how many to list (0 all)")
 	return cmd
 }
 

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,13 +58,10 @@ type stepJSON struct {
 	TookMS  int64          `json:"took_ms"`
 }
 
+// step prints one step: what it found below one another, and what to do.
 func (r *root) step(s source.Step) {
-	lines := strings.Split(clean(s.Detail), "\n")
-	fmt.Fprintf(r.Out, "%-4s  %-11s %7s  %s\n", s.Verdict, s.Name, s.Took.Round(100*time.Microsecond).String(), lines[0])
-	for _, l := range lines[1:] {
-		fmt.Fprintf(r.Out, "%27s%s\n", "", l)
-	}
+	r.paragraph(fmt.Sprintf("%-4s  %-11s %7s  ", s.Verdict, s.Name, s.Took.Round(100*time.Microsecond)), s.Detail)
 	if s.Hint != "" {
-		fmt.Fprintf(r.Out, "%27shint: %s\n", "", clean(s.Hint))
+		r.paragraph(fmt.Sprintf("%27shint: ", ""), s.Hint)
 	}
 }

@@ -46,17 +46,23 @@ type root struct {
 	IO
 	config string
 	output string
+	width  int // of the terminal results go to; 0 where they go elsewhere
 }
 
 // Run runs one command and gives its exit status.
 func Run(ctx context.Context, args []string, std IO) int {
-	r := &root{IO: std}
+	out := &printer{w: std.Out}
+	r := &root{IO: std, width: widthOf(std.Out)}
+	r.Out = out
 	cmd := r.command()
 	cmd.SetArgs(args)
 	cmd.SetIn(std.In)
-	cmd.SetOut(std.Out)
+	cmd.SetOut(out)
 	cmd.SetErr(std.Err)
 	err := cmd.ExecuteContext(ctx)
+	if lost := out.arrived(); lost != nil {
+		err = lost
+	}
 	var s status
 	var u usage
 	switch {
@@ -65,22 +71,31 @@ func Run(ctx context.Context, args []string, std IO) int {
 	case errors.As(err, &s):
 		return int(s)
 	case errors.As(err, &u):
-		r.complain(err)
+		r.complain(ctx, err)
 		return exitPending
 	case fault.KindOf(err) == fault.Held:
-		r.complain(err)
+		r.complain(ctx, err)
 		return exitHeld
 	}
-	r.complain(err)
+	r.complain(ctx, err)
 	return exitError
 }
 
 // complain prints an error and what to do about it.
-func (r *root) complain(err error) {
-	fmt.Fprintf(r.Err, "rollcall: %s\n", clean(err.Error()))
+func (r *root) complain(ctx context.Context, err error) {
+	fmt.Fprintf(r.Err, "rollcall: %s\n", clean(sentence(ctx, err)))
 	if hint := fault.HintOf(err); hint != "" {
 		fmt.Fprintf(r.Err, "  hint: %s\n", clean(hint))
 	}
+}
+
+// sentence is an error for a person. Where Ctrl-C cut something short, what broke
+// is no news.
+func sentence(ctx context.Context, err error) string {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return "interrupted; nothing is left half done"
+	}
+	return err.Error()
 }
 
 func (r *root) command() *cobra.Command {
@@ -141,6 +156,16 @@ func args(n int, what string) cobra.PositionalArgs {
 	}
 }
 
+// atMostOne is args for a word that may be left out.
+func atMostOne(what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, given []string) error {
+		if len(given) > 1 {
+			return usage{fmt.Errorf("%s takes %s, or nothing; see `%s --help`", c.CommandPath(), what, c.CommandPath())}
+		}
+		return nil
+	}
+}
+
 // open gives the installation to a command and closes it afterwards.
 func (r *root) open(ctx context.Context, fn func(*app.App) error) (err error) {
 	a, err := app.Open(ctx, r.config, r.Env)
@@ -157,15 +182,4 @@ func actor() string {
 		return "operator:" + u.Username
 	}
 	return "operator"
-}
-
-// clean takes control characters out of what comes from directories, so that a
-// name cannot move the cursor or forge a line.
-func clean(s string) string {
-	return strings.Map(func(c rune) rune {
-		if c < 0x20 && c != '\n' || c >= 0x7f && c < 0xa0 || c == '\u202e' || c == '\u2066' || c == '\u2067' {
-			return '\ufffd'
-		}
-		return c
-	}, s)
 }

@@ -34,7 +34,8 @@ func (r *root) connectionsList() *cobra.Command {
 		Use: "list", Short: "List connections and how they stand", Args: args(0, "no words"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return r.open(cmd.Context(), func(a *app.App) error {
-				t := table{head: []string{"ALIAS", "ORGANIZATION", "SOURCE", "SCHEDULE", "LAST FULL READING", "PEOPLE", "GROUPS", "NOTE"}}
+				t := r.table(column{"ALIAS", fixed}, column{"ORGANIZATION", wraps}, column{"SOURCE", fixed}, column{"SCHEDULE", wraps}, column{"READ IN FULL", fixed},
+					column{"PEOPLE", fixed}, column{"GROUPS", fixed})
 				out := []connectionJSON{}
 				for _, c := range a.Config.Connections {
 					s, err := a.Store.LeaseTable.State(cmd.Context(), c.Alias)
@@ -63,15 +64,16 @@ func (r *root) connectionsList() *cobra.Command {
 						j.LastFullAt = s.LastFullAt
 					}
 					if c.Policy.DryRun && note == "" {
-						note = "dry-run"
+						note = "dry-run: nothing of it is written"
 					}
 					out = append(out, j)
-					t.add(c.Alias, c.Organization, c.Kind, c.Schedule, s.LastFullAt, number(users), number(groups), shorten(note, 80))
+					t.add(c.Alias, c.Organization, c.Kind, c.Schedule, s.LastFullAt, number(users), number(groups))
+					t.below(note)
 				}
 				if r.output == "json" {
 					return r.json(out)
 				}
-				t.print(r.Out)
+				t.end("There are no connections; declare one under `connections:` in rollcall.yaml.")
 				return nil
 			})
 		},
@@ -80,7 +82,7 @@ func (r *root) connectionsList() *cobra.Command {
 
 func (r *root) connectionsExport() *cobra.Command {
 	return &cobra.Command{
-		Use: "export [CONNECTION]", Short: "Print connections as they would stand in rollcall.yaml, secrets left out", Args: cobra.MaximumNArgs(1),
+		Use: "export [CONNECTION]", Short: "Print connections as they would stand in rollcall.yaml, secrets left out", Args: atMostOne("the alias of a connection"),
 		RunE: func(cmd *cobra.Command, words []string) error {
 			return r.open(cmd.Context(), func(a *app.App) error {
 				list := a.Config.Connections
@@ -91,7 +93,7 @@ func (r *root) connectionsExport() *cobra.Command {
 					}
 					list = append(list[:0:0], c)
 				}
-				text, err := config.Export(list, all.Kinds())
+				text, err := config.Export(list, a.Config.Organizations, all.Kinds())
 				if err != nil {
 					return err
 				}

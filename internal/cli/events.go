@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/app"
 	"rollcall.dev/rollcall/internal/event"
 )
@@ -23,38 +25,62 @@ func (r *root) events() *cobra.Command {
 func (r *root) eventsTail() *cobra.Command {
 	var organization string
 	var after int64
-	var n int
+	var n uint
 	var follow bool
 	cmd := &cobra.Command{
 		Use: "tail", Short: "Show the newest events, or those after an ID; --follow waits for more", Args: args(0, "no words"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return r.open(cmd.Context(), func(a *app.App) error {
-				last := after
-				show := func(e event.Event) error {
-					last = e.ID
-					return r.event(e)
-				}
+				t := tail{r: r, a: a, last: after, who: names{a: a, known: map[account.ID]string{}}, groups: map[account.ID]string{}}
 				var err error
 				if cmd.Flags().Changed("after") {
-					err = a.Store.EventTable.After(cmd.Context(), organization, after, n, show)
+					err = a.Store.EventTable.After(cmd.Context(), organization, after, most(n), t.take)
 				} else {
-					err = a.Store.EventTable.Last(cmd.Context(), organization, n, show)
+					err = a.Store.EventTable.Last(cmd.Context(), organization, most(n), t.take)
+				}
+				if err == nil {
+					err = t.show(cmd.Context())
 				}
 				if err != nil || !follow {
 					return err
 				}
-				return r.follow(cmd.Context(), a, organization, &last, show)
+				return t.follow(cmd.Context(), organization)
 			})
 		},
 	}
 	cmd.Flags().StringVar(&organization, "organization", "", "only this organization")
 	cmd.Flags().Int64Var(&after, "after", 0, "events behind this ID, oldest first")
-	cmd.Flags().IntVar(&n, "limit", 20, "how many to show at the most")
+	cmd.Flags().UintVar(&n, "limit", 20, "how many to show at the most (0 all)")
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "wait for more until interrupted")
 	return cmd
 }
 
-func (r *root) follow(ctx context.Context, a *app.App, organization string, last *int64, show func(event.Event) error) error {
+// tail prints events in the order of their numbers.
+type tail struct {
+	r      *root
+	a      *app.App
+	last   int64 // the number shown last
+	batch  []event.Event
+	who    names
+	groups map[account.ID]string
+}
+
+// take prints an event as a JSON line, or keeps it until names can be looked up
+// for many of them.
+func (t *tail) take(e event.Event) error {
+	t.last = e.ID
+	if t.r.output != "json" {
+		t.batch = append(t.batch, e)
+		return nil
+	}
+	b, err := json.Marshal(e)
+	if err == nil {
+		fmt.Fprintf(t.r.Out, "%s\n", b)
+	}
+	return err
+}
+
+func (t *tail) follow(ctx context.Context, organization string) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -62,26 +88,84 @@ func (r *root) follow(ctx context.Context, a *app.App, organization string, last
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if err := a.Store.EventTable.After(ctx, organization, *last, 1000, show); err != nil {
+			err := t.a.Store.EventTable.After(ctx, organization, t.last, 1000, t.take)
+			if err == nil {
+				err = t.show(ctx)
+			}
+			if err != nil && ctx.Err() == nil {
 				return err
 			}
 		}
 	}
 }
 
-// event prints one event: a JSON object a line, or a line of words.
-func (r *root) event(e event.Event) error {
-	if r.output == "json" {
-		b, err := json.Marshal(e)
-		if err == nil {
-			_, err = fmt.Fprintf(r.Out, "%s\n", b)
+// show prints what was taken as lines for a person.
+func (t *tail) show(ctx context.Context) error {
+	ids := make([]account.ID, 0, len(t.batch))
+	for i := range t.batch {
+		if id := t.batch[i].Account; id != nil && t.who.known[*id] == "" {
+			ids = append(ids, *id)
 		}
+	}
+	found, err := t.a.Store.AccountTable.Fetch(ctx, ids)
+	if err != nil {
 		return err
 	}
-	who := "-"
-	if e.Account != nil {
-		who = e.Account.String()
+	for id, one := range found {
+		t.who.known[id] = one.Text[account.Username]
 	}
-	_, err := fmt.Fprintf(r.Out, "%-8d %s  %-20s %-12s %s  %s\n", e.ID, cell(e.At), e.Type, cell(e.Connection), who, shorten(clean(e.Why), 80))
-	return err
+	if err := t.groupNames(ctx); err != nil {
+		return err
+	}
+	for i := range t.batch {
+		e := &t.batch[i]
+		text := t.about(e)
+		if e.Why != "" && !slices.Contains(obvious, e.Why) {
+			text += ": " + e.Why
+		}
+		t.r.paragraph(fmt.Sprintf("%-6d  %s  %-18s  %s  ", e.ID, e.At.Local().Format(time.DateTime), e.Type, cell(e.Connection)), text)
+	}
+	t.batch = t.batch[:0]
+	return nil
+}
+
+// groupNames looks up the groups of events that name them by ID only.
+func (t *tail) groupNames(ctx context.Context) error {
+	for i := range t.batch {
+		if id := t.batch[i].Group; id == nil || t.groups[*id] != "" {
+			continue
+		}
+		return t.a.Store.AccountTable.ListGroups(ctx, "", "", func(g account.Group) error {
+			t.groups[g.ID] = g.Name
+			return nil
+		})
+	}
+	return nil
+}
+
+// about names what an event is about: a person, a group, a run.
+func (t *tail) about(e *event.Event) string {
+	who := ""
+	if e.Account != nil {
+		who = t.who.known[*e.Account]
+		if who == "" {
+			who = e.Account.String()
+		}
+	}
+	group := ""
+	if e.Group != nil {
+		group = t.groups[*e.Group]
+		if group == "" {
+			group = e.Group.String()
+		}
+	}
+	switch {
+	case who != "" && group != "":
+		return who + ", " + group
+	case who != "" || group != "":
+		return who + group
+	case e.Run != nil:
+		return "run " + *e.Run
+	}
+	return "-"
 }

@@ -22,22 +22,25 @@ func (r *root) groupsList() *cobra.Command {
 		Use: "list", Short: "List groups with their number of members", Args: args(0, "no words"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return r.open(cmd.Context(), func(a *app.App) error {
-				t := table{head: []string{"GROUP", "MEMBERS", "CONNECTION", "ID"}}
+				t := r.table(column{"GROUP", wraps}, column{"MEMBERS", fixed}, column{"CONNECTION", wraps}, column{"ID", fixed})
 				list := stream{w: r.Out}
 				err := a.Store.AccountTable.ListGroups(cmd.Context(), organization, connection, func(g account.Group) error {
 					if r.output == "json" {
 						return list.add(g)
 					}
-					t.add(shorten(g.Name, 60), number(g.Members), g.Connection, g.ID.String())
+					t.add(g.Name, number(g.Members), g.Connection, g.ID.String())
 					return nil
 				})
+				if err == nil && list.count+t.count() == 0 {
+					err = narrowed(a, organization, connection)
+				}
 				if err != nil {
 					return err
 				}
 				if r.output == "json" {
 					return list.close()
 				}
-				t.print(r.Out)
+				t.end("There are no groups yet.")
 				return nil
 			})
 		},
@@ -65,35 +68,51 @@ func (r *root) groupsShow() *cobra.Command {
 				if len(found) == 0 {
 					return fault.New(fault.NotFound, "there is no group %q", words[0]).WithHint("`rollcall groups list` shows them")
 				}
-				for _, g := range found {
-					if err := r.groupText(cmd, a, g); err != nil {
+				shown := []groupJSON{}
+				for i, g := range found {
+					if i > 0 && r.output != "json" {
+						fmt.Fprintln(r.Out)
+					}
+					one, err := r.group(cmd, a, g)
+					if err != nil {
 						return err
 					}
+					shown = append(shown, one)
 				}
-				return nil
+				switch {
+				case r.output != "json":
+					return nil
+				case len(shown) == 1:
+					return r.json(shown[0])
+				}
+				return r.json(shown)
 			})
 		},
 	}
 }
 
-func (r *root) groupText(cmd *cobra.Command, a *app.App, g account.Group) error {
-	t := table{head: []string{"USERNAME", "E-MAIL", "STATUS", "ID"}}
-	members := []account.ID{}
+type groupJSON struct {
+	Group   account.Group `json:"group"`
+	Members []account.ID  `json:"members"`
+}
+
+// group shows one group; for JSON it only gathers.
+func (r *root) group(cmd *cobra.Command, a *app.App, g account.Group) (groupJSON, error) {
+	out := groupJSON{Group: g, Members: []account.ID{}}
+	if r.output != "json" {
+		fmt.Fprintf(r.Out, "%s (%s of %s), %s\n", flat(g.Name), g.ID, g.Connection, counted(g.Members, "member"))
+	}
+	t := r.table(column{"USERNAME", wraps}, column{"E-MAIL", wraps}, column{"NAME", wraps}, column{"STATUS", fixed})
 	err := a.Store.AccountTable.MembersOf(cmd.Context(), g.ID, func(one *account.Account) error {
-		members = append(members, one.ID)
-		t.add(one.Text[account.Username], one.Text[account.Email], string(one.Status), one.ID.String())
+		if r.output == "json" {
+			out.Members = append(out.Members, one.ID)
+			return nil
+		}
+		t.add(one.Text[account.Username], one.Text[account.Email], fullName(one), string(one.Status))
 		return nil
 	})
-	if err != nil {
-		return err
+	if err == nil && r.output != "json" {
+		t.end("")
 	}
-	if r.output == "json" {
-		return r.json(struct {
-			Group   account.Group `json:"group"`
-			Members []account.ID  `json:"members"`
-		}{g, members})
-	}
-	fmt.Fprintf(r.Out, "%s (%s of %s), %s members\n", clean(g.Name), g.ID, g.Connection, number(len(members)))
-	t.print(r.Out)
-	return nil
+	return out, err
 }

@@ -24,7 +24,7 @@ func (r *root) organizations() *cobra.Command {
 				if r.output == "json" {
 					return r.json(list)
 				}
-				t := table{head: []string{"ID", "NAME", "SEATS USED", "LICENCE", "ACCOUNTS"}}
+				t := r.table(column{"ID", fixed}, column{"NAME", wraps}, column{"SEATS USED", fixed}, column{"LICENCE", fixed}, column{"ACCOUNTS", fixed})
 				for _, o := range list {
 					limit := "no limit"
 					if o.LicenceLimit != nil {
@@ -32,7 +32,7 @@ func (r *root) organizations() *cobra.Command {
 					}
 					t.add(o.ID, o.Name, number(o.SeatsUsed), limit, number(o.Accounts))
 				}
-				t.print(r.Out)
+				t.end("There are no organizations.")
 				return nil
 			})
 		},

@@ -4,98 +4,66 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"golang.org/x/term"
+
+	"rollcall.dev/rollcall/internal/fault"
 )
 
-// table is a list on a terminal: columns wide enough for what is in them.
-type table struct {
-	head []string
-	rows [][]string
+// printer is standard output. It remembers the first error, so that commands
+// print without looking, and a result that did not arrive is still an error.
+type printer struct {
+	w   io.Writer
+	err error
 }
 
-func (t *table) add(cells ...any) {
-	row := make([]string, len(cells))
-	for i, c := range cells {
-		row[i] = cell(c)
+func (p *printer) Write(b []byte) (int, error) {
+	if p.err != nil {
+		return 0, p.err
 	}
-	t.rows = append(t.rows, row)
+	n, err := p.w.Write(b)
+	p.err = err
+	return n, err
 }
 
-func cell(c any) string {
-	switch v := c.(type) {
-	case nil:
-		return "-"
-	case string:
-		if v == "" {
-			return "-"
-		}
-		return strings.ReplaceAll(clean(v), "\n", " ")
-	case *string:
-		if v == nil {
-			return "-"
-		}
-		return cell(*v)
-	case time.Time:
-		if v.IsZero() {
-			return "-"
-		}
-		return v.Local().Format("2006-01-02 15:04:05")
-	case *time.Time:
-		if v == nil {
-			return "-"
-		}
-		return cell(*v)
+// arrived says whether everything printed went out.
+func (p *printer) arrived() error {
+	if p.err == nil {
+		return nil
 	}
-	return fmt.Sprint(c)
+	return fault.New(fault.Unavailable, "write the result to standard output: %w", p.err)
 }
 
-func (t *table) print(w io.Writer) {
-	width := make([]int, len(t.head))
-	for _, row := range append([][]string{t.head}, t.rows...) {
-		for i, c := range row {
-			width[i] = max(width[i], columns(c))
-		}
+// widthOf is how many columns a terminal has; 0 where lines may be of any length,
+// because the output goes to a file or another program.
+func widthOf(w io.Writer) int {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return 0
 	}
-	for _, row := range append([][]string{t.head}, t.rows...) {
-		var line strings.Builder
-		for i, c := range row {
-			if i > 0 {
-				line.WriteString("  ")
-			}
-			line.WriteString(c)
-			if i < len(row)-1 {
-				line.WriteString(strings.Repeat(" ", width[i]-columns(c)))
-			}
-		}
-		fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
+	if n, _, err := term.GetSize(int(f.Fd())); err == nil && n >= 40 {
+		return n
 	}
+	return 80
 }
 
-// columns is how wide a text stands on a terminal: marks that combine take no
-// room, East Asian letters take two.
-func columns(s string) int {
-	n := 0
-	for _, c := range s {
-		switch {
-		case c >= 0x300 && c < 0x370 || c == 0x200d || c >= 0xfe00 && c < 0xfe10:
-		case c >= 0x1100 && c < 0x1160 || c >= 0x2e80 && c < 0xa4d0 || c >= 0xac00 && c < 0xd7a4 || c >= 0xf900 && c < 0xfb00 ||
-			c >= 0xfe30 && c < 0xfe70 || c >= 0xff00 && c < 0xff61 || c >= 0x1f300 && c < 0x1faff || c >= 0x20000 && c < 0x3fffe:
-			n += 2
-		default:
-			n++
+// paragraph prints a text after a head. Lines that would leave the terminal go on
+// below, indented to where the text began.
+func (r *root) paragraph(head, text string) {
+	indent := columns(head)
+	width := 0
+	if r.width > 0 {
+		width = max(r.width-indent, 20)
+	}
+	for i, line := range wrap(clean(text), width) {
+		if i > 0 {
+			head = strings.Repeat(" ", indent)
 		}
+		fmt.Fprintln(r.Out, strings.TrimRight(head+line, " "))
 	}
-	return n
-}
-
-// shorten cuts a text to a number of letters.
-func shorten(s string, most int) string {
-	if utf8.RuneCountInString(s) <= most {
-		return s
-	}
-	return string([]rune(s)[:most-1]) + "…"
 }
 
 // json prints a value, indented.
@@ -136,10 +104,41 @@ func (s *stream) close() error {
 	return err
 }
 
+// number is a count with its thousands apart.
 func number(n int) string {
 	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
 		s = s[:i] + " " + s[i:]
 	}
 	return s
 }
+
+// counted is a count with its noun: "1 problem", "2 problems".
+func counted(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return number(n) + " " + one + "s"
+}
+
+// stamp is a time as people read it in a list.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Local().Format("2006-01-02 15:04")
+}
+
+// clean takes control characters out of what comes from directories, so that a
+// name cannot move the cursor, forge a line or turn the direction of writing.
+func clean(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c < 0x20 && c != '\n' || c >= 0x7f && c < 0xa0 || c >= 0x202a && c <= 0x202e || c >= 0x2066 && c <= 0x2069 || c == 0x2028 || c == 0x2029 {
+			return '\ufffd'
+		}
+		return c
+	}, strings.ToValidUTF8(s, "\ufffd"))
+}
+
+// flat is clean, on one line.
+func flat(s string) string { return strings.ReplaceAll(clean(s), "\n", " ") }

@@ -45,13 +45,14 @@ func (b *bar) report(p engine.Progress) {
 		b.phase, b.began, b.printed = p.Phase, now, time.Time{}
 	}
 	b.last = p
-	if b.live && now.Sub(b.printed) > 100*time.Millisecond {
+	switch {
+	case b.live && now.Sub(b.printed) > 100*time.Millisecond:
 		b.printed = now
 		fmt.Fprintf(b.w, "\r\x1b[K%s", b.line(now))
-	} else if !b.live && !b.printed.IsZero() && now.Sub(b.printed) > 10*time.Second {
+	case !b.live && !b.printed.IsZero() && now.Sub(b.printed) > 10*time.Second:
 		b.printed = now
 		fmt.Fprintln(b.w, b.line(now))
-	} else if b.printed.IsZero() {
+	case b.printed.IsZero():
 		b.printed = now
 	}
 }

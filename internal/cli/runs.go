@@ -7,6 +7,7 @@ import (
 
 	"rollcall.dev/rollcall/internal/app"
 	"rollcall.dev/rollcall/internal/engine"
+	"rollcall.dev/rollcall/internal/engine/plan"
 )
 
 func (r *root) runs() *cobra.Command {
@@ -16,51 +17,54 @@ func (r *root) runs() *cobra.Command {
 }
 
 func (r *root) runsList() *cobra.Command {
-	var limit int
+	var limit uint
 	cmd := &cobra.Command{
-		Use: "list [CONNECTION]", Short: "List runs, the newest first", Args: cobra.MaximumNArgs(1),
+		Use: "list [CONNECTION]", Short: "List runs, the newest first", Args: atMostOne("the alias of a connection"),
 		RunE: func(cmd *cobra.Command, words []string) error {
 			return r.open(cmd.Context(), func(a *app.App) error {
-				t := table{head: []string{"RUN", "CONNECTION", "STARTED", "TOOK", "TRIGGER", "STATE", "READ", "CHANGES", "ERROR"}}
+				t := r.table(column{"RUN", fixed}, column{"CONNECTION", wraps}, column{"STARTED", fixed}, column{"BY", fixed}, column{"STATE", fixed},
+					column{"READ", fixed}, column{"CHANGES", fixed})
 				list := stream{w: r.Out}
-				err := a.Store.RunTable.List(cmd.Context(), optional(words), limit, func(run *engine.Run) error {
+				err := a.Store.RunTable.List(cmd.Context(), optional(words), most(limit), func(run *engine.Run) error {
 					if r.output == "json" {
 						return list.add(run)
 					}
 					read, changes := "-", "-"
 					if run.Reading != nil {
 						read = number(run.Reading.Entries)
-						if !run.Reading.Complete {
-							read += " (incomplete)"
-						}
 					}
 					if run.Summary != nil {
 						changes = number(run.Summary.Changes())
 					}
-					text := ""
-					if run.Error != nil {
-						text = *run.Error
+					t.add(run.ID, run.Connection, run.StartedAt, run.Trigger, string(run.State), read, changes)
+					switch {
+					case run.Error != nil:
+						t.below(*run.Error)
+					case run.Reading != nil && !run.Reading.Complete:
+						t.below("the reading was not complete; nobody was removed")
 					}
-					t.add(run.ID, run.Connection, run.StartedAt, took(run), run.Trigger, string(run.State), read, changes, shorten(text, 70))
 					return nil
 				})
+				if err == nil && list.count+t.count() == 0 {
+					err = narrowed(a, "", optional(words))
+				}
 				if err != nil {
 					return err
 				}
 				if r.output == "json" {
 					return list.close()
 				}
-				t.print(r.Out)
+				t.end("There are no runs yet.")
 				return nil
 			})
 		},
 	}
-	cmd.Flags().IntVar(&limit, "limit", 50, "how many to list")
+	cmd.Flags().UintVar(&limit, "limit", 50, "how many to list (0 all)")
 	return cmd
 }
 
 func (r *root) runsShow() *cobra.Command {
-	var limit int
+	var limit uint
 	cmd := &cobra.Command{
 		Use: "show RUN", Short: "Show a run and what it changed (RUN may be \"last\")", Args: args(1, "the ID of a run, or \"last\""),
 		RunE: func(cmd *cobra.Command, words []string) error {
@@ -72,16 +76,15 @@ func (r *root) runsShow() *cobra.Command {
 				if r.output == "json" {
 					return r.json(run)
 				}
-				fmt.Fprintf(r.Out, "Run %s of %s, %s by %s, started %s, took %s: %s\n", run.ID, run.Connection, run.Trigger, run.Actor, cell(run.StartedAt), took(run), run.State)
+				fmt.Fprintf(r.Out, "Run %s of %s: %s\n", run.ID, run.Connection, run.State)
 				if run.Error != nil {
-					fmt.Fprintf(r.Out, "  %s\n", clean(*run.Error))
+					r.paragraph("  ", *run.Error)
 				}
+				r.paragraph("Started  ", fmt.Sprintf("%s, %s, by %s; took %s", stamp(run.StartedAt), run.Trigger, run.Actor, took(run)))
 				if run.Reverts != nil {
-					fmt.Fprintf(r.Out, "  undoes run %s\n", *run.Reverts)
+					fmt.Fprintf(r.Out, "Undoes   run %s\n", *run.Reverts)
 				}
-				if run.Reading != nil {
-					fmt.Fprintf(r.Out, "Read     %s\n", readingText(run.Reading))
-				}
+				r.reading(run.Reading)
 				if run.Plan == nil {
 					return nil
 				}
@@ -89,11 +92,11 @@ func (r *root) runsShow() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return r.showPlan(cmd.Context(), a, p, limit)
+				return r.showPlan(cmd.Context(), a, p, int(limit))
 			})
 		},
 	}
-	cmd.Flags().IntVar(&limit, "limit", 50, "how many rows to show in a table (0 all)")
+	cmd.Flags().UintVar(&limit, "limit", 50, "how many rows to show in a table (0 all)")
 	return cmd
 }
 
@@ -122,7 +125,11 @@ may do again what was undone.`,
 					return err
 				}
 				if only {
-					return r.showPlan(cmd.Context(), a, result.Plan, 50)
+					if err := r.showPlan(cmd.Context(), a, result.Plan, 50); err != nil || r.output == "json" || result.Plan.Verdict == plan.Nothing {
+						return err
+					}
+					fmt.Fprintf(r.Out, "\nNothing was written. To undo the run: rollcall runs revert %s\n", run.ID)
+					return nil
 				}
 				return r.outcome(cmd.Context(), a, result)
 			})

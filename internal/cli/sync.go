@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -39,8 +40,15 @@ Exit status: 0 nothing to do, 2 changes, 3 the plan is held, 1 error.`,
 				}
 				switch result.Plan.Verdict {
 				case plan.Go:
+					if r.output != "json" {
+						fmt.Fprintf(r.Out, "\nCarry out exactly this: rollcall plans approve %s\nRead again and do it:   rollcall sync %s\n", result.Plan.ID, c.Alias)
+					}
 					return status(exitPending)
 				case plan.Held:
+					if r.output != "json" {
+						fmt.Fprintln(r.Out)
+						r.decide(result.Plan)
+					}
 					return status(exitHeld)
 				case plan.Nothing:
 				}
@@ -99,27 +107,36 @@ func (r *root) outcome(ctx context.Context, a *app.App, result *engine.Result) e
 }
 
 func (r *root) runText(ctx context.Context, a *app.App, run *engine.Run, p *engine.Plan) error {
-	switch run.State {
-	case engine.RunHeld:
-		if err := r.showPlan(ctx, a, p, 20); err != nil {
-			return err
-		}
-		fmt.Fprintf(r.Out, "\nRun %s is held; nothing was written.\n", run.ID)
-		if p.Verdict == plan.Held {
-			fmt.Fprintf(r.Out, "Look at it: rollcall plans show %s\nThen:       rollcall plans approve %s   or   rollcall plans reject %s\n", p.ID, p.ID, p.ID)
-		} else if run.Error != nil {
-			fmt.Fprintf(r.Out, "Because: %s.\n", clean(*run.Error))
-		}
-	default:
+	if run.State != engine.RunHeld {
 		fmt.Fprintf(r.Out, "Run %s %s in %s.\n", run.ID, run.State, took(run))
-		if run.Reading != nil {
-			fmt.Fprintf(r.Out, "Read     %s\n", readingText(run.Reading))
-		}
+		r.reading(run.Reading)
 		if run.Summary != nil {
-			r.summary(run.Summary)
+			r.summary(run.Summary, applied)
+			if run.Summary.Failed > 0 {
+				fmt.Fprintf(r.Out, "Some changes could not be written; what and why: rollcall runs show %s\n", run.ID)
+			}
 		}
+		return nil
+	}
+	if err := r.showPlan(ctx, a, p, 20); err != nil {
+		return err
+	}
+	fmt.Fprintf(r.Out, "\nRun %s is held; nothing was written.\n", run.ID)
+	if p.Verdict == plan.Held {
+		r.decide(p)
+	} else if run.Error != nil {
+		r.paragraph("Because: ", *run.Error+".")
 	}
 	return nil
+}
+
+// decide says what a person can do about a plan that waits.
+func (r *root) decide(p *engine.Plan) {
+	fmt.Fprintf(r.Out, `All of it:         rollcall plans show %[1]s
+Carry it out:      rollcall plans approve %[1]s
+ but for rows:     rollcall plans approve %[1]s --exclude 3,7,10-14
+Or end it:         rollcall plans reject %[1]s
+`, p.ID)
 }
 
 func took(run *engine.Run) string {
@@ -129,49 +146,69 @@ func took(run *engine.Run) string {
 	return fmt.Sprintf("%.1f s", run.FinishedAt.Sub(run.StartedAt).Seconds())
 }
 
-func readingText(g *engine.ReadingReport) string {
-	text := fmt.Sprintf("%s people, %s groups; %s changed, %s gone", number(g.Users), number(g.Groups), number(g.Changed), number(g.Gone))
+// reading prints what a run read, and whether it saw everything.
+func (r *root) reading(g *engine.ReadingReport) {
+	if g == nil {
+		return
+	}
+	text := fmt.Sprintf("%s people, %s; since the last reading %s changed, %s gone", number(g.Users), counted(g.Groups, "group"), number(g.Changed), number(g.Gone))
 	if !g.Complete {
-		text += "\n         NOT COMPLETE"
+		text += "\nNOT COMPLETE"
 		if g.Reason != nil {
-			text += ": " + clean(*g.Reason)
+			text += ": " + *g.Reason
 		}
-		text += "\n         Nobody is removed, disabled or emptied from it."
+		text += "\nNobody is removed, disabled or emptied from it."
 	}
 	for _, n := range g.Notes {
-		text += "\n         " + clean(n)
+		text += "\n" + n
 	}
-	return text
+	r.paragraph("Read     ", text)
+}
+
+// tense is how actions are told: of a plan, or of a run that carried it out.
+type tense int
+
+const (
+	planned tense = iota
+	applied
+)
+
+var verbs = map[tense][]string{
+	planned: {"create", "update", "link", "enable", "restore", "disable", "delete", "keep", "add", "remove"},
+	applied: {"created", "updated", "linked", "enabled", "restored", "disabled", "deleted", "kept", "added", "removed"},
 }
 
 // summary prints what a plan holds, leaving out what is zero.
-func (r *root) summary(s *plan.Summary) {
+func (r *root) summary(s *plan.Summary, t tense) {
 	line := func(label string, parts ...string) {
-		var said []string
-		for _, p := range parts {
-			if p != "" {
-				said = append(said, p)
-			}
-		}
-		if len(said) > 0 {
-			fmt.Fprintf(r.Out, "%-9s%s\n", label, strings.Join(said, ", "))
+		if said := slices.DeleteFunc(parts, func(p string) bool { return p == "" }); len(said) > 0 {
+			r.paragraph(fmt.Sprintf("%-9s", label), strings.Join(said, ", "))
 		}
 	}
+	plain := func(n int, word string) string {
+		if n == 0 {
+			return ""
+		}
+		return number(n) + " " + word
+	}
+	some := func(verb, n int) string { return plain(n, verbs[t][verb]) }
 	counts := func(c plan.Counts) []string {
-		return []string{some(c.Create, "create"), some(c.Update, "update"), some(c.Link, "link"), some(c.Enable, "enable"), some(c.Restore, "restore"),
-			some(c.Disable, "disable"), some(c.Delete, "delete"), some(c.Keep, "keep")}
+		return []string{some(0, c.Create), some(1, c.Update), some(2, c.Link), some(3, c.Enable), some(4, c.Restore), some(5, c.Disable), some(6, c.Delete), some(7, c.Keep)}
+	}
+	noted := func(n int, what string) string {
+		if n == 0 {
+			return ""
+		}
+		return counted(n, what)
 	}
 	line("Accounts", counts(s.Counts)...)
 	line("Groups", counts(s.Groups)...)
-	line("Members", some(s.Add, "add"), some(s.Remove, "remove"))
-	line("Noted", some(s.Refused, "refused"), some(s.Problems, "problems"), some(s.Disputes, "disputes"), some(s.Warnings, "warnings"),
-		some(s.Failed, "failed"), some(s.OutOfScope, "out of scope"))
-	fmt.Fprintf(r.Out, "%-9s%s active after this\n", "Seats", number(s.SeatsNeeded))
-}
-
-func some(n int, what string) string {
-	if n == 0 {
-		return ""
+	line("Members", some(8, s.Add), some(9, s.Remove))
+	line("Noted", plain(s.Refused, "refused"), noted(s.Problems, "problem"), noted(s.Disputes, "dispute"), noted(s.Warnings, "warning"),
+		plain(s.Failed, "failed"), plain(s.OutOfScope, "out of scope"))
+	after := ""
+	if t == planned {
+		after = " afterwards"
 	}
-	return number(n) + " " + what
+	fmt.Fprintf(r.Out, "%-9s%s%s\n", "Seats", counted(s.SeatsNeeded, "active account"), after)
 }

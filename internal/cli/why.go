@@ -31,16 +31,16 @@ read are looked for in the directory itself.`,
 					if i > 0 {
 						fmt.Fprintln(r.Out)
 					}
-					fmt.Fprintln(r.Out, clean(w.Answer))
+					r.paragraph("", w.Answer)
 					for _, s := range w.Steps {
 						mark := " "
 						if s.Holds != nil {
 							mark = map[bool]string{true: "+", false: "-"}[*s.Holds]
 						}
-						fmt.Fprintf(r.Out, "  %s %-13s %s\n", mark, s.Step, clean(s.Detail))
+						r.paragraph(fmt.Sprintf("  %s %-13s ", mark, flat(s.Step)), s.Detail)
 					}
 					for _, e := range w.History {
-						fmt.Fprintf(r.Out, "    %s  %s  %s\n", cell(e.At), e.Type, clean(e.Why))
+						r.paragraph(fmt.Sprintf("    %s  %-16s  ", stamp(e.At), e.Type), e.Why)
 					}
 				}
 				return nil

@@ -72,7 +72,7 @@ func TestParseReadsAWholeFile(t *testing.T) {
 					"email": {Attribute: "mail"}, "department": {Expr: "first(departmentNumber)"}, "location": {Value: "Brussels"},
 					"phone": {None: true}, "title": {None: true}, "badge": {Attribute: "employeeNumber"},
 				},
-				Scope: []string{`department != ""`}, Match: []string{"badge", "email"},
+				Scope: []string{`department != ""`}, Match: []string{"username", "email"},
 			},
 			{
 				Alias: "guests", Organization: "sunfix", Kind: "csv",
@@ -115,7 +115,7 @@ connections:
       title: none
       badge: {attribute: employeeNumber}
     scope: department != ""
-    match: [badge, email]
+    match: [username, email]
     overlap: own
   - alias: guests
     organization: sunfix
@@ -235,11 +235,11 @@ func TestErrorsNameTheirPlaceAndTheNearestKey(t *testing.T) {
 		},
 		"a match by what many share": {
 			minimal + "    match: [email, last_name]\n",
-			`f.yaml:4:20: match: "last_name" does not tell people apart; use username, email or a custom attribute`,
+			`f.yaml:4:20: match: accounts are found by username or email, not by "last_name"`,
 		},
-		"a match by what is not mapped": {
-			minimal + "    mapping: {badge: employeeNumber}\n    match: bagde\n",
-			`f.yaml:5:12: match: "bagde" is neither a field nor mapped; did you mean "badge"?`,
+		"a match by a custom attribute": {
+			minimal + "    mapping: {badge: employeeNumber}\n    match: badge\n",
+			`f.yaml:5:12: match: accounts are found by username or email, not by "badge"`,
 		},
 		"an overlap that is none": {
 			minimal + "    overlap: onw\n",

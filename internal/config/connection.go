@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -98,7 +97,7 @@ func (d *decoder) connections(path string, n *node, c *Config) {
 			d.add(item, "connection %q has no backend; one of %s", conn.Alias, strings.Join(d.kindNames(), ", "))
 		}
 		for i, name := range conn.Match {
-			if err := checkMatch(name, conn.Mapping); err != nil {
+			if err := checkMatch(name); err != nil {
 				d.add(item.get("match").item(i), "match: %s", err)
 			}
 		}
@@ -183,8 +182,8 @@ func (d *decoder) connectionKeys(c *setting.Connection, env string) []key {
 			node:   func(path string, n *node) { c.Scope = d.texts(path, n) },
 		},
 		{
-			name: "match", typ: "names", help: "How an entry without an account finds one it may take over: `username`, `email` or custom attributes, tried in this order.",
-			schema: expressions,
+			name: "match", typ: "names", help: "How an entry without an account finds one it may take over: `username`, `email` or both, tried in this order.",
+			schema: schema{"anyOf": []schema{{"enum": matchable}, {"type": "array", "items": schema{"enum": matchable}}}},
 			node:   func(path string, n *node) { c.Match = d.texts(path, n) },
 		},
 		choice("overlap", &c.Overlap, "What happens to an entry that another connection of the organization claims too.",
@@ -426,19 +425,12 @@ func oneOff(a, b string) bool {
 	return x == y[1:]
 }
 
-func checkMatch(name string, rules map[string]setting.Rule) error {
-	if name == "username" || name == "email" {
+// matchable are the fields by which an entry may find an account.
+var matchable = []string{"username", "email"}
+
+func checkMatch(name string) error {
+	if slices.Contains(matchable, name) {
 		return nil
 	}
-	if slices.Contains(fieldNames(), name) {
-		return fmt.Errorf("%q does not tell people apart; use username, email or a custom attribute", name)
-	}
-	if _, ok := rules[name]; ok {
-		return nil
-	}
-	known := append(slices.Sorted(maps.Keys(rules)), "username", "email")
-	if near := setting.Nearest(name, known); near != "" {
-		return fmt.Errorf("%q is neither a field nor mapped; did you mean %q?", name, near)
-	}
-	return fmt.Errorf("%q is neither username, email nor a custom attribute under mapping", name)
+	return fmt.Errorf("accounts are found by %s, not by %q", strings.Join(matchable, " or "), name)
 }

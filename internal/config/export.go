@@ -13,9 +13,10 @@ import (
 	"rollcall.dev/rollcall/internal/source"
 )
 
-// Export writes connections as they would stand in rollcall.yaml. Secrets are
+// Export writes connections as they would stand in rollcall.yaml, with the
+// organizations they belong to: what it gives is a configuration. Secrets are
 // left out: in their place stands the variable to give them by.
-func Export(list []setting.Connection, kinds []source.Kind) ([]byte, error) {
+func Export(list []setting.Connection, organizations []setting.Organization, kinds []source.Kind) ([]byte, error) {
 	out := make([]yaml.MapSlice, 0, len(list))
 	for _, c := range list {
 		i := slices.IndexFunc(kinds, func(k source.Kind) bool { return k.Name == c.Kind })
@@ -25,14 +26,14 @@ func Export(list []setting.Connection, kinds []source.Kind) ([]byte, error) {
 		m := yaml.MapSlice{{Key: "alias", Value: c.Alias}, {Key: "organization", Value: c.Organization}}
 		for _, one := range []struct{ key, value string }{{"schedule", c.Schedule}, {"role", c.Role}, {"region", c.Region}, {"overlap", c.Overlap}} {
 			if one.value != "" {
-				m = append(m, yaml.MapItem{Key: one.key, Value: one.value})
+				m = append(m, yaml.MapItem{Key: one.key, Value: literal(one.value)})
 			}
 		}
 		if len(c.Match) > 0 {
 			m = append(m, yaml.MapItem{Key: "match", Value: c.Match})
 		}
 		if len(c.Scope) > 0 {
-			m = append(m, yaml.MapItem{Key: "scope", Value: c.Scope})
+			m = append(m, yaml.MapItem{Key: "scope", Value: literals(c.Scope)})
 		}
 		m = append(m, yaml.MapItem{Key: "settings", Value: exportPolicy(c.Policy)}, yaml.MapItem{Key: "limits", Value: exportLimits(c.Limits)},
 			yaml.MapItem{Key: "backend", Value: yaml.MapSlice{{Key: c.Kind, Value: exportBackend(c, kinds[i].Options)}}})
@@ -41,7 +42,37 @@ func Export(list []setting.Connection, kinds []source.Kind) ([]byte, error) {
 		}
 		out = append(out, m)
 	}
-	return yaml.Marshal(yaml.MapSlice{{Key: "connections", Value: out}})
+	return yaml.Marshal(yaml.MapSlice{
+		{Key: "organizations", Value: exportOrganizations(list, organizations)},
+		{Key: "connections", Value: out},
+	})
+}
+
+func exportOrganizations(list []setting.Connection, organizations []setting.Organization) []yaml.MapSlice {
+	var out []yaml.MapSlice
+	for _, o := range organizations {
+		if !slices.ContainsFunc(list, func(c setting.Connection) bool { return c.Organization == o.ID }) {
+			continue
+		}
+		m := yaml.MapSlice{{Key: "id", Value: literal(o.ID)}, {Key: "name", Value: literal(o.Name)}}
+		if o.LicenceLimit > 0 {
+			m = append(m, yaml.MapItem{Key: "licence_limit", Value: o.LicenceLimit})
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+// literal writes a text so that reading it gives the same: a ${ of its own is no
+// variable.
+func literal(s string) string { return strings.ReplaceAll(s, "${", "$${") }
+
+func literals(list []string) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = literal(s)
+	}
+	return out
 }
 
 func exportPolicy(p setting.Policy) yaml.MapSlice {
@@ -90,6 +121,9 @@ func exportBackend(c setting.Connection, options []setting.Option) yaml.MapSlice
 			if len(x) == 0 {
 				continue
 			}
+			v = literals(x)
+		case string:
+			v = literal(x)
 		}
 		if o.Secret {
 			v = "${" + strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(c.Alias+"_"+o.Name)) + "}"
@@ -119,14 +153,16 @@ func exportMapping(rules map[string]setting.Rule) yaml.MapSlice {
 	var m yaml.MapSlice
 	for _, name := range slices.Sorted(maps.Keys(rules)) {
 		r := rules[name]
-		item := yaml.MapItem{Key: name, Value: r.Attribute}
+		item := yaml.MapItem{Key: name, Value: literal(r.Attribute)}
 		switch {
 		case r.None:
 			item.Value = nil
+		case r.Attribute == "none": // bare, it would stand for no attribute at all
+			item.Value = yaml.MapSlice{{Key: "attribute", Value: r.Attribute}}
 		case r.Expr != "":
-			item.Value = yaml.MapSlice{{Key: "expr", Value: r.Expr}}
+			item.Value = yaml.MapSlice{{Key: "expr", Value: literal(r.Expr)}}
 		case r.Attribute == "":
-			item.Value = yaml.MapSlice{{Key: "value", Value: r.Value}}
+			item.Value = yaml.MapSlice{{Key: "value", Value: literal(r.Value)}}
 		}
 		m = append(m, item)
 	}

@@ -82,6 +82,7 @@ func (h *Hasher) Hash(r *Record, salt string) Digest {
 	slices.SortFunc(h.order, func(x, y int) int {
 		return strings.Compare(r.Attributes[x].Name, r.Attributes[y].Name)
 	})
+	b = binary.AppendUvarint(b, uint64(len(h.order))) // where members begin
 	for _, i := range h.order {
 		b = appendString(b, r.Attributes[i].Name)
 		b = h.appendSorted(b, r.Attributes[i].Values)

@@ -2,8 +2,13 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"runtime"
+	"slices"
 	"strings"
+	"sync"
 
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/directory"
@@ -33,6 +38,7 @@ type builder struct {
 	returned int                       // enabled accounts that had left
 	managers map[account.ID]account.ID // manager links of the entries planned
 	groups   *groupGraph
+	regroup  bool   // memberships may have to change: an entry moved, or an account comes or goes
 	moved    [2]int // people and groups to be planned
 	total    int
 	done     int
@@ -57,6 +63,12 @@ func newBuilder(ctx context.Context, p *pass, made *Plan) *builder {
 	return b
 }
 
+// stop waits for chunks that are still being kept, whichever way a plan ended.
+func (b *builder) stop() {
+	b.changes.Stop()
+	b.notes.Stop()
+}
+
 func managed(m *mapping.Mapping) plan.Fields {
 	var f plan.Fields
 	for i := range account.FieldNames() {
@@ -79,7 +91,7 @@ func (b *builder) build() error {
 		return err
 	}
 	b.total = 2 * b.moved[0]
-	if b.p.c.Backend.Bool("groups.members_only") || b.moved[0]+b.moved[1] > 0 {
+	if b.p.c.Backend.Bool("groups.members_only") {
 		if b.groups, err = b.loadGroups(); err != nil {
 			return err
 		}
@@ -113,6 +125,30 @@ func (b *builder) emit(c *plan.Change) error {
 func (b *builder) step(n int) {
 	b.done += n
 	b.p.o.report(Progress{Phase: "planning", Done: b.done, Total: b.total})
+}
+
+// entries maps a batch of rows, on all cores: checking phone numbers costs more
+// than everything else about an entry together.
+func (b *builder) entries(rows []mirror.Row, quick bool) ([]match.Entry, error) {
+	out := make([]match.Entry, len(rows))
+	workers := min(runtime.GOMAXPROCS(0), 1+len(rows)/50)
+	errs := make([]error, workers)
+	var wait sync.WaitGroup
+	for w := range workers {
+		wait.Go(func() {
+			for i := w; i < len(rows) && errs[w] == nil; i += workers {
+				out[i], errs[w] = b.entry(&rows[i], quick)
+			}
+		})
+	}
+	wait.Wait()
+	return out, errors.Join(errs...)
+}
+
+// movedRow reports that a row itself is why it is planned, and not something an
+// earlier plan left open about it.
+func (b *builder) movedRow(row *mirror.Row) bool {
+	return b.sel.All || row.Generation > b.sel.Planned || row.GoneSince > b.sel.Planned
 }
 
 // entry maps one mirror row. The quick form knows only names and state, which is
@@ -176,12 +212,12 @@ func (b *builder) look() error {
 		return err
 	}
 	names := map[directory.Digest]*match.Entry{}
-	for i := range named {
-		e, err := b.entry(&named[i], quick)
-		if err != nil {
-			return err
-		}
-		names[e.Key] = &e
+	entries, err := b.entries(named, quick)
+	if err != nil {
+		return err
+	}
+	for i := range entries {
+		names[entries[i].Key] = &entries[i]
 	}
 	b.survey.Resolve(names)
 	return nil
@@ -198,11 +234,11 @@ func (b *builder) lookAt(rows []mirror.Row, quick bool) error {
 	}
 	var asked []match.Entry
 	var usernames, emails []string
-	for i := range rows {
-		e, err := b.entry(&rows[i], quick)
-		if err != nil {
-			return err
-		}
+	entries, err := b.entries(rows, quick)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
 		var holder *match.Holder
 		if h, ok := linked[e.Key]; ok {
 			holder = &h
@@ -212,6 +248,9 @@ func (b *builder) lookAt(rows []mirror.Row, quick bool) error {
 			usernames = append(usernames, account.Fold(e.User.Text[account.Username]))
 			emails = append(emails, account.Fold(e.User.Text[account.Email]))
 		}
+	}
+	if err := b.freeIDs(asked); err != nil {
+		return err
 	}
 	holders, err := b.p.e.Store.Accounts().Holders(b.ctx, b.p.c.Organization, usernames, emails)
 	if err != nil || len(holders) == 0 {
@@ -236,6 +275,30 @@ func (b *builder) lookAt(rows []mirror.Row, quick bool) error {
 	return nil
 }
 
+// freeIDs makes sure that the accounts to be created get IDs no account has: the
+// one derived from an external ID may belong to somebody whose entry has got
+// another one since.
+func (b *builder) freeIDs(asked []match.Entry) error {
+	wanted := map[account.ID]*match.Entry{}
+	for i := range asked {
+		if id := b.survey.Planned(asked[i].Key); !id.IsZero() {
+			wanted[id] = &asked[i]
+		}
+	}
+	for round := 2; len(wanted) > 0; round++ {
+		have, err := b.p.e.Store.Accounts().Fetch(b.ctx, slices.Collect(maps.Keys(wanted)))
+		if err != nil {
+			return err
+		}
+		again := map[account.ID]*match.Entry{}
+		for id := range have {
+			again[b.survey.Taken(wanted[id], round)] = wanted[id]
+		}
+		wanted = again
+	}
+	return nil
+}
+
 // decide is the second pass.
 func (b *builder) decide() error {
 	return b.p.e.Store.Mirror().Each(b.ctx, b.sel, directory.User, func(rows []mirror.Row) error {
@@ -245,16 +308,15 @@ func (b *builder) decide() error {
 }
 
 func (b *builder) decideOn(rows []mirror.Row) error {
-	entries := make([]match.Entry, len(rows))
+	entries, err := b.entries(rows, false)
+	if err != nil {
+		return err
+	}
 	var ids []account.ID
 	var refs []directory.Digest
 	secrets := false
-	for i := range rows {
-		e, err := b.entry(&rows[i], false)
-		if err != nil {
-			return err
-		}
-		entries[i] = e
+	for i := range entries {
+		e := &entries[i]
 		secrets = secrets || e.HasSecret
 		if id, ok := b.survey.AccountOf(e.Key); ok {
 			ids = append(ids, id)
@@ -282,6 +344,7 @@ func (b *builder) decideOn(rows []mirror.Row) error {
 		}
 	}
 	for i := range entries {
+		b.regroup = b.regroup || b.movedRow(&rows[i])
 		pair := b.survey.Pair(&entries[i])
 		if id, ok := b.survey.AccountOf(pair.Key); ok {
 			if pair.Account = accounts[id]; pair.Account == nil {
@@ -338,6 +401,7 @@ func (b *builder) one(pair *match.Pair) error {
 	if c == nil {
 		return nil
 	}
+	b.regroup = b.regroup || c.Action != plan.Update
 	if c.Action == plan.Enable && pair.Account.Cause == account.ByAbsence {
 		b.returned++
 	}

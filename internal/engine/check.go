@@ -191,15 +191,15 @@ func (t *tally) fill() source.Step {
 	var parts []string
 	for _, name := range append(slices.Clone(account.FieldNames()), "manager") {
 		if n := t.filled[name]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%s %d %%", name, n*100/t.people))
+			parts = append(parts, fmt.Sprintf("%s %d%%", name, n*100/t.people))
 		}
 	}
 	s.Detail = "filled: " + strings.Join(parts, ", ")
 	if t.outside > 0 {
-		s.Detail += fmt.Sprintf("\n%d people are out of scope", t.outside)
+		s.Detail += fmt.Sprintf("\n%d of %d out of scope", t.outside, t.people)
 	}
 	if t.disabled > 0 {
-		s.Detail += fmt.Sprintf("\n%d people are disabled in the directory", t.disabled)
+		s.Detail += fmt.Sprintf("\n%d of %d disabled in the directory", t.disabled, t.people)
 	}
 	return s
 }

@@ -21,7 +21,7 @@ func (e *Engine) Approve(ctx context.Context, c setting.Connection, id string, e
 		return &out, fault.New(fault.Denied, "connection %s is in dry-run; no plan of it is applied", c.Alias).
 			WithHint("set dry-run to false in its settings first")
 	}
-	err := e.hold(ctx, c, func(ctx context.Context, lease mirror.Lease) error {
+	err := e.hold(ctx, c, &o, func(ctx context.Context, lease mirror.Lease) error {
 		made, err := e.Store.Plans().Get(ctx, id)
 		if err != nil {
 			return err
@@ -33,16 +33,20 @@ func (e *Engine) Approve(ctx context.Context, c setting.Connection, id string, e
 		if err := e.approvable(ctx, c, made, exclude); err != nil {
 			return err
 		}
+		if err := e.verify(ctx, made); err != nil {
+			return err
+		}
 		run, err := e.runOf(ctx, lease, made, o)
 		if err != nil {
 			return err
 		}
 		out.Run = run
 		made.Run = &run.ID
-		if err := e.Store.Plans().Start(ctx, lease, made, exclude, o.Actor); err != nil {
-			return err
+		err = e.Store.Plans().Start(ctx, lease, made, exclude, o.Actor)
+		if err == nil {
+			err = e.carryOut(ctx, lease, c, made, run, o)
 		}
-		if err := e.carryOut(ctx, lease, c, made, run, o); err != nil {
+		if err != nil {
 			return e.failed(ctx, lease, run, err)
 		}
 		return nil
@@ -175,7 +179,7 @@ func (e *Engine) runOf(ctx context.Context, lease mirror.Lease, made *Plan, o Op
 // Reject ends a plan that waits. Its changes are proposed again by the next.
 func (e *Engine) Reject(ctx context.Context, c setting.Connection, id, actor string) (*Plan, error) {
 	var made *Plan
-	err := e.hold(ctx, c, func(ctx context.Context, lease mirror.Lease) error {
+	err := e.hold(ctx, c, nil, func(ctx context.Context, lease mirror.Lease) error {
 		var err error
 		if made, err = e.Store.Plans().Get(ctx, id); err != nil {
 			return err
@@ -192,7 +196,7 @@ func (e *Engine) Reject(ctx context.Context, c setting.Connection, id, actor str
 // Reset forgets a connection's bookmark and the contents of its mirror: the next
 // reading is a full one and every entry is planned anew. No account is touched.
 func (e *Engine) Reset(ctx context.Context, c setting.Connection) error {
-	return e.hold(ctx, c, func(ctx context.Context, lease mirror.Lease) error {
+	return e.hold(ctx, c, nil, func(ctx context.Context, lease mirror.Lease) error {
 		return e.Store.Mirror().Reset(ctx, lease)
 	})
 }

@@ -63,7 +63,7 @@ func (e *Engine) now() time.Time { return e.Now().UTC().Truncate(time.Microsecon
 // can be looked at and approved.
 func (e *Engine) Plan(ctx context.Context, c setting.Connection, o Options) (*Result, error) {
 	var out Result
-	err := e.hold(ctx, c, func(ctx context.Context, lease mirror.Lease) error {
+	err := e.hold(ctx, c, nil, func(ctx context.Context, lease mirror.Lease) error {
 		p, err := e.prepare(ctx, c, lease, o)
 		if err != nil {
 			return err
@@ -82,7 +82,7 @@ func (e *Engine) Plan(ctx context.Context, c setting.Connection, o Options) (*Re
 // plan under dry-run. A pass that ended half applied is carried on first.
 func (e *Engine) Sync(ctx context.Context, c setting.Connection, o Options) (*Result, error) {
 	var out Result
-	err := e.hold(ctx, c, func(ctx context.Context, lease mirror.Lease) error {
+	err := e.hold(ctx, c, &o, func(ctx context.Context, lease mirror.Lease) error {
 		p, err := e.prepare(ctx, c, lease, o)
 		if err != nil {
 			return err
@@ -170,6 +170,9 @@ func stoppedWhere(run *Run) string {
 // apply carries out a plan and ends its run.
 func (p *pass) apply(ctx context.Context, made *Plan, run *Run, excluded []int64) error {
 	made.Run = &run.ID
+	if err := p.e.verify(ctx, made); err != nil {
+		return err
+	}
 	if err := p.e.Store.Plans().Start(ctx, p.lease, made, excluded, run.Actor); err != nil {
 		return err
 	}
@@ -183,10 +186,8 @@ func (e *Engine) carryOut(ctx context.Context, lease mirror.Lease, c setting.Con
 	if err != nil {
 		return err
 	}
-	stored := &apply.Stored{ID: made.ID, Hash: made.Hash, Chunks: made.Chunks, Applied: made.Applied, BasisText: made.BasisText, Basis: made.Basis, Excluded: excluded}
-	if err := apply.Verify(ctx, stored, e.Store.Plans()); err != nil {
-		return err
-	}
+	stored := made.stored()
+	stored.Excluded = excluded
 	batch := apply.Batch{Lease: lease, Organization: c.Organization, Run: run.ID, Plan: made.ID, Actor: run.Actor, Basis: made.Basis}
 	total := made.Summary.Changes()
 	o.report(Progress{Phase: "applying", Total: total})
@@ -213,6 +214,16 @@ func (e *Engine) carryOut(ctx context.Context, lease mirror.Lease, c setting.Con
 	run.Summary, run.Plan = &summary, &made.ID
 	run.end(RunApplied, e.now(), "")
 	return e.Store.Plans().Complete(ctx, lease, made, run, extra)
+}
+
+func (p *Plan) stored() *apply.Stored {
+	return &apply.Stored{ID: p.ID, Hash: p.Hash, Chunks: p.Chunks, Applied: p.Applied, BasisText: p.BasisText, Basis: p.Basis}
+}
+
+// verify refuses a plan that is not what its hash says. It comes before a plan is
+// started: one that was started is carried on until it is done.
+func (e *Engine) verify(ctx context.Context, made *Plan) error {
+	return apply.Verify(ctx, made.stored(), e.Store.Plans())
 }
 
 // leftOut takes the rows a person excluded out of the counts and keeps them
@@ -273,8 +284,10 @@ func (e *Engine) EachChange(ctx context.Context, p *Plan, fn func(*plan.Change) 
 }
 
 // hold runs fn while holding the connection's lease, with a heartbeat beside it.
-// Losing the lease cancels fn's context. An unfinished plan is finished first.
-func (e *Engine) hold(ctx context.Context, c setting.Connection, fn func(context.Context, mirror.Lease) error) (err error) {
+// Losing the lease cancels fn's context. A plan that a dead process left half
+// applied is carried on first, with the options of whoever may write; carryOn is
+// nil for those who only look.
+func (e *Engine) hold(ctx context.Context, c setting.Connection, carryOn *Options, fn func(context.Context, mirror.Lease) error) (err error) {
 	lease, err := e.Store.Leases().Acquire(ctx, c.Alias, c.Organization, c.Kind)
 	if err != nil {
 		return err
@@ -289,7 +302,7 @@ func (e *Engine) hold(ctx context.Context, c setting.Connection, fn func(context
 		defer done()
 		err = errors.Join(err, e.Store.Leases().Release(free, lease))
 	}()
-	if err := e.recover(ctx, c, lease); err != nil {
+	if err := e.recover(ctx, c, lease, carryOn); err != nil {
 		return err
 	}
 	err = fn(ctx, lease)
@@ -322,7 +335,7 @@ func (e *Engine) heartbeat(ctx context.Context, lease mirror.Lease, lost context
 
 // recover carries on a plan whose process ended while applying it, and marks
 // the other runs of dead processes as failed.
-func (e *Engine) recover(ctx context.Context, c setting.Connection, lease mirror.Lease) error {
+func (e *Engine) recover(ctx context.Context, c setting.Connection, lease mirror.Lease, carryOn *Options) error {
 	unfinished, err := e.Store.Plans().Unfinished(ctx, c.Alias)
 	if err != nil {
 		return err
@@ -334,13 +347,22 @@ func (e *Engine) recover(ctx context.Context, c setting.Connection, lease mirror
 	if err := e.Store.Runs().Interrupted(ctx, lease, spare); err != nil {
 		return err
 	}
-	if unfinished == nil {
+	if unfinished == nil || carryOn == nil || c.Policy.DryRun {
 		return nil
 	}
 	run, err := e.Store.Runs().Get(ctx, spare)
 	if err != nil {
 		return err
 	}
+	if err := e.verify(ctx, unfinished); err != nil {
+		if fault.KindOf(err) != fault.Conflict {
+			return err
+		}
+		// It was altered since it was started. What it did is whole and told of;
+		// the rest is planned anew.
+		run.end(RunFailed, e.now(), err.Error())
+		return e.Store.Plans().Abandon(ctx, lease, unfinished, run)
+	}
 	run.Error = nil
-	return e.carryOut(ctx, lease, c, unfinished, run, Options{})
+	return e.carryOut(ctx, lease, c, unfinished, run, *carryOn)
 }

@@ -20,6 +20,11 @@ func (e *Engine) finish(ctx context.Context, lease mirror.Lease, made *Plan, b *
 	}
 	b.summary.SeatsNeeded = facts.Seats + b.summary.Seats
 	made.Summary = b.summary
+	if b.summary.Remove > 0 {
+		if facts.Memberships, err = e.Store.Accounts().Memberships(ctx, made.Connection); err != nil {
+			return err
+		}
+	}
 	made.Verdict, made.HeldBecause = safeguard.Judge(&made.Summary, facts, limits)
 	made.State = plan.Ready
 	if made.Verdict == plan.Held {

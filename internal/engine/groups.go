@@ -7,6 +7,7 @@ import (
 
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/directory"
+	"rollcall.dev/rollcall/internal/engine/mapping/clean"
 	"rollcall.dev/rollcall/internal/engine/match"
 	"rollcall.dev/rollcall/internal/engine/mirror"
 	"rollcall.dev/rollcall/internal/engine/plan"
@@ -25,12 +26,14 @@ type groupGraph struct {
 type groupRow struct {
 	id         account.ID
 	key        directory.Digest
+	ref        directory.Digest
 	externalID directory.ExternalID
 	name       string
 	dn         string
 	gone       bool
 	moved      bool
 	problem    string
+	warning    string // why its name is not the directory's
 	members    []directory.Digest
 }
 
@@ -77,10 +80,13 @@ func (b *builder) addGroup(g *groupGraph, row *mirror.Row) error {
 	if err := r.Decode(row.Record); err != nil {
 		return err
 	}
-	gr := groupRow{id: account.NewID(b.p.c.Organization, b.p.c.Alias, "group", string(row.ExternalID)), key: row.Key,
+	gr := groupRow{id: account.NewID(b.p.c.Organization, b.p.c.Alias, "group", string(row.ExternalID)), key: row.Key, ref: row.Ref,
 		externalID: row.ExternalID, dn: row.Name, name: row.Name, gone: row.Gone, problem: r.Problem}
 	if len(r.Attributes) > 0 && len(r.Attributes[0].Values) > 0 {
-		gr.name = r.Attributes[0].Values[0]
+		name, why := clean.Text(r.Attributes[0].Values[0])
+		if gr.warning = why; name != "" {
+			gr.name = name
+		}
 	}
 	if !row.Gone {
 		gr.members = make([]directory.Digest, len(r.Members))
@@ -96,7 +102,16 @@ func (b *builder) addGroup(g *groupGraph, row *mirror.Row) error {
 // planGroups plans groups and memberships. Effective members come from a graph
 // in memory; what is stored is compared with them as sets, group by group.
 func (b *builder) planGroups() error {
-	if b.groups == nil || len(b.groups.rows) == 0 || b.moved[0]+b.moved[1] == 0 {
+	needed, err := b.regroupNeeded()
+	if err != nil || !needed {
+		return err
+	}
+	if b.groups == nil {
+		if b.groups, err = b.loadGroups(); err != nil {
+			return err
+		}
+	}
+	if len(b.groups.rows) == 0 {
 		return nil
 	}
 	have, err := b.p.e.Store.Accounts().Groups(b.ctx, b.p.c.Alias)
@@ -129,6 +144,56 @@ func (b *builder) planGroups() error {
 		}
 	}
 	return nil
+}
+
+// regroupNeeded looks at the groups to be planned. Where neither they nor any
+// person moved, what earlier plans noted about them still holds.
+func (b *builder) regroupNeeded() (bool, error) {
+	if err := b.strangers(); err != nil || b.regroup || b.moved[1] == 0 {
+		return b.regroup, err
+	}
+	var open []directory.Digest
+	err := b.p.e.Store.Mirror().Each(b.ctx, b.sel, directory.Group, func(rows []mirror.Row) error {
+		for i := range rows {
+			b.regroup = b.regroup || b.movedRow(&rows[i])
+			open = append(open, rows[i].Key)
+		}
+		return nil
+	})
+	if err != nil || b.regroup {
+		return b.regroup, err
+	}
+	var notes []plan.Note
+	for _, key := range open {
+		err := b.p.e.Store.Plans().Open(b.ctx, b.p.c.Alias, key, func(n plan.Note) error {
+			b.regroup = b.regroup || n.Kind != plan.Unresolved // something refused may be possible now
+			n.Carried = false
+			notes = append(notes, n)
+			return nil
+		})
+		if err != nil {
+			return false, err
+		}
+	}
+	if b.regroup {
+		return true, nil
+	}
+	for _, n := range notes {
+		if err := b.note(n); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// strangers looks for members of this connection's groups whose account another
+// connection has taken over.
+func (b *builder) strangers() error {
+	contested := b.survey.Contested()
+	if b.regroup || len(contested) == 0 {
+		return nil
+	}
+	return b.p.e.Store.Accounts().GroupsOf(b.ctx, b.p.c.Alias, contested, func(_, _ account.ID) { b.regroup = true })
 }
 
 // overlayTargets puts what this plan does to people over what is stored.
@@ -183,13 +248,20 @@ func (b *builder) candidates(nodes []plan.Node, members []map[account.ID]struct{
 		}
 		return out, nil
 	}
+	gone := map[directory.Digest]bool{}
 	for i := range b.groups.rows {
-		if b.groups.rows[i].moved {
+		if row := &b.groups.rows[i]; row.moved {
 			out[i] = true
+			gone[row.ref] = row.gone
+		}
+	}
+	for i := range b.groups.rows {
+		if slices.ContainsFunc(b.groups.rows[i].members, func(ref directory.Digest) bool { return gone[ref] }) {
+			out[i] = true // the graph does not lead to a group that went
 		}
 	}
 	b.addParents(nodes, out)
-	var people []account.ID
+	people := b.survey.Contested() // whom another connection took over may be in groups of this one still
 	b.survey.Each(func(_ directory.Digest, t match.Target) {
 		if !t.Account.IsZero() {
 			people = append(people, t.Account)
@@ -249,6 +321,12 @@ func (b *builder) group(row *groupRow, all map[account.ID]account.Group, desired
 	have, exists := all[row.id]
 	c := plan.Change{Target: plan.Group, Group: row.id, Key: row.key, ExternalID: row.externalID, Name: row.name, Version: have.Version}
 	policy, refuse := b.p.c.Policy, ""
+	if row.warning != "" && !row.gone {
+		if err := b.note(plan.Note{Kind: plan.Warning, Key: row.key, Name: row.dn, ExternalID: row.externalID,
+			Text: "its name " + row.warning + "; the group is called by its place in the directory"}); err != nil {
+			return err
+		}
+	}
 	switch {
 	case row.problem != "":
 		return b.note(plan.Note{Kind: plan.Problem, Key: row.key, Name: row.dn, ExternalID: row.externalID, Text: row.problem})
@@ -274,8 +352,6 @@ func (b *builder) group(row *groupRow, all map[account.ID]account.Group, desired
 		if policy.NoUpdate {
 			refuse = "`no-update` is on"
 		}
-	default:
-		b.summary.Groups.Keep++
 	}
 	if refuse != "" {
 		if err := b.refuseGroup(row, c.Action, refuse); err != nil || c.Action != plan.Update {
@@ -353,7 +429,8 @@ func (b *builder) members(row *groupRow, exists bool, desired map[account.ID]str
 }
 
 // thaw takes people who left out of a list of memberships to be removed: theirs
-// are kept, so that they have them again when they come back.
+// are kept, so that they have them again when they come back. Once they are
+// back, the directory's word counts.
 func (b *builder) thaw(remove []account.ID) ([]account.ID, error) {
 	if len(remove) == 0 {
 		return nil, nil
@@ -364,6 +441,7 @@ func (b *builder) thaw(remove []account.ID) ([]account.ID, error) {
 	}
 	return slices.DeleteFunc(remove, func(id account.ID) bool {
 		a := have[id]
-		return a == nil || a.Status == account.Deleted || a.Status == account.Disabled && a.Cause == account.ByAbsence || b.survey.Leaves(id)
+		left := a != nil && (a.Status == account.Deleted || a.Status == account.Disabled && a.Cause == account.ByAbsence)
+		return a == nil || left && !b.survey.Comes(id) || b.survey.Leaves(id)
 	}), nil
 }

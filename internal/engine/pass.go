@@ -33,6 +33,7 @@ type pass struct {
 	rules  *rules
 	state  State // as of the last read
 	began  time.Time
+	took   mirror.Result // of the reading
 }
 
 // rules are a connection's rules, compiled.
@@ -186,6 +187,7 @@ func (p *pass) read(ctx context.Context) (*ReadingReport, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.took = took
 	if p.state, err = p.e.Store.Leases().State(ctx, p.c.Alias); err != nil {
 		return nil, err
 	}
@@ -225,21 +227,20 @@ func (p *pass) make(ctx context.Context, run *Run) (*Plan, error) {
 		return nil, err
 	}
 	b := newBuilder(ctx, p, made)
+	defer b.stop()
 	if err := b.build(); err != nil {
 		return nil, err
 	}
 	// What stays as it is: the connection's accounts but for those that change.
 	s := &b.summary
 	s.Keep = max(0, facts.Accounts-s.Update-s.Disable-s.Delete-(s.Enable-b.returned))
+	s.Groups.Keep = max(0, facts.Groups-s.Groups.Update-s.Groups.Delete)
 	return made, p.e.finish(ctx, p.lease, made, b, facts, p.c.Limits)
 }
 
 func (p *pass) facts(ctx context.Context) (f safeguard.Facts, err error) {
 	f, err = p.e.Store.Accounts().Facts(ctx, p.c.Organization, p.c.Alias)
-	if err != nil {
-		return f, err
-	}
-	f.Users, f.GroupRows, err = p.e.Store.Mirror().Count(ctx, p.c.Alias)
+	f.Users, f.GroupRows = p.took.Users, p.took.Groups
 	f.FirstRun = p.state.Rules == ""
 	f.RulesChanged = changedRules(p.state.RulesText, p.rules.text)
 	f.Attention = p.state.Attention

@@ -155,6 +155,8 @@ type Accounts interface {
 	AllRefs(ctx context.Context, connection string, fn func(ref directory.Digest, id account.ID)) error
 	Managers(ctx context.Context, organization string, fn func(id, manager account.ID)) error
 	Facts(ctx context.Context, organization, connection string) (safeguard.Facts, error)
+	// Memberships counts those in the groups of a connection.
+	Memberships(ctx context.Context, connection string) (int, error)
 	Groups(ctx context.Context, connection string) (map[account.ID]account.Group, error)
 	Members(ctx context.Context, group account.ID, fn func(id account.ID)) error
 	GroupsOf(ctx context.Context, connection string, ids []account.ID, fn func(group, id account.ID)) error
@@ -185,6 +187,8 @@ type Plans interface {
 	// connection's rules and generation are those of its basis, its run ends.
 	Complete(ctx context.Context, lease mirror.Lease, p *Plan, run *Run, notes []plan.Note) error
 	Reject(ctx context.Context, lease mirror.Lease, p *Plan, actor string) error
+	// Abandon ends a plan that was started and cannot be carried on, and its run.
+	Abandon(ctx context.Context, lease mirror.Lease, p *Plan, run *Run) error
 }
 
 // Runs keeps runs.
@@ -198,7 +202,6 @@ type Runs interface {
 
 // Events reads events.
 type Events interface {
-	OfRun(ctx context.Context, run string, fn func(event.Event) error) error
 	OfAccount(ctx context.Context, id account.ID, limit int, fn func(event.Event) error) error
 }
 

@@ -24,7 +24,7 @@ func (e *Engine) Revert(ctx context.Context, c setting.Connection, id string, on
 	if c.Policy.DryRun && !only {
 		return &out, fault.New(fault.Denied, "connection %s is in dry-run; nothing is written", c.Alias).WithHint("look at the plan with --plan")
 	}
-	err := e.hold(ctx, c, func(ctx context.Context, lease mirror.Lease) error {
+	err := e.hold(ctx, c, &o, func(ctx context.Context, lease mirror.Lease) error {
 		target, err := e.revertible(ctx, c, id)
 		if err != nil {
 			return err
@@ -67,6 +67,9 @@ func (e *Engine) applyRevert(ctx context.Context, c setting.Connection, lease mi
 	if made.Verdict == plan.Held {
 		return e.holdRun(ctx, lease, run, made.HeldBecause[0])
 	}
+	if err := e.verify(ctx, made); err != nil {
+		return err
+	}
 	if err := e.Store.Plans().Start(ctx, lease, made, nil, o.Actor); err != nil {
 		return err
 	}
@@ -93,6 +96,7 @@ func (e *Engine) planRevert(ctx context.Context, c setting.Connection, lease mir
 		}
 	}
 	b := &builder{ctx: ctx, p: p, plan: made, changes: plan.NewWriter(made.BasisText, keep("changes")), notes: plan.NewWriter(nil, keep("notes"))}
+	defer b.stop()
 	if err := e.undo(ctx, target, b); err != nil {
 		return nil, err
 	}

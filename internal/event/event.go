@@ -56,4 +56,8 @@ type Event struct {
 	Before       json.RawMessage `json:"before"`
 	After        json.RawMessage `json:"after"`
 	Why          string          `json:"why"`
+	// Members stands for as many events, numbered on from ID, each with one of
+	// them as its Account. Writers use it for the members added to a group; what
+	// is read is always one event each.
+	Members []account.ID `json:"-"`
 }

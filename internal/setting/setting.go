@@ -6,6 +6,7 @@ package setting
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -135,13 +136,12 @@ func Defaults(options []Option, v Values) error {
 
 // ParseDuration reads "30s", "5m", "30d" or a bare number of seconds.
 func ParseDuration(text string) (time.Duration, error) {
-	if n, err := strconv.Atoi(text); err == nil && n >= 0 {
-		return time.Duration(n) * time.Second, nil
-	}
+	number, unit := text, time.Second
 	if days, ok := strings.CutSuffix(text, "d"); ok {
-		if n, err := strconv.Atoi(days); err == nil && n >= 0 {
-			return time.Duration(n) * 24 * time.Hour, nil
-		}
+		number, unit = days, 24*time.Hour
+	}
+	if n, err := strconv.ParseInt(number, 10, 64); err == nil && n >= 0 && n <= int64(math.MaxInt64/unit) {
+		return time.Duration(n) * unit, nil
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 {

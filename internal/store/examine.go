@@ -17,7 +17,7 @@ type Finding struct {
 func (s *Store) Examine(ctx context.Context) ([]Finding, error) {
 	const restore = "the database was altered from outside, or a disk failed: restore the last backup and run `rollcall sync --full`"
 	checks := []struct{ check, query, hint string }{
-		{"event numbers have no gap", `SELECT value - (SELECT count(*) FROM events) FROM counters WHERE name = 'event'`, restore},
+		{"event numbers have no gap", `SELECT value - (SELECT COALESCE(sum(span), 0) FROM events) FROM counters WHERE name = 'event'`, restore},
 		{"every account has the event of its creation or linking", `SELECT count(*) FROM accounts a WHERE NOT EXISTS
 			(SELECT 1 FROM events e WHERE e.account = a.id AND e.type IN ('account.created', 'account.linked'))`, restore},
 		{"an account has its number of changes as its version", `SELECT count(*) FROM accounts a WHERE a.version < 1`, restore},

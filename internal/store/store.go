@@ -6,7 +6,7 @@ package store
 import (
 	"context"
 	"database/sql"
-	"fmt"
+	"errors"
 	"os"
 	"time"
 
@@ -138,8 +138,8 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	if _, err := s.DB.Reader().ExecContext(ctx, `VACUUM INTO $1`, path); err != nil {
-		return fmt.Errorf("%w (%w)", db.Explain("back up", err), os.Remove(path))
+	if err := s.DB.Copy(ctx, path); err != nil {
+		return errors.Join(err, os.Remove(path))
 	}
 	return nil
 }

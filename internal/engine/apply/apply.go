@@ -91,22 +91,21 @@ func Verify(ctx context.Context, s *Stored, from Chunks) error {
 func Run(ctx context.Context, b Batch, s *Stored, from Chunks, to Ledger, progress func(rows int64)) ([]Outcome, error) {
 	var failed []Outcome
 	var rows int64
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	chunks := decode(ctx, s, from)
 	for seq := s.Applied; seq < s.Chunks; seq++ {
 		if err := ctx.Err(); err != nil {
 			return failed, err
 		}
-		body, err := from.Chunk(ctx, s.ID, "changes", seq)
-		if err != nil {
-			return failed, err
+		next := <-chunks
+		if next.err != nil {
+			return failed, next.err
 		}
-		changes, err := plan.Changes(body)
-		if err != nil {
-			return failed, err
+		for i := range next.changes {
+			rows += next.changes[i].Rows()
 		}
-		for i := range changes {
-			rows += changes[i].Rows()
-		}
-		b.Seq, b.Changes = seq, Without(changes, s.Excluded)
+		b.Seq, b.Changes = seq, Without(next.changes, s.Excluded)
 		outcomes, err := to.Commit(ctx, b)
 		if err != nil {
 			return failed, err
@@ -117,6 +116,36 @@ func Run(ctx context.Context, b Batch, s *Stored, from Chunks, to Ledger, progre
 		}
 	}
 	return failed, nil
+}
+
+// chunk is one decoded chunk, or why there is none.
+type chunk struct {
+	changes []plan.Change
+	err     error
+}
+
+// decode reads ahead: the next chunk is decoded while one is being written. It
+// ends by itself, after the last chunk, an error, or when ctx is cancelled.
+func decode(ctx context.Context, s *Stored, from Chunks) <-chan chunk {
+	out := make(chan chunk, 1)
+	go func() {
+		for seq := s.Applied; seq < s.Chunks; seq++ {
+			var c chunk
+			body, err := from.Chunk(ctx, s.ID, "changes", seq)
+			if c.err = err; err == nil {
+				c.changes, c.err = plan.Changes(body)
+			}
+			select {
+			case out <- c:
+			case <-ctx.Done():
+				return
+			}
+			if c.err != nil {
+				return
+			}
+		}
+	}()
+	return out
 }
 
 // Without leaves out excluded rows.

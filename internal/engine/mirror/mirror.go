@@ -10,6 +10,9 @@ package mirror
 import (
 	"context"
 	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
 
 	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/fault"
@@ -26,8 +29,10 @@ type Row struct {
 	Hash       directory.Digest
 	Record     []byte // the encoded record
 	Secret     string // argon2id form of a password the record carried
+	Again      bool   // staged before in this reading: takes the place of that row
 	Gone       bool
-	Generation int64
+	Generation int64 // of the reading that brought it
+	GoneSince  int64 // the generation from which on it is gone, 0 while it is there
 }
 
 // Store keeps mirror rows. Rows staged under a generation above the published
@@ -72,15 +77,18 @@ type Intake struct {
 const batch = 1000
 
 type known struct {
-	hash directory.Digest
-	kind directory.Kind
-	seen bool
+	hash   directory.Digest
+	kind   directory.Kind
+	seen   bool
+	staged bool
 }
 
 // Result tells what a reading did to the mirror.
 type Result struct {
 	Reading    source.Reading
 	Generation int64 // the published one
+	Users      int   // people in the mirror now
+	Groups     int   // groups in the mirror now
 	Changed    int   // rows new or with other content
 	Gone       int   // rows no longer there
 }
@@ -100,6 +108,10 @@ func (in *Intake) Take(ctx context.Context, src source.Source, req source.Reques
 	}
 	p := pass{Intake: in, ctx: ctx, rows: rows, generation: in.Published + 1, hashes: map[string]string{}}
 	reading, err := src.Read(ctx, req, p.emit)
+	reading.Reason = legible(reading.Reason)
+	if failed := p.wait(); err == nil {
+		err = failed
+	}
 	if err == nil && ctx.Err() != nil {
 		// A reading that was cancelled may look finished; it is not.
 		err = ctx.Err()
@@ -107,7 +119,11 @@ func (in *Intake) Take(ctx context.Context, src source.Source, req source.Reques
 	if err == nil {
 		err = p.flush()
 	}
+	if failed := p.wait(); err == nil {
+		err = failed
+	}
 	if err != nil {
+		in.forget(ctx)
 		return Result{}, err
 	}
 	var gone []directory.Digest
@@ -126,10 +142,32 @@ func (in *Intake) Take(ctx context.Context, src source.Source, req source.Reques
 	if p.changed > 0 || len(gone) > 0 {
 		result.Generation = p.generation
 	}
+	for _, k := range rows {
+		result.count(k.kind, 1)
+	}
+	for _, key := range gone {
+		result.count(rows[key].kind, -1)
+	}
 	if err := in.Store.Publish(ctx, in.Lease, result.Generation, gone, reading); err != nil {
 		return Result{}, err
 	}
 	return result, nil
+}
+
+// forget throws away what a reading that broke off had staged. Where that fails
+// too, nobody sees the rows, and the next reading throws them away.
+func (in *Intake) forget(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	_ = in.Store.Discard(ctx, in.Lease) //nolint:errcheck // see above
+}
+
+func (r *Result) count(kind directory.Kind, n int) {
+	if kind == directory.User {
+		r.Users += n
+	} else {
+		r.Groups += n
+	}
 }
 
 type pass struct {
@@ -139,12 +177,22 @@ type pass struct {
 	generation int64
 	hasher     directory.Hasher
 	staged     []Row
+	spare      []Row      // the rows that are being written meanwhile
+	writing    chan error // the outcome of that, nil while nothing is being written
 	removed    []directory.Digest
 	changed    int
 	hashes     map[string]string // password fingerprint to its argon2id form, within this reading
 }
 
 func (p *pass) emit(r *directory.Record) error {
+	if !storable(string(r.ID)) || !storable(r.Name) || !storable(r.Problem) {
+		kept := *r
+		if !storable(string(r.ID)) {
+			kept.ID, kept.Problem = "", "its external ID is not valid text"
+		}
+		kept.Name, kept.Problem = legible(r.Name), legible(kept.Problem)
+		r = &kept
+	}
 	key := directory.KeyOf(r.Kind, r.ID)
 	if r.ID == "" {
 		if r.Problem == "" {
@@ -159,7 +207,10 @@ func (p *pass) emit(r *directory.Record) error {
 		return nil
 	}
 	k, exists := p.rows[key]
-	if exists && k.seen && r.ID != "" {
+	if exists && k.seen && r.ID == "" {
+		return nil // told of twice: the first stands, and no batch holds a key twice
+	}
+	if exists && k.seen {
 		// Two entries under one key: which is which cannot be told. The first
 		// keeps its row; the second is shown as a problem under its own name.
 		twin := *r
@@ -176,13 +227,14 @@ func (p *pass) emit(r *directory.Record) error {
 	}
 	hash := p.hasher.Hash(r, salt)
 	unchanged := exists && k.hash == hash
-	p.rows[key] = known{hash: hash, kind: r.Kind, seen: true}
+	again := exists && k.staged
+	p.rows[key] = known{hash: hash, kind: r.Kind, seen: true, staged: again || !unchanged}
 	if unchanged {
 		return nil
 	}
 	p.changed++
 	row := Row{Key: key, Kind: r.Kind, ExternalID: r.ID, Name: r.Name, Ref: directory.RefOf(p.Refer(r.Ref)),
-		Hash: hash, Record: r.Append(nil), Generation: p.generation}
+		Hash: hash, Record: r.Append(nil), Generation: p.generation, Again: again}
 	if r.Password != "" {
 		if row.Secret = p.hashes[salt]; row.Secret == "" {
 			secret, err := p.Secrets.HashPassword(p.ctx, r.Password)
@@ -200,13 +252,39 @@ func (p *pass) emit(r *directory.Record) error {
 	return nil
 }
 
+// storable reports text that every database keeps: PostgreSQL takes neither NUL
+// nor anything but UTF-8.
+func storable(s string) bool {
+	return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0
+}
+
+// legible puts a mark in place of what is not storable.
+func legible(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+// flush writes the staged rows beside the reading, one batch at a time: the
+// directory is read on while the database is busy.
 func (p *pass) flush() error {
-	if len(p.staged) == 0 {
+	if err := p.wait(); err != nil || len(p.staged) == 0 {
+		return err
+	}
+	clear(p.spare)
+	p.staged, p.spare = p.spare[:0], p.staged
+	p.writing = make(chan error, 1)
+	go func(rows []Row, done chan<- error) {
+		done <- p.Store.Stage(p.ctx, p.Lease, p.generation, rows)
+	}(p.spare, p.writing)
+	return nil
+}
+
+// wait ends the writing that is under way.
+func (p *pass) wait() error {
+	if p.writing == nil {
 		return nil
 	}
-	err := p.Store.Stage(p.ctx, p.Lease, p.generation, p.staged)
-	clear(p.staged)
-	p.staged = p.staged[:0]
+	err := <-p.writing
+	p.writing = nil
 	return err
 }
 

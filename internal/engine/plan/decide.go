@@ -45,7 +45,7 @@ type Decision struct {
 //	present       deleted                     restore
 //	present       found by an attribute       link (restore, enable where it had left)
 //	out of scope  linked                      disable, or delete without delete-disables
-//	or gone
+//	or gone       disabled by entry           update of the cause, or delete
 //	broken        any                         nothing, a problem is noted
 //	in dispute    any                         nothing, the dispute is noted
 //
@@ -98,8 +98,11 @@ func leave(p *match.Pair, r *Rules) Decision {
 	if !r.Policy.DeleteDisables {
 		action, status = Delete, account.Deleted
 	}
-	if p.Account.Status == account.Deleted || p.Account.Status == status {
+	if p.Account.Status == account.Deleted || p.Account.Status == status && p.Account.Cause != account.ByEntry {
 		return d
+	}
+	if p.Account.Status == status {
+		action = Update // disabled already: what changes is that names and address are free now
 	}
 	why := "no longer in the directory"
 	if p.State == match.OutOfScope {
@@ -131,11 +134,11 @@ func create(p *match.Pair, r *Rules) Decision {
 		a.Text[account.Role] = r.Role
 	}
 	why := "new in the directory"
-	switch {
-	case p.User.Disabled:
+	if p.User.Disabled {
 		a.Status, a.Cause = account.Disabled, account.ByEntry
 		why += ", disabled there: " + p.User.StatusWhy
-	case r.Policy.CreateAsDisabled:
+	}
+	if r.Policy.CreateAsDisabled { // the stronger cause: an entry that is enabled later does not lift it
 		a.Status, a.Cause = account.Disabled, account.ByPolicy
 		why += "; `create-as-disabled` is on"
 	}
@@ -179,6 +182,7 @@ func change(p *match.Pair, r *Rules) Decision {
 		}
 	}
 	left := was.Cause == account.ByAbsence
+	plain, plainWhy := action, why
 	switch {
 	case was.Status == account.Deleted:
 		action, why = Restore, join(why, "back in the directory")
@@ -198,9 +202,18 @@ func change(p *match.Pair, r *Rules) Decision {
 			why = join(why, "no longer disabled in the directory")
 		}
 		after.Status, after.Cause = account.Active, account.NoCause
+	case was.Status == account.Disabled && left:
+		// No longer a leaver: their names are theirs again.
+		why = join(why, "back in the directory, disabled there: "+p.User.StatusWhy)
+		after.Cause = account.ByEntry
+	}
+	if r.Incomplete && action == Disable {
+		d.refuse(p, Disable, "the reading was not complete (%s)", r.Reason)
+		action, why = plain, plainWhy
+		after.Status, after.Cause = was.Status, was.Cause
 	}
 	fields := Diff(was, &after)
-	d.limitIncomplete(p, r, &action, &fields, &after)
+	d.limitIncomplete(p, r, &fields, &after)
 	if fields == 0 && !p.HasSecret {
 		d.Keep = true
 		d.remarks(p)
@@ -208,11 +221,15 @@ func change(p *match.Pair, r *Rules) Decision {
 	}
 	if r.Policy.NoUpdate {
 		allowed := Fields(0)
-		if left && after.Status == account.Active {
+		if left {
 			allowed = FieldStatus | FieldLink // undoing a removal is not an update
 		}
-		if fields &^= allowed; fields != 0 || p.HasSecret {
-			d.refuse(p, action, "%s; `no-update` is on", strings.Join(fields.Names(), ", "))
+		names := (fields &^ allowed).Names()
+		if p.HasSecret {
+			names = append(names, "password")
+		}
+		if len(names) > 0 {
+			d.refuse(p, action, "%s; `no-update` is on", strings.Join(names, ", "))
 		}
 		fields = Diff(was, &after) & allowed
 		if fields == 0 {
@@ -229,16 +246,10 @@ func change(p *match.Pair, r *Rules) Decision {
 	return d
 }
 
-// limitIncomplete takes out of a change what an incomplete reading must not do.
-func (d *Decision) limitIncomplete(p *match.Pair, r *Rules, action *Action, fields *Fields, after *account.Account) {
+// limitIncomplete takes out of a change what an incomplete reading must not empty.
+func (d *Decision) limitIncomplete(p *match.Pair, r *Rules, fields *Fields, after *account.Account) {
 	if !r.Incomplete {
 		return
-	}
-	if *action == Disable {
-		d.refuse(p, Disable, "the reading was not complete (%s)", r.Reason)
-		*action = Update
-		after.Status, after.Cause = p.Account.Status, p.Account.Cause
-		*fields = Diff(p.Account, after)
 	}
 	if cleared := fields.Cleared(p.Account, after); cleared != 0 {
 		d.refuse(p, Update, "%s would be emptied, but the reading was not complete (%s)", strings.Join(cleared.Names(), ", "), r.Reason)

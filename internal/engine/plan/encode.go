@@ -7,19 +7,19 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"hash"
 	"io"
 
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/directory"
+	"rollcall.dev/rollcall/internal/fault"
 )
 
 // A plan is stored in chunks of changes, each a compressed run of JSON lines.
 // A chunk is also what apply writes in one transaction.
 
 // ChunkRows is how many rows a chunk holds at the most, give or take one group.
-const ChunkRows = 1000
+const ChunkRows = 4000
 
 // stored is one change as a chunk keeps it: short names, and values in the
 // order of their bits in Fields.
@@ -117,7 +117,8 @@ func (f Fields) values(a *account.Account) []string {
 	return out
 }
 
-var errChunk = fmt.Errorf("plan: a stored chunk is damaged; make the plan again")
+var errChunk = fault.New(fault.Conflict, "plan: a stored chunk is damaged; make the plan again").
+	WithHint("if this comes back, the database was altered from outside or a disk failed")
 
 func (f Fields) account(values []string) (*account.Account, error) {
 	a := &account.Account{}
@@ -198,13 +199,15 @@ func (s *stored) change() (Change, error) {
 type Writer struct {
 	// Flush keeps a chunk: its number, the sequence number of its first row, and
 	// its compressed body.
-	Flush func(seq int, first int64, body []byte) error
-	sum   hash.Hash
-	buf   []byte
-	rows  int64
-	first int64
-	next  int64
-	count int
+	Flush   func(seq int, first int64, body []byte) error
+	sum     hash.Hash
+	buf     []byte
+	spare   []byte     // what is being compressed and kept meanwhile
+	writing chan error // the outcome of that, nil while nothing is
+	rows    int64
+	first   int64
+	next    int64
+	count   int
 }
 
 // NewWriter starts a stream whose hash begins with a basis.
@@ -260,26 +263,40 @@ func (w *Writer) added(rows int64) error {
 	return nil
 }
 
+// flush hashes, compresses and keeps what is buffered, beside the planning of
+// what follows: one chunk at a time.
 func (w *Writer) flush() error {
-	if w.rows == 0 {
+	if err := w.wait(); err != nil || w.rows == 0 {
+		return err
+	}
+	w.buf, w.spare = w.spare[:0], w.buf
+	w.writing = make(chan error, 1)
+	go func(text []byte, count int, first int64, done chan<- error) {
+		w.sum.Write(text)
+		body, err := compress(text)
+		if err == nil {
+			err = w.Flush(count, first, body)
+		}
+		done <- err
+	}(w.spare, w.count, w.first, w.writing)
+	w.count++
+	w.rows, w.first = 0, w.next
+	return nil
+}
+
+// wait ends the keeping that is under way.
+func (w *Writer) wait() error {
+	if w.writing == nil {
 		return nil
 	}
-	w.sum.Write(w.buf)
-	body, err := compress(w.buf)
-	if err != nil {
-		return err
-	}
-	if err := w.Flush(w.count, w.first, body); err != nil {
-		return err
-	}
-	w.count++
-	w.buf, w.rows, w.first = w.buf[:0], 0, w.next
-	return nil
+	err := <-w.writing
+	w.writing = nil
+	return err
 }
 
 // Close ends the stream and gives its number of chunks and its hash.
 func (w *Writer) Close() (chunks int, hash string, err error) {
-	if err := w.flush(); err != nil {
+	if err := w.Flushed(func() error { return nil }); err != nil {
 		return 0, "", err
 	}
 	return w.count, hex.EncodeToString(w.sum.Sum(nil)), nil
@@ -374,9 +391,17 @@ func (v *Verify) Add(body []byte) error {
 // Hash is the hash of what was added.
 func (v *Verify) Hash() string { return hex.EncodeToString(v.sum.Sum(nil)) }
 
+// Stop waits for what is being kept; for whoever gives the stream up half way.
+func (w *Writer) Stop() {
+	_ = w.wait() // the stream is given up, its error tells nothing new
+}
+
 // Flushed writes out what is buffered, so that fn can read the stream so far.
 func (w *Writer) Flushed(fn func() error) error {
 	if err := w.flush(); err != nil {
+		return err
+	}
+	if err := w.wait(); err != nil {
 		return err
 	}
 	return fn()

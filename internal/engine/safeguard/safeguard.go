@@ -96,7 +96,8 @@ func judgeRemovals(removals, accounts int, l setting.Limits, say func(string, ..
 
 // over reports n of all being at least min, and more than the share.
 func over(n, all int, limit setting.Share, least int) bool {
-	return n > 0 && n >= least && float64(n) > float64(limit)*float64(all)
+	const rounding = 1e-6 // 29 of 100 are not more than 29 %, whatever 0.29*100 is
+	return n > 0 && n >= least && float64(n) > float64(limit)*float64(all)+rounding
 }
 
 func count(n int, one, many string) string {
@@ -113,4 +114,4 @@ func share(n, all int) string {
 	return fmt.Sprintf("%d %%", (n*100+all/2)/all)
 }
 
-func percent(s setting.Share) string { return fmt.Sprintf("%g %%", float64(s)*100) }
+func percent(s setting.Share) string { return fmt.Sprintf("%.6g %%", float64(s)*100) }

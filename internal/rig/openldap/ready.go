@@ -2,6 +2,7 @@ package openldap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -16,7 +17,7 @@ func (s *Server) dial() (*ldap.Conn, error) {
 	}
 	c.SetTimeout(10 * time.Second)
 	if err := c.Bind(s.AdminDN, s.AdminPassword); err != nil {
-		return nil, fmt.Errorf("%w (closing: %v)", err, c.Close())
+		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil
 }

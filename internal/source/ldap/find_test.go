@@ -221,8 +221,9 @@ func FuzzNameFilter(f *testing.F) {
 			}
 			// However odd the name, the filter asks for equality and nothing else.
 			c := cursor(parts[0].compiled)
-			tag, content, err := c.next()
+			_, content, err := c.next()
 			for n := 0; err == nil && len(content) > 0; n++ {
+				var tag byte
 				if tag, _, err = content.next(); tag != 0xa3 {
 					t.Fatalf("%q: part %d of %s is no equality", who, n, nameFilter(who, anchor))
 				}

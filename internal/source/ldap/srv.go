@@ -88,12 +88,12 @@ func (s *settings) lookUp(ctx context.Context, domain string) ([]server, error) 
 	const hint = "Ask the DNS for it: nslookup -type=srv %s. Where the domain publishes no servers, name them in addr."
 	_, records, err := s.resolver.LookupSRV(ctx, "ldap", "tcp", domain)
 	if len(records) == 0 && err != nil {
-		cause := err
+		text := err.Error()
 		var dns *net.DNSError
 		if errors.As(err, &dns) {
-			cause = errors.New(dns.Err) // the name of the record stands before it already
+			text = dns.Err // the name of the record stands before it already
 		}
-		return nil, fault.New(fault.Unavailable, "ldap: look up %s: %w%w", srvRecord(domain), cause, silentError{err}).WithHint(hint, srvRecord(domain))
+		return nil, fault.New(fault.Unavailable, "ldap: look up %s: %s%w", srvRecord(domain), text, silentError{err}).WithHint(hint, srvRecord(domain))
 	}
 	records = slices.Clone(records)
 	slices.SortStableFunc(records, func(a, b *net.SRV) int { return int(a.Priority) - int(b.Priority) })

@@ -197,25 +197,30 @@ func (s *Accounts) Managers(ctx context.Context, organization string, fn func(id
 	})
 }
 
-// Facts counts what safeguards compare a plan with.
+// Memberships counts those in the groups of a connection.
+func (s *Accounts) Memberships(ctx context.Context, connection string) (int, error) {
+	var n int
+	err := s.DB.Reader().QueryRowContext(ctx, `SELECT count(*) FROM memberships WHERE group_id IN
+		(SELECT id FROM groups WHERE connection = $1 AND status <> 'deleted')`, connection).Scan(&n)
+	return n, db.Explain("count memberships", err)
+}
+
+// Facts counts what safeguards compare a plan with, but for the memberships.
 func (s *Accounts) Facts(ctx context.Context, organization, connection string) (safeguard.Facts, error) {
 	var f safeguard.Facts
 	err := s.DB.Snapshot(ctx, func(q db.Querier) error {
-		for _, c := range []struct {
-			into  *int
-			query string
-			arg   string
-		}{
-			{&f.Accounts, `SELECT count(*) FROM accounts WHERE connection = $1 AND status <> 'deleted' AND NOT (status = 'disabled' AND cause = 'absence')`, connection},
-			{&f.Groups, `SELECT count(*) FROM groups WHERE connection = $1 AND status <> 'deleted'`, connection},
-			{&f.Memberships, `SELECT count(*) FROM memberships WHERE group_id IN (SELECT id FROM groups WHERE connection = $1 AND status <> 'deleted')`, connection},
-			{&f.Seats, `SELECT count(*) FROM accounts WHERE organization = $1 AND status = 'active'`, organization},
-		} {
-			if err := q.QueryRowContext(ctx, c.query, c.arg).Scan(c.into); err != nil {
-				return db.Explain("count accounts", err)
-			}
+		err := q.QueryRowContext(ctx, `SELECT count(*) FROM accounts WHERE organization = $1 AND connection = $2
+			AND status <> 'deleted' AND NOT (status = 'disabled' AND cause = 'absence')`, organization, connection).Scan(&f.Accounts)
+		if err != nil {
+			return db.Explain("count accounts", err)
 		}
-		err := q.QueryRowContext(ctx, `SELECT licence_limit FROM organizations WHERE id = $1`, organization).Scan(&f.Licence)
+		if err := q.QueryRowContext(ctx, `SELECT count(*) FROM accounts WHERE organization = $1 AND status = 'active'`, organization).Scan(&f.Seats); err != nil {
+			return db.Explain("count seats", err)
+		}
+		if err := q.QueryRowContext(ctx, `SELECT count(*) FROM groups WHERE connection = $1 AND status <> 'deleted'`, connection).Scan(&f.Groups); err != nil {
+			return db.Explain("count groups", err)
+		}
+		err = q.QueryRowContext(ctx, `SELECT licence_limit FROM organizations WHERE id = $1`, organization).Scan(&f.Licence)
 		if errors.Is(err, sql.ErrNoRows) {
 			err = nil
 		}

@@ -18,8 +18,8 @@ var schema embed.FS
 
 // words turns the one schema into each database's own.
 var words = map[Dialect]*strings.Replacer{
-	SQLite:     strings.NewReplacer("BYTES", "blob", "WITHOUT_ROWID", "WITHOUT ROWID"),
-	PostgreSQL: strings.NewReplacer("BYTES", "bytea", " WITHOUT_ROWID", ""),
+	SQLite:     strings.NewReplacer("BYTES", "blob", "WITHOUT_ROWID", "WITHOUT ROWID", "ROWID", "integer"),
+	PostgreSQL: strings.NewReplacer("BYTES", "bytea", " WITHOUT_ROWID", "", "ROWID", "bigint"),
 }
 
 // migrations gives the schema's steps in the words of a dialect.

@@ -15,36 +15,78 @@ import (
 type Tx struct {
 	db   *DB
 	conn *sql.Conn
-	tx   *sql.Tx
-	stmt map[string]*sql.Stmt
 }
 
+// writer is SQLite's one connection for writing, with the statements prepared on
+// it. They outlive transactions: preparing an INSERT of a thousand values costs
+// as much as running it.
+type writer struct {
+	conn  *sql.Conn
+	turn  chan struct{} // holds one token: whose turn it is to write
+	ready map[string]*sql.Stmt
+}
+
+// mostReady bounds the statements kept prepared; lists of varying length would
+// otherwise add one for every length.
+const mostReady = 200
+
 // Write runs fn in a transaction: all of it or nothing.
-func (d *DB) Write(ctx context.Context, fn func(*Tx) error) error {
-	conn, err := d.write.Conn(ctx)
+func (d *DB) Write(ctx context.Context, fn func(*Tx) error) (err error) {
+	conn, begin, done, err := d.turn(ctx)
 	if err != nil {
 		return explain("connect", err)
 	}
-	defer conn.Close() //nolint:errcheck // it goes back to the pool
-	tx, err := conn.BeginTx(ctx, nil)
-	if err != nil {
+	defer done()
+	if _, err := conn.ExecContext(ctx, begin); err != nil {
 		return explain("begin", err)
 	}
-	t := &Tx{db: d, conn: conn, tx: tx, stmt: map[string]*sql.Stmt{}}
-	if err := fn(t); err != nil {
-		tx.Rollback() //nolint:errcheck // the first error is the one that counts
+	finished := false
+	defer func() {
+		if !finished {
+			// What is undone is undone whatever became of the caller's context,
+			// and also when fn panics. The first error is the one that counts.
+			_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") //nolint:errcheck // see above
+		}
+	}()
+	if err := fn(&Tx{db: d, conn: conn}); err != nil {
 		return err
 	}
-	return explain("commit", tx.Commit())
+	if _, err := conn.ExecContext(ctx, "COMMIT"); err != nil {
+		return explain("commit", err)
+	}
+	finished = true
+	return nil
+}
+
+// turn waits for a connection to write on.
+func (d *DB) turn(ctx context.Context) (conn *sql.Conn, begin string, done func(), err error) {
+	if d.Dialect == PostgreSQL {
+		conn, err := d.write.Conn(ctx)
+		if err != nil {
+			return nil, "", nil, err
+		}
+		return conn, "BEGIN", func() { _ = conn.Close() }, nil //nolint:errcheck // it goes back to the pool
+	}
+	select {
+	case d.writer.turn <- struct{}{}:
+		return d.writer.conn, "BEGIN IMMEDIATE", func() { <-d.writer.turn }, nil
+	case <-ctx.Done():
+		return nil, "", nil, ctx.Err()
+	}
 }
 
 // Exec runs a statement and gives the number of rows it touched.
 func (t *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
-	s, err := t.prepared(ctx, query)
-	if err != nil {
-		return 0, err
+	var r sql.Result
+	var err error
+	if t.db.Dialect == PostgreSQL {
+		r, err = t.conn.ExecContext(ctx, query, args...) // pgx keeps statements prepared by itself
+	} else {
+		var s *sql.Stmt
+		if s, err = t.prepared(ctx, query); err == nil {
+			r, err = s.ExecContext(ctx, args...)
+		}
 	}
-	r, err := s.ExecContext(ctx, args...)
 	if err != nil {
 		return 0, explain("write", err)
 	}
@@ -53,25 +95,33 @@ func (t *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error)
 }
 
 func (t *Tx) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
-	if s, ok := t.stmt[query]; ok {
+	w := t.db.writer
+	if s, ok := w.ready[query]; ok {
 		return s, nil
 	}
-	s, err := t.tx.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, explain("prepare", err)
+	if len(w.ready) >= mostReady {
+		for q, s := range w.ready {
+			delete(w.ready, q)
+			if err := s.Close(); err != nil {
+				return nil, err
+			}
+		}
 	}
-	t.stmt[query] = s
-	return s, nil
+	s, err := t.conn.PrepareContext(ctx, t.db.words(query))
+	if err == nil {
+		w.ready[query] = s
+	}
+	return s, err
 }
 
 // QueryContext and QueryRowContext make a Tx a Querier.
 func (t *Tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return t.tx.QueryContext(ctx, query, args...)
+	return t.conn.QueryContext(ctx, t.db.words(query), args...)
 }
 
 // QueryRowContext asks for one row.
 func (t *Tx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	return t.tx.QueryRowContext(ctx, query, args...)
+	return t.conn.QueryRowContext(ctx, t.db.words(query), args...)
 }
 
 // Insert writes n rows, given one by one by row, in the quickest way the
@@ -211,4 +261,18 @@ func (t *Tx) Bytes() string {
 		return "bytea"
 	}
 	return "blob"
+}
+
+// Analyze takes a table's statistics anew in PostgreSQL, where the planner
+// believes them; SQLite needs none for the indexes we have.
+func (t *Tx) Analyze(ctx context.Context, tables ...string) error {
+	if t.db.Dialect != PostgreSQL {
+		return nil
+	}
+	for _, table := range tables {
+		if _, err := t.Exec(ctx, "ANALYZE "+table); err != nil {
+			return err
+		}
+	}
+	return nil
 }

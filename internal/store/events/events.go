@@ -4,9 +4,13 @@
 package events
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
 
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/event"
@@ -24,26 +28,55 @@ func Lock(ctx context.Context, tx *db.Tx) error {
 	return err
 }
 
-var columns = []string{"id", "type", "organization", "connection", "run", "account", "group_id", "at", "actor", "before", "after", "why"}
+var columns = []string{"id", "span", "members", "type", "organization", "connection", "run", "account", "group_id", "at", "actor", "before", "after", "why"}
 
-// Append numbers events and writes them.
+// mostSpan is how many events one row may stand for.
+const mostSpan = 500
+
+// Append numbers events and writes them. Members added to one group share a row,
+// which stands for an event each: a first import has several memberships a
+// person, and a row with its index entries for every one doubled its time.
 func Append(ctx context.Context, tx *db.Tx, list []event.Event) error {
 	if len(list) == 0 {
 		return nil
 	}
+	total := int64(0)
+	for i := range list {
+		if len(list[i].Members) > mostSpan {
+			return fmt.Errorf("events: %d members in one row, %d is the most", len(list[i].Members), mostSpan)
+		}
+		total += span(&list[i])
+	}
 	var last int64
-	row := tx.QueryRowContext(ctx, `UPDATE counters SET value = value + $1 WHERE name = 'event' RETURNING value`, len(list))
+	row := tx.QueryRowContext(ctx, `UPDATE counters SET value = value + $1 WHERE name = 'event' RETURNING value`, total)
 	if err := row.Scan(&last); err != nil {
 		return db.Explain("number events", err)
 	}
-	first := last - int64(len(list)) + 1
+	next := last - total + 1
+	for i := range list {
+		list[i].ID = next
+		next += span(&list[i])
+	}
 	return tx.Insert(ctx, "events", columns, len(list), func(i int, into []any) {
 		e := &list[i]
-		e.ID = first + int64(i)
-		into[0], into[1], into[2], into[3], into[4] = e.ID, string(e.Type), e.Organization, text(e.Connection), text(e.Run)
-		into[5], into[6], into[7], into[8] = bytes(e.Account), bytes(e.Group), db.Micros(e.At), e.Actor
-		into[9], into[10], into[11] = string(e.Before), string(e.After), e.Why
+		into[0], into[1], into[2] = e.ID, span(e), packed(e.Members)
+		into[3], into[4], into[5], into[6] = string(e.Type), e.Organization, text(e.Connection), text(e.Run)
+		into[7], into[8], into[9], into[10] = bytes(e.Account), bytes(e.Group), db.Micros(e.At), e.Actor
+		into[11], into[12], into[13] = string(e.Before), string(e.After), e.Why
 	}, "")
+}
+
+func span(e *event.Event) int64 { return max(1, int64(len(e.Members))) }
+
+func packed(ids []account.ID) any {
+	if len(ids) == 0 {
+		return nil
+	}
+	b := make([]byte, 0, 16*len(ids))
+	for _, id := range ids {
+		b = append(b, id[:]...)
+	}
+	return b
 }
 
 func text(s *string) string {
@@ -60,15 +93,17 @@ func bytes(id *account.ID) any {
 	return id[:]
 }
 
-const selected = `SELECT id, type, organization, connection, run, account, group_id, at, actor, before, after, why FROM events`
+const selected = `SELECT id, members, type, organization, connection, run, account, group_id, at, actor, before, after, why FROM events`
 
-func scan(rows *sql.Rows) (event.Event, error) {
+// scan reads one row, and hands on each event it stands for.
+func scan(rows *sql.Rows, fn func(event.Event) error) error {
 	var e event.Event
 	var connection, run, before, after string
 	var acc, group account.ID
+	var members []byte
 	var at int64
-	if err := rows.Scan(&e.ID, &e.Type, &e.Organization, &connection, &run, &acc, &group, &at, &e.Actor, &before, &after, &e.Why); err != nil {
-		return e, err
+	if err := rows.Scan(&e.ID, &members, &e.Type, &e.Organization, &connection, &run, &acc, &group, &at, &e.Actor, &before, &after, &e.Why); err != nil {
+		return err
 	}
 	if connection != "" {
 		e.Connection = &connection
@@ -83,7 +118,19 @@ func scan(rows *sql.Rows) (event.Event, error) {
 		e.Group = &group
 	}
 	e.At, e.Before, e.After = db.Time(at), raw(before), raw(after)
-	return e, nil
+	if len(members) == 0 {
+		return fn(e)
+	}
+	for ; len(members) >= 16; members = members[16:] {
+		one := e
+		id := account.ID(members[:16])
+		one.Account = &id
+		if err := fn(one); err != nil {
+			return err
+		}
+		e.ID++
+	}
+	return nil
 }
 
 func raw(s string) json.RawMessage {
@@ -93,32 +140,74 @@ func raw(s string) json.RawMessage {
 	return json.RawMessage(s)
 }
 
+// errEnough ends a walk that has given as many events as were asked for.
+var errEnough = errors.New("enough")
+
 // After hands on the events behind an ID, in order, at most limit.
 func (s *Events) After(ctx context.Context, organization string, after int64, limit int, fn func(event.Event) error) error {
-	return s.each(ctx, ` WHERE id > $1 AND ($2 = '' OR organization = $2) ORDER BY id LIMIT $3`, []any{after, organization, limit}, fn)
+	left := limit
+	err := s.each(ctx, ` WHERE id > $1 AND id + span - 1 > $2 AND ($3 = '' OR organization = $3) ORDER BY id LIMIT $4`,
+		[]any{after - mostSpan, after, organization, limit}, func(e event.Event) error {
+			if e.ID <= after {
+				return nil
+			}
+			if left == 0 {
+				return errEnough
+			}
+			left--
+			return fn(e)
+		})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
 }
 
 // Last hands on the newest events, oldest first.
 func (s *Events) Last(ctx context.Context, organization string, n int, fn func(event.Event) error) error {
-	return s.each(ctx, ` WHERE id IN (SELECT id FROM events WHERE $1 = '' OR organization = $1 ORDER BY id DESC LIMIT $2) ORDER BY id`, []any{organization, n}, fn)
+	var newest []event.Event
+	err := s.each(ctx, ` WHERE id IN (SELECT id FROM events WHERE $1 = '' OR organization = $1 ORDER BY id DESC LIMIT $2) ORDER BY id`, []any{organization, n}, func(e event.Event) error {
+		newest = append(newest, e)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, e := range newest[max(0, len(newest)-n):] {
+		if err := fn(e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// OfRun hands on the events of a run, the newest first.
-func (s *Events) OfRun(ctx context.Context, run string, fn func(event.Event) error) error {
-	return s.each(ctx, ` WHERE run = $1 ORDER BY id DESC`, []any{run}, fn)
-}
-
-// OfAccount hands on the newest events of an account, the newest first.
+// OfAccount hands on the newest events of an account, the newest first. Members
+// added to a group are looked for in the groups it is in or was taken out of.
 func (s *Events) OfAccount(ctx context.Context, id account.ID, limit int, fn func(event.Event) error) error {
-	return s.each(ctx, ` WHERE account = $1 ORDER BY id DESC LIMIT $2`, []any{id, limit}, fn)
+	var all []event.Event
+	keep := func(e event.Event) error {
+		if e.Account != nil && *e.Account == id {
+			all = append(all, e)
+		}
+		return nil
+	}
+	if err := s.each(ctx, ` WHERE account = $1 ORDER BY id DESC LIMIT $2`, []any{id, limit}, keep); err != nil {
+		return err
+	}
+	err := s.each(ctx, ` WHERE members IS NOT NULL AND group_id IN (SELECT group_id FROM memberships WHERE account_id = $1
+		UNION SELECT group_id FROM events WHERE account = $1 AND type = 'membership.removed')`, []any{id}, keep)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(all, func(a, b event.Event) int { return cmp.Compare(b.ID, a.ID) })
+	for _, e := range all[:min(limit, len(all))] {
+		if err := fn(e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Events) each(ctx context.Context, where string, args []any, fn func(event.Event) error) error {
-	return db.Each(ctx, s.DB.Reader(), selected+where, args, func(rows *sql.Rows) error {
-		e, err := scan(rows)
-		if err != nil {
-			return err
-		}
-		return fn(e)
-	})
+	return db.Each(ctx, s.DB.Reader(), selected+where, args, func(rows *sql.Rows) error { return scan(rows, fn) })
 }

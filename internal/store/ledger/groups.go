@@ -56,34 +56,78 @@ func (w *writer) group(c *plan.Change) error {
 // membership writes the rows of one group. A row that is there already, or gone
 // already, is no change and has no event.
 func (w *writer) membership(c *plan.Change) error {
-	done := c.Members
-	if c.Action == plan.Remove {
-		done = nil
-		for _, m := range c.Members {
-			n, err := w.tx.Exec(w.ctx, `DELETE FROM memberships WHERE group_id = $1 AND account_id = $2`, c.Group[:], m[:])
-			if err != nil {
-				return err
-			}
-			if n > 0 {
-				done = append(done, m)
-			}
-		}
-	} else {
-		var err error
-		if done, err = w.add(c); err != nil {
+	if c.Action == plan.Add {
+		c, err := w.possible(c)
+		if err != nil || c == nil {
 			return err
 		}
+		done, err := w.add(c)
+		if err != nil || len(done) == 0 {
+			return err
+		}
+		w.event(event.MembershipAdded, c, nil, nil)
+		w.events[len(w.events)-1].Members = done
+		return nil
 	}
-	t, list := event.MembershipAdded, []byte(nil)
-	if c.Action == plan.Remove {
-		t = event.MembershipRemoved
-	}
-	for _, m := range done {
-		row := *c
-		row.Account = m
-		w.event(t, &row, list, list)
+	for _, m := range c.Members {
+		n, err := w.tx.Exec(w.ctx, `DELETE FROM memberships WHERE group_id = $1 AND account_id = $2`, c.Group[:], m[:])
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			row := *c
+			row.Account = m
+			w.event(event.MembershipRemoved, &row, nil, nil)
+		}
 	}
 	return nil
+}
+
+// possible leaves out members whose account, or group, the same plan was to
+// create and did not. It costs something, so it is asked only where a row of the
+// plan was taken out or failed; nil says that nothing is left.
+func (w *writer) possible(c *plan.Change) (*plan.Change, error) {
+	if gaps, err := w.hasGaps(); err != nil || !gaps {
+		return c, err
+	}
+	var groups int
+	if err := w.tx.QueryRowContext(w.ctx, `SELECT count(*) FROM groups WHERE id = $1`, c.Group[:]).Scan(&groups); err != nil {
+		return nil, db.Explain("read a group", err)
+	}
+	have, err := w.Accounts.ByID(w.ctx, w.tx, c.Members)
+	if err != nil {
+		return nil, err
+	}
+	kept, missing := *c, *c
+	kept.Members, missing.Members = nil, nil
+	for _, m := range c.Members {
+		if groups > 0 && have[m] != nil {
+			kept.Members = append(kept.Members, m)
+		} else {
+			missing.Members = append(missing.Members, m)
+		}
+	}
+	if len(missing.Members) > 0 {
+		w.fail(&missing, "the group or the member's account was not created")
+	}
+	if len(kept.Members) == 0 {
+		return nil, nil
+	}
+	return &kept, nil
+}
+
+func (w *writer) hasGaps() (bool, error) {
+	if w.gaps == nil {
+		var n int
+		err := w.tx.QueryRowContext(w.ctx, `SELECT count(*) FROM (SELECT 1 FROM plan_excluded WHERE plan = $1
+			UNION ALL SELECT 1 FROM plan_chunks WHERE plan = $1 AND part = 'failed') x`, w.b.Plan).Scan(&n)
+		if err != nil {
+			return false, db.Explain("read plan "+w.b.Plan, err)
+		}
+		gaps := n > 0
+		w.gaps = &gaps
+	}
+	return *w.gaps || len(w.outcomes) > 0, nil
 }
 
 func (w *writer) add(c *plan.Change) ([]account.ID, error) {

@@ -41,19 +41,32 @@ func (m *Mirrors) Stage(ctx context.Context, lease mirror.Lease, generation int6
 		if err := leases.Hold(ctx, tx, lease); err != nil {
 			return err
 		}
-		return tx.Insert(ctx, "mirror", columns, len(rows), func(i int, into []any) {
-			r := &rows[i]
-			into[0], into[1], into[2], into[3], into[4] = lease.Connection, r.Key[:], generation, int16(r.Kind), string(r.ExternalID)
-			into[5], into[6], into[7], into[8], into[9] = r.Name, r.Ref[:], r.Hash[:], r.Record, r.Secret
-		}, m.conflict())
+		var fresh, again []*mirror.Row
+		for i := range rows {
+			if rows[i].Again {
+				again = append(again, &rows[i])
+			} else {
+				fresh = append(fresh, &rows[i])
+			}
+		}
+		if err := insert(ctx, tx, lease, generation, fresh, ""); err != nil {
+			return err
+		}
+		return insert(ctx, tx, lease, generation, again, replace)
 	})
 }
 
-// conflict: one entry may come twice in a reading that is not a snapshot. COPY
-// cannot merge, so PostgreSQL takes the slower way only where it is asked to.
-func (m *Mirrors) conflict() string {
-	return `ON CONFLICT (connection, key, generation) DO UPDATE SET name = excluded.name, ref = excluded.ref,
-		hash = excluded.hash, record = excluded.record, secret = excluded.secret`
+// replace puts a row in the place of one staged before. It is asked for only
+// where that is so: PostgreSQL's COPY, the quick way, cannot merge.
+const replace = `ON CONFLICT (connection, key, generation) DO UPDATE SET name = excluded.name, ref = excluded.ref,
+	hash = excluded.hash, record = excluded.record, secret = excluded.secret`
+
+func insert(ctx context.Context, tx *db.Tx, lease mirror.Lease, generation int64, rows []*mirror.Row, conflict string) error {
+	return tx.Insert(ctx, "mirror", columns, len(rows), func(i int, into []any) {
+		r := rows[i]
+		into[0], into[1], into[2], into[3], into[4] = lease.Connection, r.Key[:], generation, int16(r.Kind), string(r.ExternalID)
+		into[5], into[6], into[7], into[8], into[9] = r.Name, r.Ref[:], r.Hash[:], r.Record, r.Secret
+	}, conflict)
 }
 
 // Discard throws away what an unfinished reading staged.
@@ -77,9 +90,15 @@ func (m *Mirrors) Publish(ctx context.Context, lease mirror.Lease, generation in
 		if err := leases.Hold(ctx, tx, lease); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `DELETE FROM mirror WHERE connection = $1 AND generation < $2
-			AND key IN (SELECT key FROM mirror WHERE connection = $1 AND generation = $2)`, lease.Connection, generation); err != nil {
-			return err
+		var published int64
+		if err := tx.QueryRowContext(ctx, `SELECT generation FROM connections WHERE alias = $1`, lease.Connection).Scan(&published); err != nil {
+			return db.Explain("read the connection", err)
+		}
+		if generation != published {
+			if _, err := tx.Exec(ctx, `DELETE FROM mirror WHERE connection = $1 AND generation < $2
+				AND key IN (SELECT key FROM mirror WHERE connection = $1 AND generation = $2)`, lease.Connection, generation); err != nil {
+				return err
+			}
 		}
 		if err := markGone(ctx, tx, lease.Connection, generation, gone); err != nil {
 			return err
@@ -137,23 +156,26 @@ func scan(rows *sql.Rows) (mirror.Row, error) {
 	var gone int64
 	err := rows.Scan(db.Digest{To: (*[16]byte)(&r.Key)}, &r.Kind, &id, &r.Name, db.Digest{To: (*[16]byte)(&r.Ref)},
 		db.Digest{To: (*[16]byte)(&r.Hash)}, &r.Record, &r.Secret, &gone, &r.Generation)
-	r.ExternalID, r.Gone = directory.ExternalID(id), gone > 0
+	r.ExternalID, r.Gone, r.GoneSince = directory.ExternalID(id), gone > 0, gone
 	return r, err
 }
 
 // moved selects the keys to be planned: what changed or went since the last
-// plan was carried out, what that plan left open, what is due, and what another
-// connection claims.
+// plan was carried out, what that plan left open, what is due, what another
+// connection claims, and whoever is managed by somebody who went.
 const moved = `m.key IN (
 	SELECT key FROM mirror WHERE connection = $1 AND generation > $2
-	UNION SELECT key FROM mirror WHERE connection = $1 AND gone > $2
+	UNION SELECT key FROM mirror WHERE connection = $1 AND gone > 0 AND gone > $2
 	UNION SELECT key FROM standing WHERE connection = $1 AND kind IN ('refused', 'dispute', 'failed', 'excluded', 'unresolved')
 	UNION SELECT key FROM standing WHERE connection = $1 AND kind = 'due' AND due_at <= $3
-	UNION SELECT owner_key FROM overlaps WHERE owner = $1)`
+	UNION SELECT owner_key FROM claims WHERE owner = $1
+	UNION SELECT key FROM accounts WHERE connection = $1 AND manager IN (SELECT b.id FROM mirror g
+		JOIN accounts b ON b.connection = g.connection AND b.key = g.key WHERE g.connection = $1 AND g.gone > 0 AND g.gone > $2))`
 
 // Each hands on the rows of a kind in batches, in the order of their keys.
 func (m *Mirrors) Each(ctx context.Context, s engine.Selection, kind directory.Kind, fn func([]mirror.Row) error) error {
-	query := `SELECT ` + rowColumns + ` FROM mirror m WHERE m.connection = $1`
+	// What an unfinished reading staged is not part of the picture.
+	query := `SELECT ` + rowColumns + ` FROM mirror m WHERE m.connection = $1 AND m.generation <= (SELECT c.generation FROM connections c WHERE c.alias = $1)`
 	args := []any{s.Connection}
 	if !s.All {
 		query += ` AND ` + moved
@@ -161,23 +183,50 @@ func (m *Mirrors) Each(ctx context.Context, s engine.Selection, kind directory.K
 	}
 	query += fmt.Sprintf(` AND m.kind = %d`, kind)
 	query += ` ORDER BY m.key`
-	batch := make([]mirror.Row, 0, s.Batch)
-	err := db.Each(ctx, m.DB.Reader(), query, args, func(rows *sql.Rows) error {
-		r, err := scan(rows)
-		if err != nil {
+	return m.batches(ctx, s.Batch, query, args, fn)
+}
+
+// batches scans ahead: the next rows are read while fn works on a batch.
+func (m *Mirrors) batches(ctx context.Context, size int, query string, args []any, fn func([]mirror.Row) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ready := make(chan []mirror.Row, 1)
+	scanned := make(chan error, 1)
+	go func() {
+		batch := make([]mirror.Row, 0, size)
+		hand := func() error {
+			select {
+			case ready <- batch:
+				batch = make([]mirror.Row, 0, size)
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		err := db.Each(ctx, m.DB.Reader(), query, args, func(rows *sql.Rows) error {
+			r, err := scan(rows)
+			if err != nil {
+				return err
+			}
+			if batch = append(batch, r); len(batch) < size {
+				return nil
+			}
+			return hand()
+		})
+		if err == nil && len(batch) > 0 {
+			err = hand()
+		}
+		close(ready)
+		scanned <- err
+	}()
+	for batch := range ready {
+		if err := fn(batch); err != nil {
+			cancel()
+			<-scanned // the rows are closed before the caller goes on
 			return err
 		}
-		if batch = append(batch, r); len(batch) < s.Batch {
-			return nil
-		}
-		err = fn(batch)
-		batch = batch[:0]
-		return err
-	})
-	if err == nil && len(batch) > 0 {
-		err = fn(batch)
 	}
-	return err
+	return <-scanned
 }
 
 // Moved counts rows to be planned, of both kinds.
@@ -239,7 +288,7 @@ func (m *Mirrors) Rows(ctx context.Context, connection string, keys []directory.
 
 // Claims gives the keys of a connection that others claim.
 func (m *Mirrors) Claims(ctx context.Context, connection string, fn func(key directory.Digest, claimant, name string)) error {
-	return db.Each(ctx, m.DB.Reader(), `SELECT owner_key, claimant, claimant_name FROM overlaps WHERE owner = $1`, []any{connection}, func(rows *sql.Rows) error {
+	return db.Each(ctx, m.DB.Reader(), `SELECT owner_key, claimant, claimant_name FROM claims WHERE owner = $1`, []any{connection}, func(rows *sql.Rows) error {
 		var key directory.Digest
 		var claimant, name string
 		if err := rows.Scan(db.Digest{To: (*[16]byte)(&key)}, &claimant, &name); err != nil {

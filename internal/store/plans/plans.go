@@ -94,11 +94,11 @@ func (s *Plans) Finish(ctx context.Context, lease mirror.Lease, p *engine.Plan, 
 }
 
 func setOverlaps(ctx context.Context, tx *db.Tx, p *engine.Plan, overlaps []engine.Overlap) error {
-	if _, err := tx.Exec(ctx, `DELETE FROM overlaps WHERE claimant = $1`, p.Connection); err != nil {
+	if _, err := tx.Exec(ctx, `DELETE FROM claims WHERE claimant = $1`, p.Connection); err != nil {
 		return err
 	}
 	columns := []string{"organization", "account", "owner", "owner_key", "claimant", "claimant_key", "claimant_name"}
-	return tx.Insert(ctx, "overlaps", columns, len(overlaps), func(i int, into []any) {
+	return tx.Insert(ctx, "claims", columns, len(overlaps), func(i int, into []any) {
 		o := &overlaps[i]
 		into[0], into[1], into[2], into[3] = p.Organization, o.Account[:], o.Owner, o.OwnerKey[:]
 		into[4], into[5], into[6] = p.Connection, o.ClaimantKey[:], o.Name
@@ -178,6 +178,10 @@ func (s *Plans) query(ctx context.Context, query string, args ...any) ([]*engine
 func (s *Plans) Chunk(ctx context.Context, id, part string, seq int) ([]byte, error) {
 	var body []byte
 	err := s.DB.Reader().QueryRowContext(ctx, `SELECT body FROM plan_chunks WHERE plan = $1 AND part = $2 AND seq = $3`, id, part, seq).Scan(&body)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fault.New(fault.Conflict, "plan %s: a chunk is missing", id).
+			WithHint("make the plan again; if this comes back, the database was altered from outside")
+	}
 	return body, db.Explain("read plan "+id, err)
 }
 
@@ -257,6 +261,16 @@ func (s *Plans) Reject(ctx context.Context, lease mirror.Lease, p *engine.Plan, 
 	})
 }
 
+// Abandon ends a plan that was started and cannot be carried on.
+func (s *Plans) Abandon(ctx context.Context, lease mirror.Lease, p *engine.Plan, run *engine.Run) error {
+	return s.held(ctx, lease, func(tx *db.Tx) error {
+		if _, err := tx.Exec(ctx, `UPDATE plans SET state = 'rejected' WHERE id = $1 AND state = 'applying'`, p.ID); err != nil {
+			return err
+		}
+		return runs.Write(ctx, tx, run)
+	})
+}
+
 // Complete ends an applied plan.
 func (s *Plans) Complete(ctx context.Context, lease mirror.Lease, p *engine.Plan, run *engine.Run, extra []plan.Note) error {
 	return s.held(ctx, lease, func(tx *db.Tx) error {
@@ -279,6 +293,9 @@ func (s *Plans) Complete(ctx context.Context, lease mirror.Lease, p *engine.Plan
 		if err := stand(ctx, tx, p.Connection, extra); err != nil {
 			return err
 		}
+		if err := unmanage(ctx, tx, p, run); err != nil {
+			return err
+		}
 		return runs.Write(ctx, tx, run)
 	})
 }
@@ -286,9 +303,9 @@ func (s *Plans) Complete(ctx context.Context, lease mirror.Lease, p *engine.Plan
 // settle makes the plan's basis the connection's own: from here on only what
 // moves later, and what this plan left open, is planned.
 func (s *Plans) settle(ctx context.Context, tx *db.Tx, p *engine.Plan) error {
-	clear, args := `DELETE FROM standing WHERE connection = $1`, []any{p.Connection}
+	forget, args := `DELETE FROM standing WHERE connection = $1`, []any{p.Connection}
 	if !p.Basis.All {
-		clear += ` AND (` + open + ` OR key IN (SELECT key FROM standing WHERE connection = $1 AND (` + open + `))
+		forget += ` AND (` + open + ` OR key IN (SELECT key FROM standing WHERE connection = $1 AND (` + open + `))
 			OR key IN (SELECT key FROM mirror WHERE connection = $1 AND (generation > $3 OR gone > $3)))`
 		var planned int64
 		if err := tx.QueryRowContext(ctx, `SELECT planned FROM connections WHERE alias = $1`, p.Connection).Scan(&planned); err != nil {
@@ -296,7 +313,7 @@ func (s *Plans) settle(ctx context.Context, tx *db.Tx, p *engine.Plan) error {
 		}
 		args = append(args, db.Micros(p.Basis.At), planned)
 	}
-	if _, err := tx.Exec(ctx, clear, args...); err != nil {
+	if _, err := tx.Exec(ctx, forget, args...); err != nil {
 		return err
 	}
 	var notes []plan.Note

@@ -62,7 +62,7 @@ CREATE TABLE standing (
 CREATE INDEX standing_key ON standing (connection, key);
 
 -- Entries that two connections claim.
-CREATE TABLE overlaps (
+CREATE TABLE claims (
 	organization     text NOT NULL,
 	account          BYTES NOT NULL,
 	owner            text NOT NULL,
@@ -72,7 +72,7 @@ CREATE TABLE overlaps (
 	claimant_name    text NOT NULL,
 	PRIMARY KEY (claimant, claimant_key)
 );
-CREATE INDEX overlaps_owner ON overlaps (owner, owner_key);
+CREATE INDEX claims_owner ON claims (owner, owner_key);
 
 CREATE TABLE accounts (
 	id           BYTES PRIMARY KEY,
@@ -104,8 +104,10 @@ CREATE TABLE accounts (
 	deleted_at   bigint NOT NULL DEFAULT 0
 ) WITHOUT_ROWID;
 CREATE UNIQUE INDEX accounts_link ON accounts (connection, key) WHERE key IS NOT NULL;
+CREATE INDEX accounts_status ON accounts (organization, connection, status, cause);
 CREATE INDEX accounts_username ON accounts (organization, username_key);
 CREATE INDEX accounts_email ON accounts (organization, email_key);
+CREATE INDEX accounts_manager ON accounts (manager) WHERE manager IS NOT NULL;
 
 CREATE TABLE credentials (
 	account     BYTES PRIMARY KEY,
@@ -192,7 +194,9 @@ CREATE TABLE counters (
 INSERT INTO counters (name, value) VALUES ('event', 0);
 
 CREATE TABLE events (
-	id           bigint PRIMARY KEY,
+	id           ROWID PRIMARY KEY,
+	span         bigint NOT NULL,
+	members      BYTES,
 	type         text NOT NULL,
 	organization text NOT NULL,
 	connection   text NOT NULL,
@@ -205,8 +209,8 @@ CREATE TABLE events (
 	after        text NOT NULL,
 	why          text NOT NULL
 );
-CREATE INDEX events_account ON events (account, id);
-CREATE INDEX events_run ON events (run, id);
+CREATE INDEX events_account ON events (account, id) WHERE account IS NOT NULL;
+CREATE INDEX events_group ON events (group_id) WHERE members IS NOT NULL;
 
 -- +goose Down
 DROP TABLE events;
@@ -219,7 +223,7 @@ DROP TABLE memberships;
 DROP TABLE groups;
 DROP TABLE credentials;
 DROP TABLE accounts;
-DROP TABLE overlaps;
+DROP TABLE claims;
 DROP TABLE standing;
 DROP TABLE mirror;
 DROP TABLE connections;

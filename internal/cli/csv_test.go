@@ -1,0 +1,228 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/unicode"
+)
+
+const staff = `connections:
+  - alias: staff
+    backend: {csv: {path: people.csv, passwords: none}}
+`
+
+const threePeople = `username,first_name,last_name,email,manager
+jdoe,Jane,Doe,jane@example.org,
+kmüller,Käthe,Müller,kaethe@example.org,jdoe
+lsmit,Lot,"Smit, the elder",lot@example.org,jdoe
+`
+
+func encoded(t *testing.T, text, as string) string {
+	t.Helper()
+	var out string
+	var err error
+	switch as {
+	case "utf-16":
+		out, err = unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewEncoder().String(text)
+	case "windows-1252":
+		out, err = charmap.Windows1252.NewEncoder().String(text)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// Files as they come out of other people's programs.
+func TestFilesOfAllSorts(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"UTF-8 with commas":               threePeople,
+		"UTF-8 with a byte order mark":    "\ufeff" + threePeople,
+		"UTF-16":                          encoded(t, threePeople, "utf-16"),
+		"Windows-1252":                    encoded(t, threePeople, "windows-1252"),
+		"semicolons and Windows newlines": strings.ReplaceAll(strings.ReplaceAll(strings.ReplaceAll(threePeople, `"Smit, the elder"`, `"Smit# the elder"`), ",", ";"), "\n", "\r\n"),
+		"tabs":                            strings.ReplaceAll(strings.ReplaceAll(threePeople, `"Smit, the elder"`, `"Smit# the elder"`), ",", "\t"),
+		"headers with spaces and case":    strings.Replace(threePeople, "username,first_name,last_name,email", "User Name,First Name,LAST-NAME,E-Mail", 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, staff)
+			h.write("people.csv", text)
+			h.run(0, "check", "staff")
+			has(t, h.run(2, "plan", "staff"), "3 create", "Käthe Müller", "kmüller")
+			h.run(0, "sync", "staff")
+			p := h.people()
+			if len(p) != 3 || p["kmüller"].LastName != "Müller" || p["lsmit"].Manager != p["jdoe"].ID || p["jdoe"].Manager != "" ||
+				strings.ReplaceAll(p["lsmit"].LastName, "#", ",") != "Smit, the elder" {
+				t.Errorf("%+v", p)
+			}
+			has(t, h.run(0, "plan", "staff"), "nothing to do")
+		})
+	}
+}
+
+// Files that are wrong. Three people are there already; none of them goes.
+func TestDamagedFilesRemoveNobody(t *testing.T) {
+	t.Parallel()
+	const header = "username,first_name,last_name,email\n"
+	for name, test := range map[string]struct {
+		text   string // "" for an empty file, "-" for none
+		status int
+		says   []string
+	}{
+		"no file":                 {"-", 1, []string{"people.csv: no such file", "hint: "}},
+		"an empty file":           {"", 1, []string{"people.csv is empty", "hint: "}},
+		"no key column":           {"first_name,last_name,email\nJane,Doe,jane@example.org\n", 1, []string{`no column "username"`, "Columns found: first_name, last_name, email"}},
+		"no column for e-mail":    {"username,first_name,last_name\njdoe,Jane,Doe\n", 1, []string{"email: no rule", "hint: "}},
+		"a header and nobody":     {header, 3, []string{"held: ", "nobody"}},
+		"a quote that is open":    {header + "jdoe,Jane,\"Doe,jane@example.org\n", 1, []string{"line 2", "quote", "hint: "}},
+		"a short row":             {threePeople + "mkort,Mia\n", 0, []string{"1 problem"}},
+		"a long row":              {threePeople + "mlang,Mia,Lang,mia@example.org,jdoe,more\n", 0, []string{"1 problem"}},
+		"a NUL byte":              {threePeople + "mnul,Mi\x00a,Nul,mia@example.org,\n", 0, []string{"1 problem"}},
+		"a row without its key":   {threePeople + ",Mia,Nokey,mia@example.org,\n", 0, []string{"NOT COMPLETE", "1 problem"}},
+		"a key that stands twice": {threePeople + "mia,Mia,One,mia1@example.org,\nmia,Mia,Two,mia2@example.org,\n", 0, []string{"2 problems"}},
+		"an address that is none": {threePeople + "mia,Mia,One,mia at example,\n", 0, []string{"1 problem"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, staff)
+			h.write("people.csv", threePeople)
+			h.run(0, "sync", "staff")
+			before := h.people()
+			if test.text == "-" {
+				if err := os.Remove(h.path("people.csv")); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				h.write("people.csv", test.text)
+			}
+			r := h.try("sync", "staff")
+			if r.status != test.status {
+				t.Errorf("sync ends with %d, want %d", r.status, test.status)
+			}
+			has(t, r.out+r.err, test.says...)
+			sameJSON(t, "people", before, h.people())
+			hasNot(t, h.run(0, "doctor"), "FAIL")
+		})
+	}
+}
+
+// Half the people leave a file: that many are no accident the limit lets pass.
+func TestAFileCutShortIsHeld(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, staff)
+	people := func(n int) {
+		var b strings.Builder
+		b.WriteString("username,first_name,last_name,email\n")
+		for i := range n {
+			fmt.Fprintf(&b, "p%d,First,Last%d,p%d@example.org\n", i, i, i)
+		}
+		h.write("people.csv", b.String())
+	}
+	people(60)
+	h.run(0, "sync", "staff")
+	people(30)
+	has(t, h.run(3, "sync", "staff"), "held: ", "30 disable")
+	if n := len(h.people("--status", "active")); n != 60 {
+		t.Errorf("%d active, want 60", n)
+	}
+}
+
+// Passwords are taken and never seen again: not in plans, events, exports,
+// errors, nor anywhere in the folder of the installation.
+func TestPasswordsAreNeverShown(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, `connections:
+  - alias: staff
+    backend:
+      csv:
+        path: people.csv
+        default_password: ${START_PASSWORD}
+`)
+	h.env["START_PASSWORD"] = secret("Start-Me-Up-1981")
+	h.write("people.csv", "username,first_name,last_name,email,password\njdoe,Jane,Doe,jane@example.org,"+secret("jane-and-nobody-else")+"\nksmit,Kees,Smit,kees@example.org,\n")
+	for _, args := range [][]string{{"check", "staff"}, {"plan", "staff"}, {"plan", "staff", "-o", "json"}, {"sync", "staff"}, {"plans", "show", "last", "-o", "json"},
+		{"runs", "show", "last", "-o", "json"}, {"events", "tail", "-o", "json"}, {"accounts", "list", "-o", "json"}, {"accounts", "export"}, {"why", "staff", "jdoe", "-o", "json"},
+		{"connections", "export"}, {"connections", "list", "-o", "json"}} {
+		h.try(args...)
+	}
+	if n := len(h.people()); n != 2 {
+		t.Fatalf("%d accounts", n)
+	}
+	h.write("people.csv", "username,first_name,last_name,email,password\njdoe,Jane,Doe,jane@example.org,"+secret("jane-thought-better")+"\nksmit,Kees,Smit,kees@example.org,\n")
+	h.run(2, "plan", "staff")
+	h.run(0, "sync", "staff")
+	has(t, h.run(0, "plan", "staff"), "nothing to do")
+	delete(h.env, "START_PASSWORD")
+	has(t, h.refuses(1, "plan", "staff"), "environment variable START_PASSWORD is not set")
+	h.env["START_PASSWORD"] = ""
+	has(t, h.run(0, "sync", "staff"), "1 problem")
+	has(t, h.run(0, "why", "staff", "ksmit"), "password")
+
+	r := h.tryWith(secret("a-local-secret")+"\n", "accounts", "create", "--username", "op", "--email", "op@example.org", "--first-name", "Op", "--last-name", "Erator", "--password-stdin")
+	if r.status != 0 {
+		t.Errorf("accounts create: %d %s", r.status, r.err)
+	}
+	h.write("locals.csv", "username,email,first_name,last_name,password\nloc,loc@example.org,Lo,Cal,"+secret("another-local-secret")+"\n")
+	has(t, h.run(0, "accounts", "import", h.path("locals.csv")), "1 local account")
+	files, err := filepath.Glob(h.path("rollcall.*"))
+	if err != nil || len(files) < 2 {
+		t.Fatal(files, err)
+	}
+	for _, name := range files {
+		transcript.Lock()
+		secrets := append([]string(nil), transcript.secrets...)
+		transcript.Unlock()
+		text := read(t, name)
+		for _, s := range secrets {
+			if strings.Contains(text, s) {
+				t.Errorf("%s holds a password as it was typed", filepath.Base(name))
+			}
+		}
+	}
+}
+
+var shell = regexp.MustCompile("(?s)## From a CSV file to a first plan\n+```\n(.*?)```")
+
+// The quick start of the README, as it is written, in a folder of its own.
+func TestTheReadmesQuickStart(t *testing.T) {
+	t.Parallel()
+	m := shell.FindStringSubmatch(read(t, "../../README.md"))
+	if m == nil {
+		t.Fatal("README.md has no quick start")
+	}
+	script, ok := strings.CutPrefix(m[1], "make build\n")
+	if !ok {
+		t.Fatalf("the quick start begins otherwise:\n%s", m[1])
+	}
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(binary(t), filepath.Join(dir, "bin", "rollcall")); err != nil {
+		t.Fatal(err)
+	}
+	var status []string
+	for line := range strings.Lines(script) {
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", line)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		record("README: "+line, string(out))
+		if err != nil && cmd.ProcessState == nil {
+			t.Fatal(err)
+		}
+		status = append(status, fmt.Sprint(cmd.ProcessState.ExitCode()))
+		if strings.HasPrefix(line, "bin/rollcall plan") {
+			has(t, string(out), "1 create", "jdoe", "Jane Doe")
+		}
+	}
+	if got := strings.Join(status, " "); got != "0 0 2 0" {
+		t.Errorf("exit statuses %s", got)
+	}
+}

@@ -1,0 +1,362 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/app"
+	"rollcall.dev/rollcall/internal/engine"
+	"rollcall.dev/rollcall/internal/engine/plan"
+)
+
+// errEnough ends a walk that has shown enough.
+var errEnough = errors.New("enough")
+
+// eachRow hands on a plan's rows, marking those a person excluded.
+func eachRow(ctx context.Context, a *app.App, p *engine.Plan, fn func(plan.Row) error) error {
+	excluded, err := a.Store.PlanTable.Excluded(ctx, p.ID)
+	if err != nil {
+		return err
+	}
+	err = a.Engine.EachChange(ctx, p, func(c *plan.Change) error {
+		return c.Each(func(row plan.Row) error {
+			row.Excluded = excluded[row.Seq]
+			return fn(row)
+		})
+	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
+}
+
+func (r *root) showPlan(ctx context.Context, a *app.App, p *engine.Plan, limit int) error {
+	if r.output == "json" {
+		return r.planJSON(ctx, a, p)
+	}
+	undoes := ""
+	if p.Basis.Reverts != "" {
+		undoes = ", undoing run " + p.Basis.Reverts
+	}
+	fmt.Fprintf(r.Out, "Plan %s for %s%s, made %s: %s\n", p.ID, p.Connection, undoes, stamp(p.CreatedAt), verdictText(p))
+	for _, why := range p.HeldBecause {
+		r.paragraph("  held: ", why)
+	}
+	if !p.Basis.Complete && p.Basis.Reverts == "" {
+		r.paragraph("  ", "The reading was NOT COMPLETE: nobody is removed, disabled or emptied.")
+	}
+	r.summary(&p.Summary, planned)
+	if err := r.planRows(ctx, a, p, limit); err != nil {
+		return err
+	}
+	return r.planNotes(ctx, a, p, limit)
+}
+
+func verdictText(p *engine.Plan) string {
+	switch p.Verdict {
+	case plan.Nothing:
+		return "nothing to do"
+	case plan.Held:
+		return fmt.Sprintf("HELD, %s for a person to look at", counted(p.Summary.Changes(), "change"))
+	case plan.Go:
+	}
+	return counted(p.Summary.Changes(), "change")
+}
+
+func (r *root) planRows(ctx context.Context, a *app.App, p *engine.Plan, limit int) error {
+	t := r.table(column{"ROW", fixed}, column{"ACTION", fixed}, column{"TARGET", fixed}, column{"WHO", wraps}, column{"CHANGE", wraps})
+	who := names{a: a, known: map[account.ID]string{}}
+	var batch []plan.Row
+	flush := func() error {
+		if err := who.lookUp(ctx, batch); err != nil {
+			return err
+		}
+		for i := range batch {
+			t.add(batch[i].Seq, string(batch[i].Action), string(batch[i].Target), who.of(&batch[i]), who.change(&batch[i]))
+		}
+		batch = batch[:0]
+		return nil
+	}
+	err := eachRow(ctx, a, p, func(row plan.Row) error {
+		if limit > 0 && t.count()+len(batch) >= limit {
+			return errEnough
+		}
+		if t.count()+len(batch) == 0 {
+			fmt.Fprintln(r.Out)
+		}
+		if batch = append(batch, row); len(batch) < 500 {
+			return nil
+		}
+		return flush()
+	})
+	if err != nil {
+		return err
+	}
+	if err := flush(); err != nil {
+		return err
+	}
+	t.end("")
+	if more := p.Summary.Changes() - t.count(); more > 0 && t.count() > 0 {
+		fmt.Fprintf(r.Out, "... and %s more; all of them: rollcall plans show %s\n", number(more), p.ID)
+	}
+	return nil
+}
+
+// names puts usernames in the place of account IDs: of accounts that are there,
+// and of those the plan itself creates.
+type names struct {
+	a     *app.App
+	known map[account.ID]string
+}
+
+func (n *names) lookUp(ctx context.Context, rows []plan.Row) error {
+	var ids []account.ID
+	want := func(id account.ID) {
+		if _, ok := n.known[id]; !ok && !id.IsZero() {
+			ids = append(ids, id)
+		}
+	}
+	for i := range rows {
+		row := &rows[i]
+		if row.Target == plan.Group {
+			continue
+		}
+		before, after := object(row.Before), object(row.After)
+		if name, ok := after["username"].(string); ok && row.Action == plan.Create && row.Account != nil {
+			n.known[*row.Account] = name
+		}
+		if row.Account != nil {
+			want(*row.Account)
+		}
+		want(managerOf(before))
+		want(managerOf(after))
+	}
+	found, err := n.a.Store.AccountTable.Fetch(ctx, ids)
+	for id, one := range found {
+		n.known[id] = one.Text[account.Username]
+	}
+	return err
+}
+
+func object(raw json.RawMessage) map[string]any {
+	var v map[string]any
+	if json.Unmarshal(raw, &v) != nil {
+		return nil
+	}
+	return v
+}
+
+func managerOf(fields map[string]any) account.ID {
+	text, ok := fields["manager"].(string)
+	if !ok {
+		return account.ID{}
+	}
+	id, err := account.ParseID(text)
+	if err != nil {
+		return account.ID{}
+	}
+	return id
+}
+
+// of names whom a row is about: a person by username, or a group.
+func (n *names) of(row *plan.Row) string {
+	if row.Target == plan.Group || row.Account == nil {
+		return row.Name
+	}
+	if was, ok := object(row.Before)["username"].(string); ok {
+		return was
+	}
+	if name := n.known[*row.Account]; name != "" {
+		return name
+	}
+	if row.Target == plan.Account && row.Name != "" {
+		return row.Name
+	}
+	return row.Account.String()
+}
+
+// obvious are reasons that the action says already.
+var obvious = []string{"new in the directory", "changed in the directory", "renamed in the directory",
+	"member of the group in the directory", "no longer a member of the group in the directory"}
+
+// change is before and after of a row in a few words, with the reason where it
+// is not the obvious one.
+func (n *names) change(row *plan.Row) string {
+	what := strings.Join(n.parts(row), ", ")
+	why := row.Why
+	switch {
+	case what == "":
+		what = why
+	case !slices.Contains(obvious, why) && !strings.HasPrefix(why, "undoes run "):
+		what += " (" + strings.TrimLeft(strings.TrimPrefix(why, "new in the directory"), ",; ") + ")"
+	}
+	if row.Excluded {
+		return strings.TrimSpace("[excluded] " + what)
+	}
+	return what
+}
+
+func (n *names) parts(row *plan.Row) []string {
+	before, after := object(row.Before), object(row.After)
+	switch {
+	case row.Target == plan.Membership && row.Action == plan.Add:
+		return []string{"to " + row.Name}
+	case row.Target == plan.Membership:
+		return []string{"from " + row.Name}
+	case row.Target == plan.Group:
+		if row.Action == plan.Update {
+			return []string{fmt.Sprintf("name: %s -> %s", value(before["name"]), value(after["name"]))}
+		}
+		return nil
+	case row.Action == plan.Create:
+		return []string{fmt.Sprint(after["first_name"], " ", after["last_name"]), fmt.Sprint(after["email"])}
+	}
+	return n.delta(row.Action, before, after)
+}
+
+func (n *names) delta(action plan.Action, before, after map[string]any) []string {
+	var parts []string
+	for _, k := range slices.Sorted(maps.Keys(after)) {
+		switch {
+		case k == "status" && action != plan.Update && action != plan.Link,
+			(k == "external_id" || k == "connection") && action == plan.Link:
+			// The action says so.
+		case k == "manager":
+			parts = append(parts, fmt.Sprintf("manager: %s -> %s", n.manager(before), n.manager(after)))
+		case k == "attributes":
+			parts = append(parts, attributes(before[k], after[k])...)
+		default:
+			parts = append(parts, fmt.Sprintf("%s: %s -> %s", k, value(before[k]), value(after[k])))
+		}
+	}
+	return parts
+}
+
+func (n *names) manager(fields map[string]any) string {
+	if name := n.known[managerOf(fields)]; name != "" {
+		return name
+	}
+	return value(fields["manager"])
+}
+
+// attributes tells which of the custom attributes change.
+func attributes(before, after any) []string {
+	was, _ := before.(map[string]any)
+	is, _ := after.(map[string]any)
+	all := maps.Clone(is)
+	if all == nil {
+		all = map[string]any{}
+	}
+	maps.Copy(all, was)
+	var parts []string
+	for _, k := range slices.Sorted(maps.Keys(all)) {
+		if a, b := value(was[k]), value(is[k]); a != b {
+			parts = append(parts, fmt.Sprintf("%s: %s -> %s", k, a, b))
+		}
+	}
+	return parts
+}
+
+func value(v any) string {
+	const most = 200
+	switch v := v.(type) {
+	case nil:
+		return "(none)"
+	case string:
+		return shorten(v, most)
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return "?"
+	}
+	return shorten(string(b), most)
+}
+
+// kinds of notes under the word by which the summary counts them.
+var noteWords = map[plan.NoteKind]string{plan.Unresolved: "warning"}
+
+func (r *root) planNotes(ctx context.Context, a *app.App, p *engine.Plan, limit int) error {
+	t := r.table(column{"NOTE", fixed}, column{"WHAT", wraps})
+	more := 0
+	err := a.Store.PlanTable.Notes(ctx, p.ID, func(n plan.Note) error {
+		switch {
+		case n.Kind == plan.Due:
+			return nil
+		case limit > 0 && t.count() >= limit:
+			more++
+			return nil
+		case t.count() == 0:
+			fmt.Fprintln(r.Out)
+		}
+		word, ok := noteWords[n.Kind]
+		if !ok {
+			word = string(n.Kind)
+		}
+		text := n.Text
+		if n.Name != "" && !strings.Contains(text, n.Name) {
+			text = n.Name + ": " + text
+		}
+		t.add(word, text)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	t.end("")
+	if more > 0 {
+		fmt.Fprintf(r.Out, "... and %s; all of them: rollcall plans show %s\n", counted(more, "more note"), p.ID)
+	}
+	return nil
+}
+
+type noteJSON struct {
+	Kind       plan.NoteKind `json:"kind"`
+	Name       string        `json:"name"`
+	ExternalID *string       `json:"external_id"`
+	Account    *account.ID   `json:"account"`
+	Text       string        `json:"text"`
+}
+
+// planJSON prints a plan of any length without holding it: the head, then the
+// rows one by one.
+func (r *root) planJSON(ctx context.Context, a *app.App, p *engine.Plan) error {
+	head, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(r.Out, "%s,\n\"changes\": ", strings.TrimSuffix(string(head), "}"))
+	rows := stream{w: r.Out}
+	if err := eachRow(ctx, a, p, func(row plan.Row) error { return rows.add(row) }); err != nil {
+		return err
+	}
+	if err := rows.close(); err != nil {
+		return err
+	}
+	fmt.Fprint(r.Out, ",\"notes\": ")
+	notes := stream{w: r.Out}
+	err = a.Store.PlanTable.Notes(ctx, p.ID, func(n plan.Note) error {
+		j := noteJSON{Kind: n.Kind, Name: n.Name, Text: n.Text}
+		if n.ExternalID != "" {
+			id := string(n.ExternalID)
+			j.ExternalID = &id
+		}
+		if !n.Account.IsZero() {
+			j.Account = &n.Account
+		}
+		return notes.add(j)
+	})
+	if err != nil {
+		return err
+	}
+	if err := notes.close(); err != nil {
+		return err
+	}
+	fmt.Fprintln(r.Out, "}")
+	return nil
+}

@@ -1,0 +1,171 @@
+package storetest
+
+import (
+	"testing"
+
+	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/setting"
+)
+
+func TestARenamedGroupIsTheSameGroup(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		w.Holds("hq", Person("anna"), Group("staff", "anna"))
+		w.Applied("hq")
+		w.Holds("hq", Person("anna"), Group("staff", "anna", "cn=crew", "ref=cn=crew,ou=groups"))
+		r := w.Applied("hq")
+		same(t, "rows", w.Rows(r.Plan), "update group staff -> crew")
+		equal(t, "crew", w.Members("crew"), "anna")
+		w.Settled("hq")
+	})
+}
+
+func TestADeletedGroupComesBackWithItsMembers(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		w.Holds("hq", Person("anna"), Person("bob"), Group("staff", "anna", "bob"))
+		w.Applied("hq")
+		w.Holds("hq", Person("anna"), Person("bob"))
+		w.Conn("hq").Limits.GroupRemovals = 1
+		r := w.Held("hq", "no group")
+		w.Approve("hq", r.Plan)
+		equal(t, "staff", w.Members("staff"), "-")
+		equal(t, "anna's groups", len(w.Account("anna").Groups), 0)
+		w.Settled("hq")
+		w.Holds("hq", Person("anna"), Person("bob"), Person("carl"), Group("staff", "bob", "carl"))
+		r = w.Applied("hq")
+		same(t, "rows", w.Brief(r.Plan), "add membership staff: carl", "create account carl", "remove membership staff: anna", "restore group staff")
+		equal(t, "staff", w.Members("staff"), "bob carl")
+		w.Settled("hq")
+	})
+}
+
+func TestNestedGroupsAreUnfoldedAndRingsReported(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		people := []rec{Person("anna"), Person("bob"), Person("carl")}
+		w.Holds("hq", append(people, Group("all", "@left", "@right"), Group("left", "anna", "@right"), Group("right", "bob"), Group("ring1", "@ring2", "carl"), Group("ring2", "@ring1"), Group("self", "@self", "anna"))...)
+		r := w.Applied("hq")
+		equal(t, "all", w.Members("all"), "anna bob")
+		equal(t, "left", w.Members("left"), "anna bob")
+		equal(t, "ring1", w.Members("ring1"), "carl")
+		equal(t, "ring2", w.Members("ring2"), "carl")
+		equal(t, "self", w.Members("self"), "anna")
+		contains(t, w.Notes(r.Plan), "unresolved", "groups nested in each other", "ring1", "ring2", "share their members")
+		contains(t, w.Notes(w.Applied("hq").Plan), "groups nested in each other: self")
+		w.Settled("hq")
+
+		// A change deep below arrives at the top.
+		w.Holds("hq", append(people, Group("all", "@left", "@right"), Group("left", "@right"), Group("right", "bob", "carl"), Group("ring1", "@ring2"), Group("ring2", "@ring1", "anna"), Group("self", "anna"))...)
+		w.Applied("hq")
+		equal(t, "all", w.Members("all"), "bob carl")
+		equal(t, "ring1", w.Members("ring1"), "anna")
+		w.Settled("hq")
+	})
+}
+
+func TestANestedGroupThatGoesTakesItsMembersAlongAndBringsThemBack(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		people := []rec{Person("anna"), Person("bob"), Group("top", "@middle"), Group("middle", "@bottom", "bob")}
+		w.Holds("hq", append(people, Group("bottom", "anna"))...)
+		w.Applied("hq")
+		equal(t, "top", w.Members("top"), "anna bob")
+		w.Holds("hq", people...) // "middle" lists a group that is not there any more
+		w.Applied("hq")
+		equal(t, "top", w.Members("top"), "bob")
+		w.Settled("hq")
+		w.Holds("hq", append(people, Group("bottom", "anna"))...)
+		w.Applied("hq")
+		equal(t, "top", w.Members("top"), "anna bob")
+		w.Settled("hq")
+	})
+}
+
+func TestAMemberWhoGetsAnAccountLaterIsAddedThenAlthoughTheGroupDidNotChange(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		first, then func(w *World)
+	}{
+		"the entry comes later": {func(w *World) { w.Holds("hq", Person("bob"), Group("staff", "anna", "bob"), Group("all", "@staff")) }, func(*World) {}},
+		"it had no address": {func(w *World) {
+			w.Holds("hq", Person("anna", "mail="), Person("bob"), Group("staff", "anna", "bob"), Group("all", "@staff"))
+		}, func(*World) {}},
+		"it was out of scope": {func(w *World) {
+			w.Holds("hq", Person("anna", "department=Out"), Person("bob"), Group("staff", "anna", "bob"), Group("all", "@staff"))
+		}, func(*World) {}},
+		"its address was claimed by another": {func(w *World) {
+			w.Holds("hq", Person("anna"), Person("twin", "mail=anna@example.org"), Person("bob"), Group("staff", "anna", "bob"), Group("all", "@staff"))
+		}, func(*World) {}},
+		"creating was not allowed": {func(w *World) {
+			w.Conn("hq").Policy.NoCreate = true
+			w.Holds("hq", Person("anna"), Person("bob"), Group("staff", "anna", "bob"), Group("all", "@staff"))
+		}, func(w *World) { w.Conn("hq").Policy.NoCreate = false }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			both(t, func(t *testing.T, w *World) {
+				w.Connect("hq", func(c *setting.Connection) { c.Scope = []string{`department != "Out"`} })
+				c.first(w)
+				w.Applied("hq")
+				c.then(w)
+				w.Holds("hq", Person("anna"), Person("bob"), Group("staff", "anna", "bob"), Group("all", "@staff"))
+				w.Applied("hq")
+				equal(t, "staff", w.Members("staff"), "anna bob")
+				equal(t, "all", w.Members("all"), "anna bob")
+				w.Settled("hq")
+			})
+		})
+	}
+}
+
+func TestWithMembersOnlyWhoIsInNoGroupIsNotIn(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq", func(c *setting.Connection) { c.Backend["groups.members_only"] = true })
+		w.Holds("hq", Person("anna"), Person("bob"), Person("carl"), Group("staff", "anna", "bob"))
+		r := w.Applied("hq")
+		equal(t, "accounts", len(w.Accounts()), 2)
+		equal(t, "out of scope", r.Run.Summary.OutOfScope, 1)
+		w.Settled("hq")
+		// Only the group changes; the people's entries do not.
+		w.Holds("hq", Person("anna"), Person("bob"), Person("carl"), Group("staff", "anna", "carl"))
+		r = w.Applied("hq")
+		same(t, "rows", w.Brief(r.Plan), "add membership staff: carl", "create account carl", "disable account bob")
+		equal(t, "bob", w.Account("bob").Status, account.Disabled)
+		w.Settled("hq")
+		w.Holds("hq", Person("anna"), Person("bob"), Person("carl"), Group("staff", "anna", "bob", "carl"))
+		w.Applied("hq")
+		equal(t, "staff", w.Members("staff"), "anna bob carl")
+		w.Settled("hq")
+		// Half a reading of the groups disables nobody.
+		w.Dirs.Of("hq").Missing = "the group base could not be searched"
+		w.Holds("hq", Person("anna"), Person("bob"), Person("carl"), Group("staff", "anna"))
+		w.Applied("hq")
+		equal(t, "bob", w.Account("bob").Status, account.Active)
+		w.Dirs.Of("hq").Missing = ""
+		w.Holds("hq", Person("anna"), Person("bob"), Person("carl"))
+		w.Held("hq", "no group")
+		equal(t, "anna", w.Account("anna").Status, account.Active)
+	})
+}
+
+func TestAGroupWithoutAUsableKeyKeepsItsMembers(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		broken := Group("staff")
+		broken.ID, broken.Problem = "", "its entryUUID could not be read"
+		w.Holds("hq", Person("anna"), Group("staff", "anna"), Group("all", "@staff"))
+		w.Applied("hq")
+		w.Holds("hq", Person("anna"), broken, Group("all", "@staff"))
+		r := w.Applied("hq")
+		contains(t, w.Notes(r.Plan), "problem", "cn=staff", "could not be read")
+		equal(t, "staff", w.Members("staff"), "anna")
+		w.Settled("hq")
+	})
+}

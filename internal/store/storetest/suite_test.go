@@ -1,0 +1,106 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"rollcall.dev/rollcall/internal/directory"
+	"rollcall.dev/rollcall/internal/rig/postgres"
+)
+
+// server is the one PostgreSQL of this package's tests.
+var server *postgres.Server
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childDSN) != "" {
+		os.Exit(child())
+	}
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	var err error
+	if server, err = postgres.Start(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := m.Run()
+	if err := server.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// dsns gives a fresh database of each kind.
+var dsns = map[string]func(t *testing.T) string{
+	"SQLite": func(t *testing.T) string {
+		t.Helper()
+		return "sqlite:" + filepath.Join(t.TempDir(), "rollcall.db")
+	},
+	"PostgreSQL": func(t *testing.T) string {
+		t.Helper()
+		dsn, err := server.NewDatabase(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return dsn
+	},
+}
+
+// both runs a test in a fresh world on each database. What every test leaves
+// behind must be whole, and the events must tell all of it.
+func both(t *testing.T, fn func(t *testing.T, w *World)) {
+	t.Helper()
+	for name, dsn := range dsns {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := Open(t, dsn(t))
+			fn(t, w)
+			w.Examine()
+			w.Replay()
+		})
+	}
+}
+
+// same compares lists of lines.
+func same(t *testing.T, what string, got []string, want ...string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s: got\n  %s\nwant\n  %s", what, strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+	}
+}
+
+// equal compares two values.
+func equal[T comparable](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+// contains checks that some line holds all of the words.
+func contains(t *testing.T, lines []string, words ...string) {
+	t.Helper()
+	for _, l := range lines {
+		if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(l, w) }) {
+			return
+		}
+	}
+	t.Errorf("no line has %q:\n  %s", words, strings.Join(lines, "\n  "))
+}
+
+type rec = directory.Record
+
+func sortedLines(lines []string) []string {
+	slices.Sort(lines)
+	return lines
+}
+
+func text(n int64) string { return strconv.FormatInt(n, 10) }

@@ -35,7 +35,7 @@ type builder struct {
 	notes    *plan.Writer
 	summary  plan.Summary
 	overlaps []Overlap
-	returned int                       // enabled accounts that had left
+	touched  int                       // changes to accounts that had not left
 	managers map[account.ID]account.ID // manager links of the entries planned
 	groups   *groupGraph
 	regroup  bool   // memberships may have to change: an entry moved, or an account comes or goes
@@ -402,8 +402,8 @@ func (b *builder) one(pair *match.Pair) error {
 		return nil
 	}
 	b.regroup = b.regroup || c.Action != plan.Update
-	if c.Action == plan.Enable && pair.Account.Cause == account.ByAbsence {
-		b.returned++
+	if a := pair.Account; a != nil && a.Connection == b.p.c.Alias && a.Status != account.Deleted && (a.Status != account.Disabled || a.Cause != account.ByAbsence) {
+		b.touched++
 	}
 	if c.Action == plan.Create && !c.After.Manager.IsZero() {
 		b.managers[c.Account] = c.After.Manager

@@ -148,6 +148,9 @@ func (e *Engine) approvable(ctx context.Context, c setting.Connection, made *Pla
 			return fault.New(fault.Invalid, "plan %s has no row %d; its rows are 1 to %d", made.ID, seq, rows)
 		}
 	}
+	if err := e.freed(ctx, made, excluded); err != nil {
+		return err
+	}
 	facts, err := e.Store.Accounts().Facts(ctx, c.Organization, c.Alias)
 	if err != nil {
 		return err
@@ -157,6 +160,51 @@ func (e *Engine) approvable(ctx context.Context, c setting.Connection, made *Pla
 			WithHint("exclude people with --exclude, or raise licence_limit of organization %s", c.Organization)
 	}
 	return nil
+}
+
+// freed refuses to leave out a row that frees a username or e-mail address which
+// another row takes: both accounts would carry it.
+func (e *Engine) freed(ctx context.Context, made *Plan, excluded map[int64]bool) error {
+	kept := map[string]int64{} // a name an excluded row would have freed, and that row
+	var ids []account.ID
+	rows := map[account.ID]int64{}
+	err := e.EachChange(ctx, made, func(ch *plan.Change) error {
+		if ch.Target == plan.Account && excluded[ch.Seq] && ch.Action != plan.Create {
+			ids = append(ids, ch.Account)
+			rows[ch.Account] = ch.Seq
+		}
+		return nil
+	})
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	have, err := e.Store.Accounts().Fetch(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for id, a := range have {
+		if a.Status == account.Deleted || a.Status == account.Disabled && a.Cause == account.ByAbsence {
+			continue // whose person left holds no name
+		}
+		for _, f := range [...]account.Field{account.Username, account.Email} {
+			kept[f.String()+"\x00"+account.Fold(a.Text[f])] = rows[id]
+		}
+	}
+	return e.EachChange(ctx, made, func(ch *plan.Change) error {
+		if ch.Target != plan.Account || excluded[ch.Seq] || ch.After == nil {
+			return nil
+		}
+		for _, f := range [...]account.Field{account.Username, account.Email} {
+			if ch.Action != plan.Create && !ch.Fields.Has(plan.Text(f)) {
+				continue
+			}
+			if row, ok := kept[f.String()+"\x00"+account.Fold(ch.After.Text[f])]; ok {
+				return fault.New(fault.Invalid, "plan %s: row %d takes the %s %q, which row %d frees", made.ID, ch.Seq, f, ch.After.Text[f], row).
+					WithHint("exclude both rows or neither")
+			}
+		}
+		return nil
+	})
 }
 
 // runOf is the held run the plan belongs to, or a new one.

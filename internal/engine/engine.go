@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"time"
 
+	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/engine/apply"
 	"rollcall.dev/rollcall/internal/engine/mirror"
 	"rollcall.dev/rollcall/internal/engine/plan"
@@ -251,6 +252,12 @@ func (e *Engine) leftOut(ctx context.Context, made *Plan, excluded map[int64]boo
 		kept := apply.Without([]plan.Change{*c}, excluded)
 		if len(kept) == 1 && kept[0].Rows() == whole.Rows() {
 			return nil
+		}
+		if c.Target == plan.Account && c.Before != nil && c.Fields.Has(plan.FieldLink) && c.Before.Connection == made.Connection {
+			// The account stays with the entry it had; that one is looked at again too.
+			id := directory.ExternalID(c.Before.ExternalID)
+			notes = append(notes, plan.Note{Kind: plan.Excluded, Key: directory.KeyOf(directory.User, id), Name: c.Name, ExternalID: id, Account: c.Account,
+				Text: fmt.Sprintf("its account would have gone to the entry %s; a person took that out of plan %s", c.Name, made.ID)})
 		}
 		summary.Uncount(&whole)
 		if len(kept) == 1 {

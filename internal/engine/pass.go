@@ -233,7 +233,7 @@ func (p *pass) make(ctx context.Context, run *Run) (*Plan, error) {
 	}
 	// What stays as it is: the connection's accounts but for those that change.
 	s := &b.summary
-	s.Keep = max(0, facts.Accounts-s.Update-s.Disable-s.Delete-(s.Enable-b.returned))
+	s.Keep = facts.Accounts - b.touched
 	s.Groups.Keep = max(0, facts.Groups-s.Groups.Update-s.Groups.Delete)
 	return made, p.e.finish(ctx, p.lease, made, b, facts, p.c.Limits)
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"rollcall.dev/rollcall/internal/account"
@@ -182,7 +183,10 @@ func (x *explainer) trace(row *mirror.Row, unreachable error) (*Why, error) {
 	case x.rules == nil:
 		w.Steps = append(w.Steps, WhyStep{Step: "mapping", Detail: "the directory cannot be reached now, so its starting rules are not known: " + unreachable.Error()})
 	case in:
-		in = x.rulesHold(w, &r, say)
+		var err error
+		if in, err = x.rulesHold(w, row, &r, say); err != nil {
+			return nil, err
+		}
 	}
 	a, err := x.account(w, row, say)
 	if err != nil {
@@ -207,17 +211,17 @@ func (x *explainer) trace(row *mirror.Row, unreachable error) (*Why, error) {
 	return w, nil
 }
 
-func (x *explainer) rulesHold(w *Why, r *directory.Record, say func(string, bool, string, ...any) bool) bool {
+func (x *explainer) rulesHold(w *Why, row *mirror.Row, r *directory.Record, say func(string, bool, string, ...any) bool) (bool, error) {
 	if r.Problem != "" {
 		say("entry", false, "%s", r.Problem)
 		w.Answer = "Not in: " + r.Problem + "."
-		return false
+		return false, nil
 	}
 	u := x.rules.mapping.Map(r, x.e.now())
 	if len(u.Problems) > 0 {
 		say("mapping", false, "%s", strings.Join(u.Problems, "; "))
 		w.Answer = "Not in: " + strings.Join(u.Problems, "; ") + "."
-		return false
+		return false, nil
 	}
 	detail := "every mandatory field has a value"
 	if len(u.Warnings) > 0 {
@@ -235,8 +239,37 @@ func (x *explainer) rulesHold(w *Why, r *directory.Record, say func(string, bool
 			w.Answer = "Not in: out of scope, " + clause.Expr + " does not hold."
 		}
 	}
+	if x.c.Backend.Bool("groups.members_only") {
+		listed, err := x.listed(row)
+		if err != nil {
+			return false, err
+		}
+		detail := "listed in a selected group"
+		if !listed {
+			detail = "in none of the selected groups"
+		}
+		if !say("groups", listed, "%s", detail) && in {
+			in, w.Answer = false, "Not in: out of scope, in none of the selected groups."
+		}
+	}
 	x.status(w, &u, say)
-	return in
+	return in, nil
+}
+
+// listed reports whether a group in the mirror lists the entry.
+func (x *explainer) listed(row *mirror.Row) (bool, error) {
+	found := false
+	err := x.e.Store.Mirror().Each(x.ctx, Selection{Connection: x.c.Alias, All: true, Batch: batchSize}, directory.Group, func(rows []mirror.Row) error {
+		for i := range rows {
+			var r directory.Record
+			if err := r.Decode(rows[i].Record); err != nil {
+				return err
+			}
+			found = found || !rows[i].Gone && slices.ContainsFunc(r.Members, func(m string) bool { return directory.RefOf(x.kind.Refer(m)) == row.Ref })
+		}
+		return nil
+	})
+	return found, err
 }
 
 func (x *explainer) status(w *Why, u *mapping.User, say func(string, bool, string, ...any) bool) {

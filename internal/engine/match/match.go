@@ -51,8 +51,8 @@ const (
 
 // Refusal is a match the rules of the connection do not let happen.
 type Refusal struct {
-	Kind string // "dispute", "overlap" or "refused"
-	Text string // names both sides
+	Kind    string     // "dispute", "overlap" or "refused"
+	Text    string     // names both sides
 	Account account.ID // of another connection, that the entry claims; zero elsewhere
 	// Of an overlap: the account's connection and its entry there.
 	Owner    string

@@ -86,11 +86,32 @@ func (s *Plans) Finish(ctx context.Context, lease mirror.Lease, p *engine.Plan, 
 			p.ID, string(p.State), string(p.Verdict), p.Hash, string(because), string(summary), p.Chunks, text(p.Run)); err != nil {
 			return err
 		}
+		if err := prune(ctx, tx, p.Connection); err != nil {
+			return err
+		}
 		if p.Basis.Reverts != "" {
 			return nil
 		}
 		return setOverlaps(ctx, tx, p, overlaps)
 	})
+}
+
+// keptPlans is how many plans that came to nothing keep their rows. Applied ones
+// keep theirs: they can be reverted.
+const keptPlans = 10
+
+// prune takes the rows of older plans that were superseded or rejected. A plan a
+// day of a large directory would otherwise fill the disk with what never was.
+func prune(ctx context.Context, tx *db.Tx, connection string) error {
+	old := `(SELECT id FROM plans WHERE connection = $1 AND state IN ('superseded', 'rejected') AND id NOT IN
+		(SELECT id FROM plans WHERE connection = $1 AND state IN ('superseded', 'rejected') ORDER BY created_at DESC, id DESC LIMIT $2))`
+	for _, q := range []string{`DELETE FROM plan_chunks WHERE plan IN ` + old, `DELETE FROM plan_excluded WHERE plan IN ` + old,
+		`UPDATE plans SET chunks = 0 WHERE chunks > 0 AND id IN ` + old} {
+		if _, err := tx.Exec(ctx, q, connection, keptPlans); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func setOverlaps(ctx context.Context, tx *db.Tx, p *engine.Plan, overlaps []engine.Overlap) error {

@@ -1,0 +1,234 @@
+package cli
+
+import (
+	"bytes"
+	"database/sql"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	_ "modernc.org/sqlite" // to look how far a process has come
+
+	"rollcall.dev/rollcall/internal/rig/openldap"
+)
+
+// process is the program itself at work.
+type process struct {
+	*house
+	cmd      *exec.Cmd
+	out, err bytes.Buffer
+}
+
+func (h *house) start(args ...string) *process {
+	h.Helper()
+	p := &process{house: h}
+	p.cmd = exec.Command(binary(h.T), append([]string{"--config", h.path("rollcall.yaml")}, args...)...)
+	p.cmd.Env = os.Environ()
+	for k, v := range h.env {
+		p.cmd.Env = append(p.cmd.Env, k+"="+v)
+	}
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
+	if err := p.cmd.Start(); err != nil {
+		h.Fatal(err)
+	}
+	h.Cleanup(func() { _ = p.cmd.Process.Kill() })
+	// What other users of the machine can see of it.
+	if line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.cmd.Process.Pid)); err == nil {
+		record(h.Name()+": /proc/PID/cmdline", string(line))
+	}
+	return p
+}
+
+func (p *process) signal(s os.Signal) {
+	p.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.Fatal(err)
+	}
+}
+
+// end waits for the exit, and gives the status; -1 where a signal ended it.
+func (p *process) end() result {
+	p.Helper()
+	err := p.cmd.Wait()
+	if err != nil && p.cmd.ProcessState == nil {
+		p.Fatal(err)
+	}
+	record(p.Name()+": "+strings.Join(p.cmd.Args, " "), p.out.String(), p.err.String())
+	return result{p.cmd.ProcessState.ExitCode(), p.out.String(), p.err.String()}
+}
+
+// stalling passes connections on to an address, and after a number of bytes
+// from there passes nothing more. stalled is closed then.
+type stalling struct {
+	addr    string
+	stalled chan struct{}
+}
+
+func stallAfter(t *testing.T, to string, limit int64) *stalling {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stalling{addr: l.Addr().String(), stalled: make(chan struct{})}
+	var all sync.WaitGroup
+	var once sync.Once
+	done := make(chan struct{})
+	t.Cleanup(func() { l.Close(); close(done); all.Wait() })
+	all.Go(func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", to)
+			if err != nil {
+				client.Close()
+				return
+			}
+			all.Go(func() {
+				_, _ = io.Copy(server, client)
+				server.Close()
+			})
+			all.Go(func() {
+				if n, _ := io.CopyN(client, server, limit); n == limit {
+					once.Do(func() { close(s.stalled) })
+					<-done
+				}
+				client.Close()
+				server.Close()
+			})
+		}
+	})
+	return s
+}
+
+func waitFor(t *testing.T, what string, c <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-t.Context().Done():
+		t.Fatalf("waiting for %s: %v", what, t.Context().Err())
+	}
+}
+
+// Ctrl-C while the directory is being read: nothing of the reading counts, and
+// the next run is as if it had never begun.
+func TestInterruptedWhileReading(t *testing.T) {
+	t.Parallel()
+	s := company(t, openldap.Options{})
+	for name, sig := range map[string]syscall.Signal{"Ctrl-C": syscall.SIGINT, "a service stopped": syscall.SIGTERM, "killed": syscall.SIGKILL} {
+		t.Run(name, func(t *testing.T) {
+			slow := stallAfter(t, strings.TrimPrefix(s.URL, "ldap://"), 9000)
+			h := newHouse(t, strings.Replace(hq(s, ""), s.URL, "ldap://"+slow.addr+"\n        sync: {page_size: 5}", 1))
+			h.env["HQ_PASSWORD"] = s.ReaderPassword
+			p := h.start("sync", "hq")
+			waitFor(t, "the middle of the reading", slow.stalled)
+			has(t, h.refuses(1, "sync", "hq"), fmt.Sprintf("hq is being worked on by process %d", p.cmd.Process.Pid), "hint: ")
+			p.signal(sig)
+			r := p.end()
+			if sig == syscall.SIGKILL {
+				if r.status != -1 {
+					t.Errorf("exit status %d", r.status)
+				}
+			} else {
+				if r.status != 1 {
+					t.Errorf("exit status %d, want 1", r.status)
+				}
+				has(t, r.err, "rollcall: stopped before the end; nothing was changed")
+				hasNot(t, r.err, "context canceled")
+				has(t, h.run(0, "runs", "list"), "failed", "stopped before the end")
+			}
+			if n := len(h.people()); n != 0 {
+				t.Errorf("%d accounts came of half a reading", n)
+			}
+			h.write("rollcall.yaml", hq(s, ""))
+			var run ran
+			h.json(0, &run, "sync", "hq")
+			if run.Summary.Create != 35 {
+				t.Errorf("the next run: %+v", run.Summary)
+			}
+			hasNot(t, h.run(0, "doctor"), "FAIL")
+			eventsAreWhole(t, h)
+		})
+	}
+}
+
+// A process that ends in the middle of applying leaves the database at the end
+// of some chunk; the next run carries the plan on from there, to the same end.
+func TestInterruptedWhileApplying(t *testing.T) {
+	t.Parallel()
+	const people = 20_000
+	var rows strings.Builder
+	rows.WriteString("username,first_name,last_name,email\n")
+	for i := range people {
+		fmt.Fprintf(&rows, "p%d,First%d,Last%d,p%d@example.org\n", i, i, i, i)
+	}
+	for name, sig := range map[string]syscall.Signal{"Ctrl-C": syscall.SIGINT, "killed": syscall.SIGKILL} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, staff)
+			h.write("people.csv", rows.String())
+			h.run(0, "connections", "list") // makes the database
+			p := h.start("sync", "staff")
+			reached(t, h.path("rollcall.db"), 1)
+			p.signal(syscall.SIGSTOP) // so that it does not get on while it is being told
+			p.signal(sig)
+			p.signal(syscall.SIGCONT)
+			if r := p.end(); sig != syscall.SIGKILL {
+				if r.status != 1 {
+					t.Errorf("exit status %d, want 1", r.status)
+				}
+				has(t, r.err, "stopped before the end; what was applied so far is whole, and the next run goes on from there")
+				has(t, h.run(0, "runs", "list"), "failed")
+			}
+			half := len(h.people())
+			if half == 0 || half == people {
+				t.Fatalf("%d accounts: this was not the middle", half)
+			}
+			r := h.try("sync", "staff")
+			if r.status != 0 {
+				t.Fatalf("the next run: %d %s%s", r.status, r.out, r.err)
+			}
+			if n := len(h.people("--status", "active")); n != people {
+				t.Errorf("%d accounts, want %d", n, people)
+			}
+			hasNot(t, h.run(0, "doctor"), "FAIL")
+			eventsAreWhole(t, h)
+			var runs []ran
+			h.json(0, &runs, "runs", "list")
+			if len(runs) != 2 || runs[1].State != "applied" || runs[1].Summary.Create != people || runs[0].Summary.Create != 0 {
+				t.Errorf("the runs: %+v", runs)
+			}
+			has(t, h.run(0, "plan", "staff"), "nothing to do")
+		})
+	}
+}
+
+// reached waits until a process has written so many accounts.
+func reached(t *testing.T, path string, accounts int) {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(20000)&_pragma=query_only(1)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for n := 0; n < accounts; {
+		select {
+		case <-t.Context().Done():
+			t.Fatal(t.Context().Err())
+		case <-tick.C:
+		}
+		if err := db.QueryRow("SELECT count(*) FROM accounts").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

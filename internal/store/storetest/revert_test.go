@@ -1,0 +1,194 @@
+package storetest
+
+import (
+	"strings"
+	"testing"
+
+	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/engine"
+	"rollcall.dev/rollcall/internal/engine/plan"
+	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/setting"
+)
+
+func (w *World) run(id string) *engine.Run {
+	w.T.Helper()
+	r, err := w.Store.RunTable.Get(w.T.Context(), id)
+	w.must(err)
+	return r
+}
+
+func TestRevertingARunOfChangesBringsBackWhatWasAndHoldsTheNextPlan(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		w.Conn("hq").Limits.Removals = 1
+		w.Holds("hq", before()...)
+		w.Applied("hq")
+		people := w.People()
+		w.Holds("hq", after()...)
+		r := w.Applied("hq")
+		changed := w.People()
+		undone := w.Revert("hq", r.Run)
+		equal(t, "state of the run", w.run(r.Run.ID).State, engine.RunReverted)
+		equal(t, "state of the revert", undone.Run.State, engine.RunApplied)
+		equal(t, "newbie", w.Account("newbie").Status, account.Deleted)
+		others, _, _ := strings.Cut(w.People(), "\nnewbie ") // the last one in the alphabet
+		equal(t, "the others", others, people)
+		equal(t, "old", w.Members("old"), "anna")
+		equal(t, "name", w.Members("name"), "bob")
+		equal(t, "fresh", w.Members("fresh"), "-")
+
+		held := w.Held("hq", "Run "+r.Run.ID+" was reverted; this plan may do again what was undone.")
+		w.Approve("hq", held.Plan)
+		equal(t, "people", w.People(), changed)
+		w.Settled("hq")
+		w.Holds("hq", append(after(), Person("later"))...)
+		w.Applied("hq")
+	})
+}
+
+func TestRevertingTheFirstImportFlagsEverybodyDeletedAndApprovingBringsThemBack(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		w.Holds("hq", company()...)
+		r := w.Applied("hq")
+		people := w.People()
+		w.Revert("hq", r.Run)
+		equal(t, "deleted", strings.Count(w.People(), " deleted "), 6)
+		equal(t, "staff", w.Members("staff"), "-")
+		held := w.Held("hq", "was reverted")
+		w.Approve("hq", held.Plan)
+		equal(t, "people", w.People(), people)
+		w.Settled("hq")
+	})
+}
+
+func TestRevertingARunOfLeaversBringsThemBackAndARevertCanBeReverted(t *testing.T) {
+	t.Parallel()
+	for name, deletes := range map[string]bool{"disabled": false, "flagged deleted": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			both(t, func(t *testing.T, w *World) {
+				w.Connect("hq", policy(func(p *setting.Policy) { p.DeleteDisables = !deletes }))
+				w.Holds("hq", Person("anna"), Person("bob", "manager=anna"), Group("staff", "anna", "bob"))
+				w.Applied("hq")
+				people := w.People()
+				w.Holds("hq", Person("bob", "manager=anna"), Group("staff", "bob"))
+				r := w.Applied("hq")
+				left := w.People()
+				back := w.Revert("hq", r.Run)
+				equal(t, "after the revert", w.People(), people)
+				again := w.Revert("hq", back.Run)
+				equal(t, "after its revert", w.People(), left)
+				equal(t, "the first revert", w.run(back.Run.ID).State, engine.RunReverted)
+				w.Revert("hq", again.Run)
+				equal(t, "after the third", w.People(), people)
+				held := w.Held("hq", "was reverted")
+				w.Approve("hq", held.Plan)
+				equal(t, "at the end", w.People(), left)
+				w.Settled("hq")
+			})
+		})
+	}
+}
+
+func TestARevertLeavesAloneWhatWasChangedSince(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		w.Holds("hq", Person("anna"), Person("bob"), Person("carl"), Group("staff", "anna"))
+		w.Applied("hq")
+		w.Holds("hq", Person("anna", "title=Queen"), Person("bob", "title=King"), Person("carl", "title=Jack", "department=Cards"), Group("staff", "anna", "cn=court"))
+		r := w.Applied("hq")
+		w.Holds("hq", Person("anna", "title=Empress"), Person("bob", "title=King", "department=Board"), Person("carl", "title=Jack", "department=Cards"), Group("staff", "anna", "cn=palace"))
+		w.Applied("hq")
+		undone := w.Revert("hq", r.Run)
+		contains(t, w.Notes(undone.Plan), "refused", "uid=anna", "changed since: title")
+		contains(t, w.Notes(undone.Plan), "refused", "the group was changed since")
+		equal(t, "anna", w.Account("anna").Text[account.Title], "Empress")
+		equal(t, "bob", w.Account("bob").Text[account.Title], "")
+		equal(t, "bob's department", w.Account("bob").Text[account.Department], "Board")
+		equal(t, "carl", w.Account("carl").Text[account.Title]+w.Account("carl").Text[account.Department], "")
+		equal(t, "palace", w.Members("palace"), "anna")
+	})
+}
+
+func TestARevertOfRemovedMembershipsGivesThemBack(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		w.Holds("hq", Person("anna"), Person("bob"), Group("staff", "anna", "bob"), Group("board"))
+		w.Applied("hq")
+		w.Holds("hq", Person("anna"), Person("bob"), Group("staff", "bob"), Group("board", "anna"))
+		r := w.Applied("hq")
+		w.Revert("hq", r.Run)
+		equal(t, "staff", w.Members("staff"), "anna bob")
+		equal(t, "board", w.Members("board"), "")
+		w.Approve("hq", w.Held("hq", "was reverted").Plan)
+		equal(t, "staff", w.Members("staff"), "bob")
+		w.Settled("hq")
+	})
+}
+
+func TestOnlyAnAppliedRunOfTheConnectionCanBeReverted(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		w.Connect("branch")
+		w.Holds("hq", Person("anna"))
+		r := w.Applied("hq")
+		revert := func(alias, id string) error {
+			_, err := w.Engine.Revert(t.Context(), *w.Conn(alias), id, false, options)
+			return err
+		}
+		fails(t, revert("hq", "nothing"), fault.NotFound, "nothing")
+		fails(t, revert("branch", r.Run.ID), fault.NotFound, "branch")
+		w.Holds("hq")
+		held := w.Held("hq", "nobody")
+		fails(t, revert("hq", held.Run.ID), fault.Conflict, "is held")
+		w.Conn("hq").Policy.DryRun = true
+		fails(t, revert("hq", r.Run.ID), fault.Denied, "dry-run")
+		w.Conn("hq").Policy.DryRun = false
+		w.Revert("hq", r.Run)
+		fails(t, revert("hq", r.Run.ID), fault.Conflict, "is reverted")
+	})
+}
+
+func TestARevertCanBeLookedAtFirstAndApproved(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		w.Holds("hq", Person("anna"), Person("bob"))
+		w.Applied("hq")
+		w.Holds("hq", Person("anna", "title=Queen"), Person("bob", "title=King"))
+		r := w.Applied("hq")
+		look, err := w.Engine.Revert(t.Context(), *w.Conn("hq"), r.Run.ID, true, options)
+		w.must(err)
+		equal(t, "title", w.Account("anna").Text[account.Title], "Queen")
+		w.Approve("hq", look.Plan, w.RowOf(look.Plan, "update account bob"))
+		equal(t, "anna", w.Account("anna").Text[account.Title], "")
+		equal(t, "bob", w.Account("bob").Text[account.Title], "King")
+		equal(t, "run", w.run(r.Run.ID).State, engine.RunReverted)
+	})
+}
+
+func TestARevertNeedsSeatsToo(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		w.Holds("hq", Person("anna"), Person("bob"))
+		w.Applied("hq")
+		w.Holds("hq", Person("bob"))
+		r := w.Applied("hq")
+		w.Declare(setting.Organization{ID: "org", Name: "Organization", LicenceLimit: 1})
+		undone := w.Revert("hq", r.Run)
+		equal(t, "run", undone.Run.State, engine.RunHeld)
+		equal(t, "verdict", undone.Plan.Verdict, plan.Held)
+		equal(t, "anna", w.Account("anna").Status, account.Disabled)
+		w.Declare(setting.Organization{ID: "org", Name: "Organization", LicenceLimit: 2})
+		w.Approve("hq", undone.Plan)
+		equal(t, "anna", w.Account("anna").Status, account.Active)
+	})
+}

@@ -6,11 +6,15 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"rollcall.dev/rollcall/internal/config"
+	"rollcall.dev/rollcall/internal/engine/mapping"
+	"rollcall.dev/rollcall/internal/engine/mapping/formula"
 	"rollcall.dev/rollcall/internal/rig/reference"
+	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/source/all"
 )
 
@@ -92,5 +96,46 @@ func TestExamplesAreValid(t *testing.T) {
 	}
 	if checked < 5 {
 		t.Errorf("only %d examples found", checked)
+	}
+}
+
+var (
+	functionRow  = regexp.MustCompile("(?m)^\\| (`.*?) \\| .* \\|$")
+	functionName = regexp.MustCompile("`([a-zA-Z]+)[`(]")
+)
+
+// The page on mapping names every function there is, and none that is not; its
+// examples are expressions.
+func TestFunctionsAreDocumented(t *testing.T) {
+	text := pages(t)["../docs/mapping.md"]
+	_, table, ok := strings.Cut(text, "| function | gives |")
+	if !ok {
+		t.Fatal("docs/mapping.md has no table of functions")
+	}
+	table, _, _ = strings.Cut(table, "\n\n")
+	var named []string
+	for _, row := range functionRow.FindAllStringSubmatch(table, -1) {
+		for _, m := range functionName.FindAllStringSubmatch(row[1], -1) {
+			named = append(named, m[1])
+		}
+	}
+	slices.Sort(named)
+	named = slices.Compact(named)
+	if want := formula.FunctionNames(); !slices.Equal(named, want) {
+		t.Errorf("documented are\n%v\nthere are\n%v", named, want)
+	}
+	_, after, _ := strings.Cut(text, "## Expressions\n\n```\n")
+	examples, _, _ := strings.Cut(after, "```")
+	tried := 0
+	for line := range strings.Lines(examples) {
+		tried++
+		rules := map[string]setting.Rule{"username": {Attribute: "uid"}, "email": {Attribute: "mail"}, "first_name": {Attribute: "givenName"}, "last_name": {Attribute: "sn"},
+			"title": {Expr: strings.TrimSpace(line)}}
+		if _, err := mapping.Compile(rules, mapping.Options{}); err != nil {
+			t.Errorf("%s: %v", strings.TrimSpace(line), err)
+		}
+	}
+	if tried < 3 {
+		t.Errorf("only %d examples of expressions found", tried)
 	}
 }

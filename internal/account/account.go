@@ -135,6 +135,22 @@ const (
 	ByOperator Cause = "operator" // a person did it here
 )
 
+// Sentence tells a person what the cause was; "" for none.
+func (c Cause) Sentence() string {
+	switch c {
+	case ByEntry:
+		return "the directory says so"
+	case ByAbsence:
+		return "gone from the directory, or out of scope"
+	case ByPolicy:
+		return "`create-as-disabled` is on"
+	case ByOperator:
+		return "a person did it here"
+	case NoCause:
+	}
+	return ""
+}
+
 // Local is the provider of accounts that no connection keeps.
 const Local = "local"
 

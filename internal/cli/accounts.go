@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -145,7 +147,9 @@ func (r *root) accountsShow() *cobra.Command {
 					if i > 0 {
 						fmt.Fprintln(r.Out)
 					}
-					r.accountText(one)
+					if err := r.accountText(cmd.Context(), a, one); err != nil {
+						return err
+					}
 				}
 				return nil
 			})
@@ -153,25 +157,57 @@ func (r *root) accountsShow() *cobra.Command {
 	}
 }
 
-func (r *root) accountText(a *account.Account) {
-	line := func(name, value string) { fmt.Fprintf(r.Out, "%-14s %s\n", name, cell(value)) }
-	line("id", a.ID.String())
-	line("organization", a.Organization)
-	line("connection", a.Connection)
-	line("external_id", a.ExternalID)
+func (r *root) accountText(ctx context.Context, a *app.App, one *account.Account) error {
+	manager := ""
+	if !one.Manager.IsZero() {
+		found, err := a.Store.AccountTable.Fetch(ctx, []account.ID{one.Manager})
+		if err != nil {
+			return err
+		}
+		manager = one.Manager.String()
+		if m := found[one.Manager]; m != nil {
+			manager = fmt.Sprintf("%s (%s)", m.Text[account.Username], one.Manager)
+		}
+	}
+	var groups []string
+	if len(one.Groups) > 0 {
+		names, err := groupNames(ctx, a)
+		if err != nil {
+			return err
+		}
+		for _, id := range one.Groups {
+			groups = append(groups, names[id])
+		}
+		slices.Sort(groups)
+	}
+	status := string(one.Status)
+	if why := one.Cause.Sentence(); why != "" {
+		status += ": " + why
+	}
+	line := func(name, value string) { r.paragraph(fmt.Sprintf("%-14s ", name), cell(value)) }
+	line("id", one.ID.String())
+	line("organization", one.Organization)
+	line("connection", one.Connection)
+	line("external_id", one.ExternalID)
 	for i, name := range account.FieldNames() {
-		line(name, a.Text[i])
+		line(name, one.Text[i])
 	}
-	line("manager", a.Manager.String())
-	status := string(a.Status)
-	if a.Cause != account.NoCause {
-		status += " (by " + string(a.Cause) + ")"
-	}
+	line("manager", manager)
 	line("status", status)
-	line("attributes", a.Attributes)
-	line("groups", fmt.Sprint(len(a.Groups)))
-	line("created_at", cell(a.CreatedAt))
-	line("updated_at", cell(a.UpdatedAt))
+	line("attributes", one.Attributes)
+	line("groups", strings.Join(groups, "; "))
+	line("created_at", one.CreatedAt.Local().Format(time.DateTime))
+	line("updated_at", one.UpdatedAt.Local().Format(time.DateTime))
+	return nil
+}
+
+// groupNames gives the names of all groups by ID.
+func groupNames(ctx context.Context, a *app.App) (map[account.ID]string, error) {
+	names := map[account.ID]string{}
+	return names, a.Store.AccountTable.ListGroups(ctx, "", "", func(g account.Group) error {
+		names[g.ID] = g.Name
+		return nil
+	})
 }
 
 func (r *root) accountsExport() *cobra.Command {

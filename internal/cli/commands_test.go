@@ -2,6 +2,10 @@ package cli
 
 import (
 	"errors"
+	"io/fs"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -74,7 +78,7 @@ connections:
     settings: {no_delete: true}
     limits: {removals: 20}
     backend:
-      csv: {path: people.csv, seperator: comma, passwords: nome}
+      csv: {path: people.csv, separater: comma, passwords: nome}
     mapping: {emial: mail}
     match: [badge]
   - alias: hq
@@ -86,7 +90,7 @@ connections:
 	has(t, text, file+`:1:1: unknown key "databse"; did you mean "database"?`,
 		file+`:4:16: unknown key "no_delete" under settings; did you mean "no-delete"?`,
 		file+`:5:24: limits.removals: expected a share from 0% to 100%, such as 20% or 0.2`,
-		file+`:7:31: unknown key "seperator" under backend.csv; did you mean "separator"?`,
+		file+`:7:31: unknown key "separater" under backend.csv; did you mean "separator"?`,
 		file+`:7:60: backend.csv.passwords: expected one of required, none`,
 		file+`:8:15: mapping: unknown field "emial"; did you mean "email"?`,
 		file+`:9:13: match: accounts are found by username or email, not by "badge"`,
@@ -247,5 +251,41 @@ func TestOutputThatCannotBeWrittenIsAnError(t *testing.T) {
 		if status != 1 || !strings.Contains(err.String(), "no space left on device") {
 			t.Errorf("%s: exit status %d, %s", command, status, err.String())
 		}
+	}
+}
+
+var mentioned = regexp.MustCompile("(?m)(?:`|^|^bin/|\\$ )rollcall ((?:-[a-z-]+ |[a-z]+ ?)+)")
+
+// Every command that the documentation or a hint names is one there is.
+func TestCommandsThatAreNamedExist(t *testing.T) {
+	found := 0
+	look := func(name string) {
+		text := read(t, name)
+		for _, m := range mentioned.FindAllStringSubmatch(text, -1) {
+			found++
+			cmd, rest, err := (&root{}).command().Find(strings.Fields(m[1]))
+			if err != nil || cmd.HasSubCommands() && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
+				t.Errorf("%s: there is no command %q", name, "rollcall "+m[1])
+			}
+			for _, flag := range rest {
+				if name, ok := strings.CutPrefix(flag, "--"); ok && cmd.Flags().Lookup(name) == nil && cmd.InheritedFlags().Lookup(name) == nil {
+					t.Errorf("%s: %s has no option %s", name, cmd.CommandPath(), flag)
+				}
+			}
+		}
+	}
+	for _, root := range []string{"../../docs", "../../README.md", "../../CONTRIBUTING.md", "../../scripts", ".."} {
+		err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() && slices.Contains([]string{".md", ".sh", ".go"}, filepath.Ext(name)) && !strings.HasSuffix(name, "_test.go") {
+				look(name)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found < 40 {
+		t.Errorf("only %d commands found", found)
 	}
 }

@@ -79,7 +79,7 @@ func TestDamagedFilesRemoveNobody(t *testing.T) {
 	}{
 		"no file":                 {"-", 1, []string{"people.csv: no such file", "hint: "}},
 		"an empty file":           {"", 1, []string{"people.csv is empty", "hint: "}},
-		"no key column":           {"first_name,last_name,email\nJane,Doe,jane@example.org\n", 1, []string{`no column "username"`, "Columns found: first_name, last_name, email"}},
+		"no key column":           {"first_name,last_name,email\nJane,Doe,jane@example.org\n", 1, []string{`no column "username"`, "olumns found: first_name, last_name, email"}},
 		"no column for e-mail":    {"username,first_name,last_name\njdoe,Jane,Doe\n", 1, []string{"email: no rule", "hint: "}},
 		"a header and nobody":     {header, 3, []string{"held: ", "nobody"}},
 		"a quote that is open":    {header + "jdoe,Jane,\"Doe,jane@example.org\n", 1, []string{"line 2", "quote", "hint: "}},

@@ -135,10 +135,9 @@ func (t *tail) groupNames(ctx context.Context) error {
 		if id := t.batch[i].Group; id == nil || t.groups[*id] != "" {
 			continue
 		}
-		return t.a.Store.AccountTable.ListGroups(ctx, "", "", func(g account.Group) error {
-			t.groups[g.ID] = g.Name
-			return nil
-		})
+		var err error
+		t.groups, err = groupNames(ctx, t.a)
+		return err
 	}
 	return nil
 }

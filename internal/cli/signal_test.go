@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"bytes"
 	"database/sql"
 	"fmt"
@@ -165,7 +166,7 @@ func TestInterruptedWhileReading(t *testing.T) {
 // of some chunk; the next run carries the plan on from there, to the same end.
 func TestInterruptedWhileApplying(t *testing.T) {
 	t.Parallel()
-	const people = 20_000
+	const people = 10_000
 	var rows strings.Builder
 	rows.WriteString("username,first_name,last_name,email\n")
 	for i := range people {
@@ -174,6 +175,7 @@ func TestInterruptedWhileApplying(t *testing.T) {
 	for name, sig := range map[string]syscall.Signal{"Ctrl-C": syscall.SIGINT, "killed": syscall.SIGKILL} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, staff)
+			h.apart = true // with the race detector on, so much work takes minutes
 			h.write("people.csv", rows.String())
 			h.run(0, "connections", "list") // makes the database
 			p := h.start("sync", "staff")
@@ -230,5 +232,47 @@ func reached(t *testing.T, path string, accounts int) {
 		if err := db.QueryRow("SELECT count(*) FROM accounts").Scan(&n); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// Who follows the events sees those of others, and leaves with Ctrl-C.
+func TestFollowingEvents(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, staff)
+	h.write("people.csv", threePeople)
+	h.run(0, "organizations", "list")
+	cmd := exec.Command(binary(t), "--config", h.path("rollcall.yaml"), "events", "tail", "--follow", "--output", "json")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	h.run(0, "sync", "staff")
+	lines := bufio.NewScanner(out)
+	n := 0
+	for lines.Scan() {
+		n++
+		record("events tail --follow", lines.Text())
+		if !strings.Contains(lines.Text(), fmt.Sprintf(`"id":%d,`, n)) {
+			t.Errorf("event %d is %s", n, lines.Text())
+		}
+		if strings.Contains(lines.Text(), `"run.applied"`) {
+			break
+		}
+	}
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if lines.Scan() {
+		t.Errorf("after the run: %s", lines.Text())
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("Ctrl-C is the way to end it, and no error: %v", err)
+	}
+	if n != 4 {
+		t.Errorf("%d events, want three people and the run", n)
 	}
 }

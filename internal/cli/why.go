@@ -27,6 +27,10 @@ read are looked for in the directory itself.`,
 				if r.output == "json" {
 					return r.json(list)
 				}
+				groups, err := groupNames(cmd.Context(), a)
+				if err != nil {
+					return err
+				}
 				for i, w := range list {
 					if i > 0 {
 						fmt.Fprintln(r.Out)
@@ -40,7 +44,11 @@ read are looked for in the directory itself.`,
 						r.paragraph(fmt.Sprintf("  %s %-13s ", mark, flat(s.Step)), s.Detail)
 					}
 					for _, e := range w.History {
-						r.paragraph(fmt.Sprintf("    %s  %-16s  ", stamp(e.At), e.Type), e.Why)
+						what := e.Why
+						if e.Group != nil {
+							what = groups[*e.Group] + ": " + what
+						}
+						r.paragraph(fmt.Sprintf("    %s  %-18s  ", stamp(e.At), e.Type), what)
 					}
 				}
 				return nil

@@ -145,10 +145,10 @@ func (b *builder) entries(rows []mirror.Row, quick bool) ([]match.Entry, error) 
 	return out, errors.Join(errs...)
 }
 
-// movedRow reports that a row itself is why it is planned, and not something an
-// earlier plan left open about it.
+// movedRow reports that a row changed or went since the last applied plan. Other
+// rows are planned for what was left open about them, or for new rules.
 func (b *builder) movedRow(row *mirror.Row) bool {
-	return b.sel.All || row.Generation > b.sel.Planned || row.GoneSince > b.sel.Planned
+	return row.Generation > b.sel.Planned || row.GoneSince > b.sel.Planned
 }
 
 // entry maps one mirror row. The quick form knows only names and state, which is
@@ -333,7 +333,7 @@ func (b *builder) decideOn(rows []mirror.Row) error {
 	if err != nil {
 		return err
 	}
-	settled, err := store.ByRef(b.ctx, b.p.c.Alias, refs)
+	settled, _, err := store.ByRef(b.ctx, b.p.c.Alias, refs)
 	if err != nil {
 		return err
 	}
@@ -436,13 +436,9 @@ func (b *builder) managerCycles() error {
 	if len(b.managers) == 0 {
 		return nil
 	}
-	above := map[account.ID]account.ID{}
-	err := b.p.e.Store.Accounts().Managers(b.ctx, b.p.c.Organization, func(id, manager account.ID) { above[id] = manager })
+	above, err := b.above()
 	if err != nil {
 		return err
-	}
-	for id, manager := range b.managers {
-		above[id] = manager
 	}
 	for _, cycle := range managerCycles(above, b.managers) {
 		people, key, err := b.names(cycle)

@@ -371,5 +371,8 @@ func (e *Engine) recover(ctx context.Context, c setting.Connection, lease mirror
 		return e.Store.Plans().Abandon(ctx, lease, unfinished, run)
 	}
 	run.Error = nil
-	return e.carryOut(ctx, lease, c, unfinished, run, *carryOn)
+	if err := e.carryOut(ctx, lease, c, unfinished, run, *carryOn); err != nil {
+		return e.failed(ctx, lease, run, err)
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 
 	"rollcall.dev/rollcall/internal/engine/mirror"
 	"rollcall.dev/rollcall/internal/engine/plan"
@@ -32,6 +33,21 @@ func (e *Engine) finish(ctx context.Context, lease mirror.Lease, made *Plan, b *
 	}
 	if made.HeldBecause == nil {
 		made.HeldBecause = []string{}
+	}
+	waits, err := e.Store.Plans().Same(ctx, made)
+	if err != nil {
+		return err
+	}
+	if waits != nil && waits.Verdict == made.Verdict && slices.Equal(waits.HeldBecause, made.HeldBecause) && e.verify(ctx, waits) == nil {
+		// Nothing moved since: whoever is looking at that plan can still approve it.
+		if err := e.Store.Plans().Keep(ctx, lease, waits, made); err != nil {
+			return err
+		}
+		if made.Run != nil {
+			waits.Run = made.Run
+		}
+		*made = *waits
+		return nil
 	}
 	return e.Store.Plans().Finish(ctx, lease, made, b.overlaps)
 }

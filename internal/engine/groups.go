@@ -118,12 +118,18 @@ func (b *builder) planGroups() error {
 	if err != nil {
 		return err
 	}
-	accounts := map[directory.Digest]account.ID{}
-	err = b.p.e.Store.Accounts().AllRefs(b.ctx, b.p.c.Alias, func(ref directory.Digest, id account.ID) { accounts[ref] = id })
-	if err != nil {
-		return err
+	// Where few people moved, the graph is built of refs, and only the members of
+	// groups that may change are followed to their accounts.
+	every := b.sel.All || b.moved[0] > few
+	var accounts map[directory.Digest]account.ID
+	if every {
+		accounts = map[directory.Digest]account.ID{}
+		err = b.p.e.Store.Accounts().AllRefs(b.ctx, b.p.c.Alias, func(ref directory.Digest, id account.ID) { accounts[ref] = id })
+		if err != nil {
+			return err
+		}
+		b.overlayTargets(accounts)
 	}
-	b.overlayTargets(accounts)
 	nodes := b.nodes(accounts)
 	members, cycles := plan.Closure(nodes)
 	for _, cycle := range cycles {
@@ -131,7 +137,7 @@ func (b *builder) planGroups() error {
 			return err
 		}
 	}
-	candidates, err := b.candidates(nodes, members)
+	candidates, err := b.candidates(nodes, members, every)
 	if err != nil {
 		return err
 	}
@@ -139,11 +145,40 @@ func (b *builder) planGroups() error {
 		return strings.Compare(string(b.groups.rows[x].key[:]), string(b.groups.rows[y].key[:]))
 	})
 	for _, i := range order {
-		if err := b.group(&b.groups.rows[i], have, members[i]); err != nil {
+		desired := members[i]
+		if !every {
+			if desired, err = b.follow(desired); err != nil {
+				return err
+			}
+		}
+		if err := b.group(&b.groups.rows[i], have, desired); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// follow turns the refs of a group's members into their accounts.
+func (b *builder) follow(refs map[account.ID]struct{}) (map[account.ID]struct{}, error) {
+	out := make(map[account.ID]struct{}, len(refs))
+	var asked []directory.Digest
+	for id := range refs {
+		ref := directory.Digest(id)
+		switch t, ok := b.survey.ByRef(ref); {
+		case ok && t.Present && !t.Account.IsZero():
+			out[t.Account] = struct{}{}
+		case ok && t.Left:
+		default:
+			asked = append(asked, ref)
+		}
+	}
+	accounts, left, err := b.p.e.Store.Accounts().ByRef(b.ctx, b.p.c.Alias, asked)
+	for _, id := range accounts {
+		if !left[id] {
+			out[id] = struct{}{}
+		}
+	}
+	return out, err
 }
 
 // regroupNeeded looks at the groups to be planned. Where neither they nor any
@@ -208,6 +243,8 @@ func (b *builder) overlayTargets(accounts map[directory.Digest]account.ID) {
 	})
 }
 
+// nodes are the groups as the closure takes them: members as accounts, or, where
+// accounts is nil, as the refs themselves.
 func (b *builder) nodes(accounts map[directory.Digest]account.ID) []plan.Node {
 	nodes := make([]plan.Node, len(b.groups.rows))
 	for i := range b.groups.rows {
@@ -215,10 +252,12 @@ func (b *builder) nodes(accounts map[directory.Digest]account.ID) []plan.Node {
 		n := &nodes[i]
 		n.Name = row.name
 		for _, ref := range row.members {
-			if id, ok := accounts[ref]; ok {
-				n.Accounts = append(n.Accounts, id)
-			} else if j, ok := b.groups.byRef[ref]; ok {
+			if j, ok := b.groups.byRef[ref]; ok {
 				n.Groups = append(n.Groups, j)
+			} else if id, ok := accounts[ref]; ok {
+				n.Accounts = append(n.Accounts, id)
+			} else if accounts == nil {
+				n.Accounts = append(n.Accounts, account.ID(ref))
 			}
 		}
 	}
@@ -239,10 +278,11 @@ func (b *builder) groupCycle(nodes []plan.Node, cycle []int) error {
 // comparing every group.
 const few = 1000
 
-// candidates are the groups whose members may have to change.
-func (b *builder) candidates(nodes []plan.Node, members []map[account.ID]struct{}) (map[int]bool, error) {
+// candidates are the groups whose members may have to change. Where not every
+// group is one, members are refs.
+func (b *builder) candidates(nodes []plan.Node, members []map[account.ID]struct{}, every bool) (map[int]bool, error) {
 	out := map[int]bool{}
-	if b.sel.All || b.moved[0] > few {
+	if every {
 		for i := range nodes {
 			out[i] = true
 		}
@@ -262,9 +302,11 @@ func (b *builder) candidates(nodes []plan.Node, members []map[account.ID]struct{
 	}
 	b.addParents(nodes, out)
 	people := b.survey.Contested() // whom another connection took over may be in groups of this one still
-	b.survey.Each(func(_ directory.Digest, t match.Target) {
-		if !t.Account.IsZero() {
+	refs := map[account.ID]account.ID{}
+	b.survey.Each(func(ref directory.Digest, t match.Target) {
+		if !t.Account.IsZero() && !t.Left { // who leaves keeps their memberships
 			people = append(people, t.Account)
+			refs[t.Account] = account.ID(ref)
 		}
 	})
 	at := make(map[account.ID]int, len(b.groups.rows))
@@ -284,7 +326,7 @@ func (b *builder) candidates(nodes []plan.Node, members []map[account.ID]struct{
 	})
 	for _, id := range people {
 		for i := range nodes {
-			if _, in := members[i][id]; in != stored[id][i] {
+			if _, in := members[i][refs[id]]; in != stored[id][i] {
 				out[i] = true
 			}
 		}

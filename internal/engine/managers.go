@@ -35,6 +35,38 @@ func managerCycles(above, from map[account.ID]account.ID) [][]account.ID {
 	return cycles
 }
 
+// above gives the manager links by which the people of this plan are led: all
+// there are, or, where few are planned, level by level up from them.
+func (b *builder) above() (map[account.ID]account.ID, error) {
+	store := b.p.e.Store.Accounts()
+	above := map[account.ID]account.ID{}
+	if len(b.managers) > few {
+		err := store.Managers(b.ctx, b.p.c.Organization, func(id, manager account.ID) { above[id] = manager })
+		maps.Copy(above, b.managers)
+		return above, err
+	}
+	maps.Copy(above, b.managers)
+	level := slices.Collect(maps.Values(b.managers))
+	for len(level) > 0 {
+		have, err := store.Fetch(b.ctx, level)
+		if err != nil {
+			return nil, err
+		}
+		level = level[:0]
+		for id, a := range have {
+			if _, known := above[id]; !known {
+				above[id] = a.Manager
+				level = append(level, a.Manager)
+			}
+		}
+		level = slices.DeleteFunc(level, func(id account.ID) bool {
+			_, known := above[id]
+			return known || id.IsZero()
+		})
+	}
+	return above, nil
+}
+
 // names gives what accounts are called, also those this plan creates, and the
 // mirror key of the first.
 func (b *builder) names(ids []account.ID) ([]string, directory.Digest, error) {

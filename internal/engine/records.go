@@ -151,7 +151,7 @@ type Accounts interface {
 	Fetch(ctx context.Context, ids []account.ID) (map[account.ID]*account.Account, error)
 	Find(ctx context.Context, organization, word string) ([]*account.Account, error)
 	Secrets(ctx context.Context, ids []account.ID) (map[account.ID]string, error)
-	ByRef(ctx context.Context, connection string, refs []directory.Digest) (map[directory.Digest]account.ID, error)
+	ByRef(ctx context.Context, connection string, refs []directory.Digest) (accounts map[directory.Digest]account.ID, left map[account.ID]bool, err error)
 	AllRefs(ctx context.Context, connection string, fn func(ref directory.Digest, id account.ID)) error
 	Managers(ctx context.Context, organization string, fn func(id, manager account.ID)) error
 	Facts(ctx context.Context, organization, connection string) (safeguard.Facts, error)
@@ -172,6 +172,10 @@ type Plans interface {
 	// Finish makes it whole: hash, verdict, summary, overlaps. Earlier plans of
 	// the connection that wait are superseded.
 	Finish(ctx context.Context, lease mirror.Lease, p *Plan, overlaps []Overlap) error
+	// Same gives the plan that waits and is the same as one just built, or nil;
+	// Keep throws the one just built away in its favour.
+	Same(ctx context.Context, p *Plan) (*Plan, error)
+	Keep(ctx context.Context, lease mirror.Lease, waits, built *Plan) error
 	Get(ctx context.Context, id string) (*Plan, error)
 	Notes(ctx context.Context, id string, fn func(plan.Note) error) error
 	Standing(ctx context.Context, connection string, s Selection, fn func(plan.Note) error) error

@@ -82,7 +82,8 @@ func (e *Engine) planRevert(ctx context.Context, c setting.Connection, lease mir
 		return nil, err
 	}
 	kind, _ := e.Kinds(c.Kind)
-	made, err := e.newPlan(c, plan.Basis{Generation: state.Generation, Config: configOf(c, kind), At: e.now(), Reverts: target.ID}, run, e.now())
+	now := e.now()
+	made, err := e.newPlan(c, plan.Basis{Generation: state.Generation, Config: configOf(c, kind), At: now, Reverts: target.ID}, run, now)
 	if err != nil {
 		return nil, err
 	}

@@ -305,8 +305,8 @@ func (x *explainer) account(w *Why, row *mirror.Row, say func(string, bool, stri
 	w.Account = a
 	say("match", true, "linked by external ID to account %s (%s)", a.Text[account.Username], a.ID)
 	detail := string(a.Status)
-	if a.Cause != account.NoCause {
-		detail += ", by " + string(a.Cause)
+	if why := a.Cause.Sentence(); why != "" {
+		detail += ": " + why
 	}
 	say("account", a.Status == account.Active, "%s", detail)
 	return a, x.e.Store.Events().OfAccount(x.ctx, a.ID, 20, func(ev event.Event) error {

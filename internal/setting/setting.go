@@ -172,7 +172,7 @@ func ParseSize(text string) (int64, error) {
 // Nearest gives the known word closest to one that is not known, or "" when
 // none is close enough to be meant.
 func Nearest(word string, known []string) string {
-	best, at := "", len(word)/2+2
+	best, at := "", len(word)/3+2
 	for _, k := range known {
 		if d := distance(strings.ToLower(word), strings.ToLower(k)); d < at {
 			best, at = k, d

@@ -122,13 +122,13 @@ const (
 
 // Basis is what a plan was made from. When it has moved the plan is stale.
 type Basis struct {
-	Generation int64     `json:"generation"` // of the mirror
-	Rules      string    `json:"rules"`      // fingerprint of mapping, scope, matching and source settings
-	RulesText  string    `json:"rules_text"` // the rules, part by part
-	Config     string    `json:"config"`     // fingerprint of the connection's settings, policy included
-	Complete   bool      `json:"complete"`   // the reading saw everything
-	All        bool      `json:"all"`        // every row was planned, not only those that moved
-	At         time.Time `json:"at"`
+	Generation int64     `json:"generation"`        // of the mirror
+	Rules      string    `json:"rules"`             // fingerprint of mapping, scope, matching and source settings
+	RulesText  string    `json:"rules_text"`        // the rules, part by part
+	Config     string    `json:"config"`            // fingerprint of the connection's settings, policy included
+	Complete   bool      `json:"complete"`          // the reading saw everything
+	All        bool      `json:"all"`               // every row was planned, not only those that moved
+	At         time.Time `json:"-"`                 // when it was made; not hashed: the same input gives the same plan
 	Reverts    string    `json:"reverts,omitempty"` // the run this plan undoes
 }
 

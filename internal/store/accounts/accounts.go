@@ -152,18 +152,30 @@ func (s *Accounts) Secrets(ctx context.Context, ids []account.ID) (map[account.I
 	return out, err
 }
 
-// ByRef follows refs to the accounts linked to the entries that carry them.
-func (s *Accounts) ByRef(ctx context.Context, connection string, refs []directory.Digest) (map[directory.Digest]account.ID, error) {
-	out := map[directory.Digest]account.ID{}
-	err := parts(refs, func(part []directory.Digest) error {
+// ByRef follows refs to the accounts linked to the entries that carry them; left
+// are those whose person left, which are not in the groups the entry is in.
+func (s *Accounts) ByRef(ctx context.Context, connection string, refs []directory.Digest) (accounts map[directory.Digest]account.ID, left map[account.ID]bool, err error) {
+	accounts, left = map[directory.Digest]account.ID{}, map[account.ID]bool{}
+	err = parts(refs, func(part []directory.Digest) error {
 		args := []any{connection}
 		for i := range part {
 			args = append(args, part[i][:])
 		}
-		return db.Each(ctx, s.DB.Reader(), `SELECT m.ref, a.id FROM mirror m JOIN accounts a ON a.connection = m.connection AND a.key = m.key
-			WHERE m.connection = $1 AND m.gone = 0 AND m.ref IN `+db.In(2, len(part)), args, refScan(func(ref directory.Digest, id account.ID) { out[ref] = id }))
+		return db.Each(ctx, s.DB.Reader(), `SELECT m.ref, a.id, a.status, a.cause FROM mirror m JOIN accounts a ON a.connection = m.connection AND a.key = m.key
+			WHERE m.connection = $1 AND m.gone = 0 AND m.ref IN `+db.In(2, len(part)), args, func(rows *sql.Rows) error {
+			var ref directory.Digest
+			var h match.Holder
+			if err := rows.Scan(db.Digest{To: (*[16]byte)(&ref)}, &h.ID, &h.Status, &h.Cause); err != nil {
+				return err
+			}
+			accounts[ref] = h.ID
+			if h.Leaver() {
+				left[h.ID] = true
+			}
+			return nil
+		})
 	})
-	return out, err
+	return accounts, left, err
 }
 
 // AllRefs calls fn for every entry whose account has not left: its ref, and the

@@ -41,6 +41,7 @@ type DB struct {
 	Dialect Dialect
 	Path    string // of the SQLite file
 	read    *sql.DB
+	scan    *sql.DB // for reads during which others are made
 	write   *sql.DB
 	writer  *writer  // of SQLite
 	queries sync.Map // a query to its words in this dialect
@@ -99,7 +100,13 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 		return nil, errors.Join(err, write.Close())
 	}
 	read.SetMaxOpenConns(4)
-	return &DB{Dialect: SQLite, Path: path, read: read, write: write,
+	scan, err := sql.Open("sqlite", uri+"?_pragma=query_only(1)&_pragma=cache_size(-8000)&"+pragmas)
+	if err != nil {
+		return nil, errors.Join(err, read.Close(), write.Close())
+	}
+	scan.SetMaxOpenConns(scans)
+	scan.SetMaxIdleConns(1)
+	return &DB{Dialect: SQLite, Path: path, read: read, scan: scan, write: write,
 		writer: &writer{conn: conn, turn: make(chan struct{}, 1), ready: map[string]*sql.Stmt{}}}, nil
 }
 
@@ -118,15 +125,18 @@ func openPostgreSQL(ctx context.Context, dsn string) (*DB, error) {
 	if err := pool.PingContext(ctx); err != nil {
 		return nil, errors.Join(explain("connect", err), pool.Close())
 	}
-	return &DB{Dialect: PostgreSQL, read: pool, write: pool}, nil
+	scan := stdlib.OpenDB(*config)
+	scan.SetMaxOpenConns(scans)
+	scan.SetMaxIdleConns(1)
+	return &DB{Dialect: PostgreSQL, read: pool, scan: scan, write: pool}, nil
 }
 
 // Close ends all connections.
 func (d *DB) Close() error {
 	if d.Dialect == PostgreSQL {
-		return d.read.Close()
+		return errors.Join(d.scan.Close(), d.read.Close())
 	}
-	var errs []error
+	errs := []error{d.scan.Close()}
 	for _, s := range d.writer.ready {
 		errs = append(errs, s.Close())
 	}
@@ -142,6 +152,15 @@ func (d *DB) Copy(ctx context.Context, path string) error {
 
 // Reader gives something to read with, outside of any transaction.
 func (d *DB) Reader() Querier { return reader{d, d.read} }
+
+// scans is how many long reads go on at a time; one more waits for its turn.
+const scans = 4
+
+// Scanner gives something to read with while other reads and writes are made
+// between the rows. Its connections are its own: passes of several connections
+// at once, each holding one in the middle of its rows, would otherwise wait for
+// each other's for ever. Nobody scans within a scan.
+func (d *DB) Scanner() Querier { return reader{d, d.scan} }
 
 // Snapshot runs fn on one consistent picture of the database.
 func (d *DB) Snapshot(ctx context.Context, fn func(Querier) error) error {

@@ -125,13 +125,24 @@ func (l *Leases) Remember(ctx context.Context, lease mirror.Lease, attention str
 	})
 }
 
-// self names this process: host, process, and when it started.
+// self names this process: host, process, when it started, and where its number
+// counts.
 func self() string {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "localhost"
 	}
-	return host + "/" + strconv.Itoa(os.Getpid()) + "/" + startOf(os.Getpid())
+	return host + "/" + strconv.Itoa(os.Getpid()) + "/" + startOf(os.Getpid()) + "/" + space()
+}
+
+// space names the space of process numbers this process lives in. Two containers
+// may have one host name, and a process 1 each.
+func space() string {
+	name, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil {
+		return ""
+	}
+	return strings.NewReplacer("/", "", "pid:", "").Replace(name)
 }
 
 // dead reports that the owner was a process of this machine which is gone, so
@@ -142,9 +153,10 @@ func dead(owner string) bool {
 	if !ok || err != nil || host != mine {
 		return false
 	}
-	number, started, _ := strings.Cut(process, "/")
+	number, rest, _ := strings.Cut(process, "/")
+	started, counts, _ := strings.Cut(rest, "/")
 	pid, err := strconv.Atoi(number)
-	if err != nil || started == "" {
+	if err != nil || started == "" || counts != space() {
 		return false
 	}
 	return startOf(pid) != started

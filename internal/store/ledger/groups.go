@@ -7,6 +7,7 @@ import (
 	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/event"
 	"rollcall.dev/rollcall/internal/store/db"
+	"rollcall.dev/rollcall/internal/store/plans"
 )
 
 func (w *writer) group(c *plan.Change) error {
@@ -118,13 +119,10 @@ func (w *writer) possible(c *plan.Change) (*plan.Change, error) {
 
 func (w *writer) hasGaps() (bool, error) {
 	if w.gaps == nil {
-		var n int
-		err := w.tx.QueryRowContext(w.ctx, `SELECT count(*) FROM (SELECT 1 FROM plan_excluded WHERE plan = $1
-			UNION ALL SELECT 1 FROM plan_chunks WHERE plan = $1 AND part = 'failed') x`, w.b.Plan).Scan(&n)
+		gaps, err := plans.Gaps(w.ctx, w.tx, w.b.Plan)
 		if err != nil {
-			return false, db.Explain("read plan "+w.b.Plan, err)
+			return false, err
 		}
-		gaps := n > 0
 		w.gaps = &gaps
 	}
 	return *w.gaps || len(w.outcomes) > 0, nil

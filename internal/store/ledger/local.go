@@ -15,6 +15,7 @@ import (
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/events"
 	"rollcall.dev/rollcall/internal/store/leases"
+	"rollcall.dev/rollcall/internal/store/plans"
 )
 
 // Local is an account to be made that no connection keeps.
@@ -137,8 +138,7 @@ func (l *Ledger) Purge(ctx context.Context, b apply.Batch, before time.Time) (in
 		var told []event.Event
 		now := time.Now().UTC()
 		for i := range ids {
-			for _, q := range []string{`DELETE FROM memberships WHERE account_id = $1`, `DELETE FROM credentials WHERE account = $1`,
-				`UPDATE accounts SET manager = NULL, version = version + 1 WHERE manager = $1`, `DELETE FROM accounts WHERE id = $1`} {
+			for _, q := range []string{`DELETE FROM memberships WHERE account_id = $1`, `DELETE FROM credentials WHERE account = $1`, `DELETE FROM accounts WHERE id = $1`} {
 				if _, err := tx.Exec(ctx, q, ids[i][:]); err != nil {
 					return err
 				}
@@ -146,7 +146,13 @@ func (l *Ledger) Purge(ctx context.Context, b apply.Batch, before time.Time) (in
 			told = append(told, event.Event{Type: event.AccountPurged, Organization: b.Organization, Connection: &b.Lease.Connection, Run: &b.Run,
 				Account: &ids[i], At: now, Actor: b.Actor, Why: "flagged deleted since before " + before.Format(time.DateOnly)})
 		}
-		return events.Append(ctx, tx, told)
+		if len(ids) == 0 {
+			return nil
+		}
+		if err := events.Append(ctx, tx, told); err != nil {
+			return err
+		}
+		return plans.Unmanage(ctx, tx, plans.By{Organization: b.Organization, Run: b.Run, Actor: b.Actor, Why: "its manager's account was purged", At: now})
 	})
 	return len(ids), err
 }

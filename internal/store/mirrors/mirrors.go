@@ -203,7 +203,7 @@ func (m *Mirrors) batches(ctx context.Context, size int, query string, args []an
 				return ctx.Err()
 			}
 		}
-		err := db.Each(ctx, m.DB.Reader(), query, args, func(rows *sql.Rows) error {
+		err := db.Each(ctx, m.DB.Scanner(), query, args, func(rows *sql.Rows) error {
 			r, err := scan(rows)
 			if err != nil {
 				return err

@@ -96,6 +96,35 @@ func (s *Plans) Finish(ctx context.Context, lease mirror.Lease, p *engine.Plan, 
 	})
 }
 
+// Same gives the plan that waits and is the same as one just built, or nil.
+func (s *Plans) Same(ctx context.Context, p *engine.Plan) (*engine.Plan, error) {
+	list, err := s.query(ctx, `SELECT `+columns+` FROM plans WHERE connection = $1 AND hash = $2 AND state IN ('ready', 'held') AND id <> $3`, p.Connection, p.Hash, p.ID)
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	return list[0], nil
+}
+
+// Keep throws a plan just built away in favour of the same one that waits, which
+// becomes the plan of the later run.
+func (s *Plans) Keep(ctx context.Context, lease mirror.Lease, waits, built *engine.Plan) error {
+	return s.held(ctx, lease, func(tx *db.Tx) error {
+		for _, q := range []string{`DELETE FROM plan_chunks WHERE plan = $1`, `DELETE FROM plans WHERE id = $1`} {
+			if _, err := tx.Exec(ctx, q, built.ID); err != nil {
+				return err
+			}
+		}
+		if built.Run == nil {
+			return nil
+		}
+		if _, err := tx.Exec(ctx, `UPDATE runs SET state = 'rejected', error = 'a later run came to the same plan, which waits there' WHERE id = $1 AND state = 'held'`, text(waits.Run)); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `UPDATE plans SET run = $2 WHERE id = $1`, waits.ID, text(built.Run))
+		return err
+	})
+}
+
 // keptPlans is how many plans that came to nothing keep their rows. Applied ones
 // keep theirs: they can be reverted.
 const keptPlans = 10
@@ -149,7 +178,9 @@ func scan(rows *sql.Rows) (*engine.Plan, error) {
 		p.DecidedBy = &decided
 	}
 	p.CreatedAt, p.BasisText = db.Time(created), []byte(basis)
-	return &p, errors.Join(json.Unmarshal([]byte(because), &p.HeldBecause), json.Unmarshal([]byte(summary), &p.Summary), json.Unmarshal(p.BasisText, &p.Basis))
+	err := errors.Join(json.Unmarshal([]byte(because), &p.HeldBecause), json.Unmarshal([]byte(summary), &p.Summary), json.Unmarshal(p.BasisText, &p.Basis))
+	p.Basis.At = p.CreatedAt
+	return &p, err
 }
 
 // Get gives a plan by its ID, a unique beginning of it, or "last".
@@ -399,7 +430,7 @@ func (s *Plans) AllOpen(ctx context.Context, connection string, fn func(plan.Not
 }
 
 func (s *Plans) standing(ctx context.Context, query string, args []any, fn func(plan.Note) error) error {
-	return db.Each(ctx, s.DB.Reader(), query, args, func(rows *sql.Rows) error {
+	return db.Each(ctx, s.DB.Scanner(), query, args, func(rows *sql.Rows) error {
 		n := plan.Note{Carried: true}
 		var due int64
 		if err := rows.Scan(db.Digest{To: (*[16]byte)(&n.Key)}, &n.Kind, &n.Name, &n.ExternalID, &n.Account, &n.Text, &due); err != nil {

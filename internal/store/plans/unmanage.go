@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"time"
 
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/directory"
@@ -18,39 +19,63 @@ import (
 // person, or failed.
 const gaps = `SELECT count(*) FROM (SELECT 1 FROM plan_excluded WHERE plan = $1 UNION ALL SELECT 1 FROM plan_chunks WHERE plan = $1 AND part = 'failed') x`
 
-// unmanage takes back manager links to accounts that were to be created by the
-// same plan and were not. The link is made when the manager's account is there.
-func unmanage(ctx context.Context, tx *db.Tx, p *engine.Plan, run *engine.Run) error {
+// Gaps reports whether a plan has rows that were not carried out: taken out by a
+// person, or failed.
+func Gaps(ctx context.Context, tx *db.Tx, id string) (bool, error) {
 	var n int
-	if err := tx.QueryRowContext(ctx, gaps, p.ID).Scan(&n); err != nil || n == 0 {
-		return db.Explain("read plan "+p.ID, err)
-	}
+	err := tx.QueryRowContext(ctx, gaps, id).Scan(&n)
+	return n > 0, db.Explain("read plan "+id, err)
+}
+
+// By says who takes manager links back, when, and why.
+type By struct {
+	Organization, Run, Actor, Why string
+	At                            time.Time
+}
+
+// Unmanage takes back manager links that lead to no account, with an event for
+// each: that account was purged, or it was to be created by the same plan and
+// was not. The entries are looked at again by every plan, so that the link is
+// made when the manager's account is there.
+func Unmanage(ctx context.Context, tx *db.Tx, by By) error {
 	var told []event.Event
-	var notes []plan.Note
-	err := db.Each(ctx, tx, `SELECT id, manager, username, external_id FROM accounts a WHERE connection = $1 AND manager IS NOT NULL
-		AND NOT EXISTS (SELECT 1 FROM accounts b WHERE b.id = a.manager) ORDER BY id`, []any{p.Connection}, func(rows *sql.Rows) error {
+	notes := map[string][]plan.Note{} // by connection
+	err := db.Each(ctx, tx, `SELECT id, manager, username, external_id, connection FROM accounts a WHERE organization = $1 AND manager IS NOT NULL
+		AND NOT EXISTS (SELECT 1 FROM accounts b WHERE b.id = a.manager) ORDER BY id`, []any{by.Organization}, func(rows *sql.Rows) error {
 		var id, manager account.ID
-		var name, external string
-		if err := rows.Scan(&id, &manager, &name, &external); err != nil {
+		var name, external, connection string
+		if err := rows.Scan(&id, &manager, &name, &external, &connection); err != nil {
 			return err
 		}
-		before, err := json.Marshal(map[string]any{"manager": manager})
-		told = append(told, event.Event{Type: event.AccountUpdated, Organization: p.Organization, Connection: &p.Connection, Run: &run.ID, Account: &id,
-			At: *run.FinishedAt, Actor: run.Actor, Before: before, After: json.RawMessage(`{"manager":null}`), Why: "the manager's account was not created"})
-		notes = append(notes, plan.Note{Kind: plan.Unresolved, Key: directory.KeyOf(directory.User, directory.ExternalID(external)), Name: name,
-			ExternalID: directory.ExternalID(external), Account: id, Text: "its manager's account was not created"})
+		before, err := json.Marshal(map[string]account.ID{"manager": manager})
+		told = append(told, event.Event{Type: event.AccountUpdated, Organization: by.Organization, Connection: &connection, Run: &by.Run, Account: &id,
+			At: by.At, Actor: by.Actor, Before: before, After: json.RawMessage(`{"manager":null}`), Why: by.Why})
+		if connection != account.Local {
+			key := directory.KeyOf(directory.User, directory.ExternalID(external))
+			notes[connection] = append(notes[connection], plan.Note{Kind: plan.Unresolved, Key: key, Name: name, ExternalID: directory.ExternalID(external), Account: id, Text: by.Why})
+		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	for i := range told {
-		if _, err := tx.Exec(ctx, `UPDATE accounts SET manager = NULL, version = version + 1 WHERE id = $1`, told[i].Account[:]); err != nil {
+		if _, err := tx.Exec(ctx, `UPDATE accounts SET manager = NULL, version = version + 1, updated_at = $2 WHERE id = $1`, told[i].Account[:], db.Micros(by.At)); err != nil {
 			return err
 		}
 	}
-	if err := stand(ctx, tx, p.Connection, notes); err != nil {
-		return err
+	for connection, list := range notes {
+		if err := stand(ctx, tx, connection, list); err != nil {
+			return err
+		}
 	}
 	return events.Append(ctx, tx, told)
+}
+
+// unmanage is Unmanage at the end of a plan, where it can be necessary.
+func unmanage(ctx context.Context, tx *db.Tx, p *engine.Plan, run *engine.Run) error {
+	if gaps, err := Gaps(ctx, tx, p.ID); err != nil || !gaps {
+		return err
+	}
+	return Unmanage(ctx, tx, By{Organization: p.Organization, Run: run.ID, Actor: run.Actor, Why: "its manager's account was not created", At: *run.FinishedAt})
 }

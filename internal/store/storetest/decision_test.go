@@ -164,6 +164,11 @@ func TestALaterPlanTakesThePlaceOfOneThatWaits(t *testing.T) {
 		w.Applied("hq")
 		w.Holds("hq")
 		first := w.Held("hq", "found nobody")
+		again := w.Held("hq", "found nobody")
+		equal(t, "the plan, while nothing moves", again.Plan.ID, first.Plan.ID)
+		equal(t, "the plan's run", *again.Plan.Run, again.Run.ID)
+		w.Conn("hq").Limits.RemovalsMax = 5
+		w.Conn("hq").Policy.DeleteDisables = false
 		second := w.Held("hq", "found nobody")
 		fails(t, w.approveErr("hq", first.Plan), fault.Conflict, "superseded")
 		run, err := w.Store.RunTable.Get(t.Context(), first.Run.ID)

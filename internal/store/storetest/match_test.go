@@ -211,7 +211,7 @@ func TestANameMovedFromOnePersonToANewOneInOneRun(t *testing.T) {
 		// She wants it back while he keeps it.
 		w.Holds("hq", Person("anna", "mail=sales@example.org"), Person("bob", "mail=sales@example.org"))
 		r = w.Applied("hq")
-		contains(t, w.Notes(r.Plan), "dispute uid=anna", "sales@example.org", "uid=bob")
+		contains(t, w.Notes(r.Plan), "dispute uid=anna", "sales@example.org", "account bob")
 		equal(t, "her address", w.Account("anna").Text[account.Email], "anna@example.org")
 		w.Settled("hq")
 	})

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/rig/postgres"
@@ -104,3 +105,6 @@ func sortedLines(lines []string) []string {
 }
 
 func text(n int64) string { return strconv.FormatInt(n, 10) }
+
+// theClock is now in worlds that are compared with each other.
+var theClock = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)

@@ -1,0 +1,342 @@
+package db_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/rig/postgres"
+	"rollcall.dev/rollcall/internal/store/db"
+)
+
+var server *postgres.Server
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	var err error
+	if server, err = postgres.Start(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := m.Run()
+	if err := server.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// both runs a test on a fresh database of each kind, given by its address.
+func both(t *testing.T, fn func(t *testing.T, dsn string)) {
+	t.Helper()
+	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel()
+		fn(t, "sqlite:"+filepath.Join(t.TempDir(), "a folder?with#marks%20.db"))
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		dsn, err := server.NewDatabase(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fn(t, dsn)
+	})
+}
+
+func open(t *testing.T, dsn string) *db.DB {
+	t.Helper()
+	d, err := db.Open(t.Context(), dsn, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+func write(t *testing.T, d *db.DB, query string, args ...any) {
+	t.Helper()
+	err := d.Write(t.Context(), func(tx *db.Tx) error {
+		_, err := tx.Exec(t.Context(), query, args...)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func texts(t *testing.T, d *db.DB, query string, args ...any) []string {
+	t.Helper()
+	var out []string
+	err := db.Each(t.Context(), d.Reader(), query, args, func(rows *sql.Rows) error {
+		var s string
+		err := rows.Scan(&s)
+		out = append(out, s)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// tables lists the tables that are ours.
+func tables(t *testing.T, d *db.DB) []string {
+	t.Helper()
+	query := `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'goose%' ORDER BY name`
+	if d.Dialect == db.PostgreSQL {
+		query = `SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' AND table_name NOT LIKE 'goose%' ORDER BY table_name`
+	}
+	return texts(t, d, query)
+}
+
+func TestTheSchemaGoesDownAndUpAgain(t *testing.T) {
+	both(t, func(t *testing.T, dsn string) {
+		d := open(t, dsn)
+		before := tables(t, d)
+		if !slices.Contains(before, "accounts") || !slices.Contains(before, "events") {
+			t.Fatalf("the tables are %v", before)
+		}
+		if err := d.Down(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		if left := tables(t, d); len(left) > 0 {
+			t.Errorf("left after the way down: %v", left)
+		}
+		if after := tables(t, open(t, dsn)); !slices.Equal(before, after) {
+			t.Errorf("up again there is %v instead of %v", after, before)
+		}
+	})
+}
+
+func TestBothDatabasesHaveTheSameTables(t *testing.T) {
+	dsn, err := server.NewDatabase(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, other := tables(t, open(t, "sqlite:x.db")), tables(t, open(t, dsn))
+	if !slices.Equal(one, other) {
+		t.Errorf("SQLite has %v and PostgreSQL %v", one, other)
+	}
+}
+
+func TestADatabaseOfANewerVersionIsRefusedAndLeftAlone(t *testing.T) {
+	both(t, func(t *testing.T, dsn string) {
+		d := open(t, dsn)
+		write(t, d, `INSERT INTO organizations (id, name, created_at) VALUES ('org', 'Organization', 1)`)
+		write(t, d, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)`)
+		_, err := db.Open(t.Context(), dsn, "")
+		if fault.KindOf(err) != fault.Conflict || !strings.Contains(err.Error(), "its schema is version 99999") || !strings.Contains(fault.HintOf(err), "run the newer program again") {
+			t.Errorf("%v, hint %q", err, fault.HintOf(err))
+		}
+		if !slices.Equal(texts(t, d, `SELECT name FROM organizations`), []string{"Organization"}) || !slices.Contains(tables(t, d), "accounts") {
+			t.Error("it was not left alone")
+		}
+	})
+}
+
+func TestWhatIsNoDatabaseIsRefusedWithAHintAndLeftAlone(t *testing.T) {
+	folder := t.TempDir()
+	letter := strings.Repeat("Dear database, this is a letter.\n", 500)
+	path := filepath.Join(folder, "letter.txt")
+	if err := os.WriteFile(path, []byte(letter), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, dsn, words, hint string
+		kind                   fault.Kind
+	}{
+		{"a letter", "sqlite:letter.txt", "file is not a database", "restore the last", fault.Internal},
+		{"a folder that is not there", "sqlite:nowhere/x.db", "no such file or directory", "the folder must exist", fault.Unavailable},
+		{"a folder", "sqlite:.", "is a directory", "the folder must exist", fault.Unavailable},
+		{"another kind of address", "mysql://root:Sesame-Open@db/x", "neither sqlite:FILE nor postgres", "for instance sqlite:rollcall.db", fault.Invalid},
+		{"nobody at home", "postgres://rollcall:Sesame-Open@127.0.0.1:1/x", "PostgreSQL at 127.0.0.1:1 cannot be reached", "check the address", fault.Unavailable},
+		{"a wrong password", wrongPassword(t), "PostgreSQL refused user or password", "", fault.Denied},
+		{"a database that is not there", strings.Replace(server.DSN, "/rollcall?", "/nowhere?", 1), `"nowhere" does not exist`, "", fault.Unavailable},
+		{"an address nobody can read", "postgres://rollcall:Sesame-Open@[::1/x", "the postgres address cannot be read", "it looks like", fault.Invalid},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d, err := db.Open(t.Context(), c.dsn, folder)
+			if err == nil {
+				t.Fatal("it was opened", d.Close())
+			}
+			if fault.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.words) || !strings.Contains(fault.HintOf(err), c.hint) {
+				t.Errorf("kind %d: %v, hint %q", fault.KindOf(err), err, fault.HintOf(err))
+			}
+			for e := err; e != nil; e = errors.Unwrap(e) {
+				if strings.Contains(e.Error(), "Sesame-Open") {
+					t.Errorf("a password stands in %v", e)
+				}
+			}
+		})
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != letter {
+		t.Errorf("the letter was changed (%v)", err)
+	}
+}
+
+func wrongPassword(t *testing.T) string {
+	t.Helper()
+	u, err := url.Parse(server.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword("rollcall", "Sesame-Open")
+	return u.String()
+}
+
+func TestTheFileIsReadableForItsOwnerAlone(t *testing.T) {
+	folder := t.TempDir()
+	d, err := db.Open(t.Context(), "sqlite:rollcall.db", folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close() //nolint:errcheck // the test is about its files
+	files, err := filepath.Glob(filepath.Join(folder, "rollcall.db*"))
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, f := range files {
+		if info, err := os.Stat(f); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v (%v)", filepath.Base(f), info.Mode(), err)
+		}
+	}
+}
+
+func TestATransactionIsWrittenWholeOrNotAtAll(t *testing.T) {
+	both(t, func(t *testing.T, dsn string) {
+		d := open(t, dsn)
+		write(t, d, `CREATE TABLE things (name text PRIMARY KEY)`)
+		insert := func(ctx context.Context, then error) error {
+			return d.Write(ctx, func(tx *db.Tx) error {
+				if _, err := tx.Exec(ctx, `INSERT INTO things (name) VALUES ($1)`, "half"); err != nil {
+					return err
+				}
+				return then
+			})
+		}
+		changed := errors.New("somebody changed their mind")
+		if err := insert(t.Context(), changed); !errors.Is(err, changed) {
+			t.Error(err)
+		}
+		func() {
+			defer func() { _ = recover() }() //nolint:errcheck // the panic is the test
+			_ = d.Write(t.Context(), func(tx *db.Tx) error {
+				if _, err := tx.Exec(t.Context(), `INSERT INTO things (name) VALUES ($1)`, "panic"); err != nil {
+					return err
+				}
+				panic("no")
+			})
+		}()
+		ctx, cancel := context.WithCancel(t.Context())
+		err := d.Write(ctx, func(tx *db.Tx) error {
+			_, err := tx.Exec(ctx, `INSERT INTO things (name) VALUES ($1)`, "cancelled")
+			cancel()
+			return err
+		})
+		if err == nil {
+			t.Error("a transaction whose context had ended was committed")
+		}
+		if err := insert(ctx, nil); err == nil {
+			t.Error("a transaction was begun with a context that had ended")
+		}
+		if left := texts(t, d, `SELECT name FROM things`); len(left) > 0 {
+			t.Errorf("left: %v", left)
+		}
+		if err := insert(t.Context(), nil); err != nil {
+			t.Errorf("after all of this nothing can be written: %v", err)
+		}
+	})
+}
+
+func TestInsertWritesAnyNumberOfRows(t *testing.T) {
+	both(t, func(t *testing.T, dsn string) {
+		d := open(t, dsn)
+		write(t, d, `CREATE TABLE things (number bigint PRIMARY KEY, name text NOT NULL)`)
+		for _, n := range []int{0, 1, 8, 9, 63, 64, 65, 1000} {
+			for _, conflict := range []string{"", "ON CONFLICT (number) DO UPDATE SET name = excluded.name"} {
+				write(t, d, `DELETE FROM things`)
+				err := d.Write(t.Context(), func(tx *db.Tx) error {
+					return tx.Insert(t.Context(), "things", []string{"number", "name"}, n, func(i int, into []any) {
+						into[0], into[1] = int64(i), fmt.Sprint("thing ", i)
+					}, conflict)
+				})
+				if err != nil {
+					t.Fatalf("%d rows (%q): %v", n, conflict, err)
+				}
+				if got := texts(t, d, `SELECT name FROM things`); len(got) != n {
+					t.Errorf("%d rows (%q): %d are there", n, conflict, len(got))
+				}
+			}
+		}
+		err := d.Write(t.Context(), func(tx *db.Tx) error {
+			return tx.Insert(t.Context(), "things", []string{"number", "name"}, 20, func(i int, into []any) { into[0], into[1] = int64(1), "twice" }, "")
+		})
+		if err == nil {
+			t.Error("one key was written twice")
+		}
+		if got := texts(t, d, `SELECT name FROM things WHERE name = 'twice'`); len(got) > 0 {
+			t.Error("and some of it is there")
+		}
+	})
+}
+
+func TestASnapshotDoesNotMove(t *testing.T) {
+	both(t, func(t *testing.T, dsn string) {
+		d := open(t, dsn)
+		write(t, d, `CREATE TABLE things (name text PRIMARY KEY)`)
+		err := d.Snapshot(t.Context(), func(q db.Querier) error {
+			count := func() (n int, err error) {
+				err = q.QueryRowContext(t.Context(), `SELECT count(*) FROM things`).Scan(&n)
+				return n, err
+			}
+			if n, err := count(); n != 0 || err != nil {
+				return fmt.Errorf("%d: %w", n, err)
+			}
+			write(t, d, `INSERT INTO things (name) VALUES ('new')`)
+			if n, err := count(); n != 0 || err != nil {
+				t.Errorf("the snapshot sees %d new rows (%v)", n, err)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestReadingCannotWrite(t *testing.T) {
+	d := open(t, "sqlite:x.db")
+	if _, err := d.Reader().QueryContext(t.Context(), `INSERT INTO organizations (id, name, created_at) VALUES ('x', 'x', 1) RETURNING id`); err == nil {
+		t.Error("a reader wrote")
+	}
+}
+
+func TestTheDatabasesClockAgreesWithTimesItKeeps(t *testing.T) {
+	both(t, func(t *testing.T, dsn string) {
+		d := open(t, dsn)
+		var now int64
+		if err := d.Reader().QueryRowContext(t.Context(), `SELECT `+d.Now()).Scan(&now); err != nil {
+			t.Fatal(err)
+		}
+		at := db.Time(now)
+		if info, err := os.Stat(t.TempDir()); err != nil || at.Sub(info.ModTime()).Abs().Minutes() > 1 {
+			t.Errorf("the database's clock says %v (%v)", at, err)
+		}
+		if db.Micros(at) != now || db.Micros(db.Time(0)) != 0 || !db.Time(0).IsZero() {
+			t.Error("times do not survive")
+		}
+	})
+}

@@ -56,7 +56,7 @@ type house struct {
 	*testing.T
 	dir   string
 	env   map[string]string
-	apart bool // commands run as processes of their own
+	apart bool // commands are processes of their own, where the race detector would make many of them slow
 }
 
 func newHouse(t *testing.T, config string) *house {

@@ -54,6 +54,7 @@ func TestFilesOfAllSorts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, staff)
+			h.apart = true
 			h.write("people.csv", text)
 			h.run(0, "check", "staff")
 			has(t, h.run(2, "plan", "staff"), "3 create", "Käthe Müller", "kmüller")
@@ -92,6 +93,7 @@ func TestDamagedFilesRemoveNobody(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, staff)
+			h.apart = true
 			h.write("people.csv", threePeople)
 			h.run(0, "sync", "staff")
 			before := h.people()

@@ -32,6 +32,7 @@ func TestADirectoryThatCannotBeReadRemovesNobody(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, good)
+			h.apart = true
 			h.env["HQ_PASSWORD"] = s.ReaderPassword
 			h.run(0, "sync", "hq")
 			before := h.people()
@@ -153,7 +154,7 @@ func TestDryRunWritesNothing(t *testing.T) {
 	t.Parallel()
 	s := company(t, openldap.Options{})
 	h := atHQ(t, s, "    settings: {dry-run: true}\n")
-	h.run(2, "plan", "hq")
+	has(t, h.run(2, "plan", "hq"), "dry-run is on")
 	has(t, h.run(3, "sync", "hq"), "35 create", "nothing was written", "dry-run")
 	has(t, h.refuses(1, "plans", "approve", lastPlan(h)), "dry-run")
 	has(t, h.run(0, "connections", "list"), "dry-run")

@@ -175,7 +175,7 @@ func TestInterruptedWhileApplying(t *testing.T) {
 	for name, sig := range map[string]syscall.Signal{"Ctrl-C": syscall.SIGINT, "killed": syscall.SIGKILL} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, staff)
-			h.apart = true // with the race detector on, so much work takes minutes
+			h.apart = true
 			h.write("people.csv", rows.String())
 			h.run(0, "connections", "list") // makes the database
 			p := h.start("sync", "staff")

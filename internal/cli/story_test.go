@@ -85,6 +85,11 @@ func TestADirectoryFromFirstCheckToRevert(t *testing.T) {
 	}
 	has(t, h.run(0, "plan", "hq"), "nothing to do", fmt.Sprintf("%d keep", len(want.accounts)))
 
+	for word, want := range map[string]string{"ÖZTÜRK": "oeztuerk", "jörg mü": "jmüller", "GROSS": "sgross", "иВаНоВ": "ivanova", "田中": "tanaka", "semi@": "semi"} {
+		if got := keys(h.people("--search", word, "--limit", "3")); !slices.Equal(got, []string{want}) {
+			t.Errorf("a search for %q finds %v, want %s", word, got, want)
+		}
+	}
 	before, members := h.people(), h.members()
 	change(t, s, day)
 	want = truthOf(t, s)

@@ -40,7 +40,11 @@ Exit status: 0 nothing to do, 2 changes, 3 the plan is held, 1 error.`,
 				}
 				switch result.Plan.Verdict {
 				case plan.Go:
-					if r.output != "json" {
+					switch {
+					case r.output == "json":
+					case c.Policy.DryRun:
+						fmt.Fprintln(r.Out, "\ndry-run is on for this connection: nothing of it is carried out.")
+					default:
 						fmt.Fprintf(r.Out, "\nCarry out exactly this: rollcall plans approve %s\nRead again and do it:   rollcall sync %s\n", result.Plan.ID, c.Alias)
 					}
 					return status(exitPending)

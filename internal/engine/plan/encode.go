@@ -21,6 +21,12 @@ import (
 // ChunkRows is how many rows a chunk holds at the most, give or take one group.
 const ChunkRows = 4000
 
+var chunkRows int64 = ChunkRows
+
+// ShortChunks makes chunks hold fewer rows: for tests of what happens between
+// two of them, before they begin.
+func ShortChunks(rows int64) { chunkRows = rows }
+
 // stored is one change as a chunk keeps it: short names, and values in the
 // order of their bits in Fields.
 type stored struct {
@@ -257,7 +263,7 @@ func NewNotes(flush func(seq int, first int64, body []byte) error, notes []Note)
 }
 
 func (w *Writer) added(rows int64) error {
-	if w.rows += rows; w.rows >= ChunkRows {
+	if w.rows += rows; w.rows >= chunkRows {
 		return w.flush()
 	}
 	return nil

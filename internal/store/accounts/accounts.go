@@ -267,26 +267,50 @@ func (s *Accounts) List(ctx context.Context, f Filter, fn func(*account.Account)
 	if f.Status != "" {
 		add("status = ?", string(f.Status))
 	}
-	if f.Search != "" {
-		add(`(username_key LIKE ? ESCAPE '!' OR email_key LIKE ? ESCAPE '!' OR lower(first_name) LIKE ? ESCAPE '!' OR lower(last_name) LIKE ? ESCAPE '!'
-			OR lower(display_name) LIKE ? ESCAPE '!' OR lower(external_id) LIKE ? ESCAPE '!')`,
-			"%"+strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(account.Fold(f.Search))+"%")
-	}
 	if !f.After.IsZero() {
 		add("id > ?", f.After)
 	}
 	query := `SELECT ` + Columns + ` FROM accounts WHERE ` + strings.Join(where, " AND ") + ` ORDER BY id`
-	if f.Limit > 0 {
+	word := account.Fold(f.Search)
+	if f.Limit > 0 && word == "" {
 		args = append(args, f.Limit)
 		query += " LIMIT " + db.Placeholder(len(args))
 	}
-	return db.Each(ctx, s.DB.Reader(), query, args, func(rows *sql.Rows) error {
+	found := 0
+	err := db.Each(ctx, s.DB.Reader(), query, args, func(rows *sql.Rows) error {
 		a, err := Scan(rows)
 		if err != nil {
 			return err
 		}
-		return fn(a)
+		if word != "" && !carries(a, word) {
+			return nil
+		}
+		if err := fn(a); err != nil {
+			return err
+		}
+		if found++; found == f.Limit {
+			return errEnough
+		}
+		return nil
 	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
+}
+
+var errEnough = errors.New("enough accounts were found")
+
+// carries looks for a folded word in an account. The databases cannot: their
+// lower() leaves letters beyond ASCII as they are, or asks a locale.
+func carries(a *account.Account, word string) bool {
+	for _, text := range []string{a.Text[account.Username], a.Text[account.Email], a.Text[account.FirstName] + " " + a.Text[account.LastName],
+		a.Text[account.DisplayName], a.ExternalID} {
+		if strings.Contains(account.Fold(text), word) {
+			return true
+		}
+	}
+	return false
 }
 
 // WithGroups fills in the groups of accounts.

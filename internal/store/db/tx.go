@@ -83,7 +83,7 @@ func (t *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error)
 		r, err = t.conn.ExecContext(ctx, query, args...) // pgx keeps statements prepared by itself
 	} else {
 		var s *sql.Stmt
-		if s, err = t.prepared(ctx, query); err == nil {
+		if s, err = t.prepared(ctx, query); err == nil { //nolint:sqlclosecheck // the writer keeps it for the next transaction
 			r, err = s.ExecContext(ctx, args...)
 		}
 	}

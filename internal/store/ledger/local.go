@@ -152,7 +152,7 @@ func (l *Ledger) Purge(ctx context.Context, b apply.Batch, before time.Time) (in
 		if err := events.Append(ctx, tx, told); err != nil {
 			return err
 		}
-		return plans.Unmanage(ctx, tx, plans.By{Organization: b.Organization, Run: b.Run, Actor: b.Actor, Why: "its manager's account was purged", At: now})
+		return plans.Unmanage(ctx, tx, plans.By{Organization: b.Organization, Connection: b.Lease.Connection, Plan: b.Plan, Run: b.Run, Actor: b.Actor, Why: "its manager's account was purged", At: now})
 	})
 	return len(ids), err
 }

@@ -222,7 +222,7 @@ func (m *Mirrors) batches(ctx context.Context, size int, query string, args []an
 	for batch := range ready {
 		if err := fn(batch); err != nil {
 			cancel()
-			<-scanned // the rows are closed before the caller goes on
+			<-scanned //nolint:errcheck // the rows are closed before the caller goes on; why they ended is known
 			return err
 		}
 	}

@@ -27,10 +27,11 @@ func Gaps(ctx context.Context, tx *db.Tx, id string) (bool, error) {
 	return n > 0, db.Explain("read plan "+id, err)
 }
 
-// By says who takes manager links back, when, and why.
+// By says who takes manager links back, when, and why. With a Plan, what is to be
+// looked at again becomes standing when that plan is completed.
 type By struct {
-	Organization, Run, Actor, Why string
-	At                            time.Time
+	Organization, Connection, Plan, Run, Actor, Why string
+	At                                              time.Time
 }
 
 // Unmanage takes back manager links that lead to no account, with an event for
@@ -64,6 +65,12 @@ func Unmanage(ctx context.Context, tx *db.Tx, by By) error {
 			return err
 		}
 	}
+	if list := notes[by.Connection]; by.Plan != "" && len(list) > 0 {
+		if err := keepNotes(ctx, tx, by.Plan, list); err != nil {
+			return err
+		}
+		delete(notes, by.Connection)
+	}
 	for connection, list := range notes {
 		if err := stand(ctx, tx, connection, list); err != nil {
 			return err
@@ -72,10 +79,19 @@ func Unmanage(ctx context.Context, tx *db.Tx, by By) error {
 	return events.Append(ctx, tx, told)
 }
 
+// keepNotes adds notes to a plan that is being applied.
+func keepNotes(ctx context.Context, tx *db.Tx, id string, notes []plan.Note) error {
+	return plan.NewNotes(func(_ int, _ int64, body []byte) error {
+		_, err := tx.Exec(ctx, `INSERT INTO plan_chunks (plan, part, seq, first, body)
+			SELECT $1, 'unmanaged', count(*), 0, CAST($3 AS `+tx.Bytes()+`) FROM plan_chunks WHERE plan = $2 AND part = 'unmanaged'`, id, id, body)
+		return err
+	}, notes)
+}
+
 // unmanage is Unmanage at the end of a plan, where it can be necessary.
 func unmanage(ctx context.Context, tx *db.Tx, p *engine.Plan, run *engine.Run) error {
 	if gaps, err := Gaps(ctx, tx, p.ID); err != nil || !gaps {
 		return err
 	}
-	return Unmanage(ctx, tx, By{Organization: p.Organization, Run: run.ID, Actor: run.Actor, Why: "its manager's account was not created", At: *run.FinishedAt})
+	return Unmanage(ctx, tx, By{Organization: p.Organization, Connection: p.Connection, Run: run.ID, Actor: run.Actor, Why: "its manager's account was not created", At: *run.FinishedAt})
 }

@@ -211,7 +211,7 @@ func (w *World) known(lines []string) []string {
 // nothing is left, and the events tell all of it.
 func TestWhateverADirectoryGoesThroughAccountsAreWhatItSays(t *testing.T) {
 	t.Parallel()
-	for _, seed := range []uint64{19, 20, 21, 22} {
+	for _, seed := range []uint64{19, 22} {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
 			both(t, func(t *testing.T, w *World) {
@@ -224,7 +224,7 @@ func TestWhateverADirectoryGoesThroughAccountsAreWhatItSays(t *testing.T) {
 				for range 10 {
 					d.step()
 				}
-				for round := range 40 {
+				for round := range 30 {
 					for range 1 + d.IntN(6) {
 						d.step()
 					}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"rollcall.dev/rollcall/internal/directory"
+	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/rig/postgres"
 )
 
@@ -19,6 +20,7 @@ import (
 var server *postgres.Server
 
 func TestMain(m *testing.M) {
+	plan.ShortChunks(25) // so that every test of some size has several chunks
 	if os.Getenv(childDSN) != "" {
 		os.Exit(child())
 	}

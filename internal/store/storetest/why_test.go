@@ -79,7 +79,7 @@ func TestWhyDoesNotSeeWhatAReadingThatIsNotOverStaged(t *testing.T) {
 		w.Connect("hq")
 		w.Holds("hq", Person("anna"))
 		w.Applied("hq")
-		records := append([]rec{Person("anna", "title=Queen"), Person("newbie")}, People("q", 4000)...)
+		records := append([]rec{Person("anna", "title=Queen"), Person("newbie")}, People("q", 1200)...)
 		w.Holds("hq", records...)
 		seen := false
 		w.Dirs.Of("hq").Reading = func(n int) {

@@ -31,7 +31,7 @@ demo: check-go ## a sample LDAP directory, planned and synchronised before your 
 .PHONY: test
 test: check-go ## every test, with the race detector, against real servers
 	@scripts/install-tools.sh gcc slapd postgresql
-	@CGO_ENABLED=1 go test -race ./...
+	@CGO_ENABLED=1 go test -race -timeout 20m ./...
 	@echo
 	@echo "Every test ran; none may skip. Not run here: make fuzz (fuzzing beyond the saved inputs), make bench (measurements),"
 	@echo "make cross (other platforms), make demo. make test-all runs these too, but for the measurements."

@@ -319,7 +319,9 @@ func TestASnapshotDoesNotMove(t *testing.T) {
 
 func TestReadingCannotWrite(t *testing.T) {
 	d := open(t, "sqlite:x.db")
-	if _, err := d.Reader().QueryContext(t.Context(), `INSERT INTO organizations (id, name, created_at) VALUES ('x', 'x', 1) RETURNING id`); err == nil {
+	var id string
+	row := d.Reader().QueryRowContext(t.Context(), `INSERT INTO organizations (id, name, created_at) VALUES ('x', 'x', 1) RETURNING id`)
+	if err := row.Scan(&id); err == nil {
 		t.Error("a reader wrote")
 	}
 }

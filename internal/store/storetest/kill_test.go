@@ -50,7 +50,7 @@ func child() int {
 // shot when it has said so many words, and runs on until the shot arrives.
 func TestAProcessThatIsKilledAgainAndAgainComesToTheSameEnd(t *testing.T) {
 	t.Parallel()
-	const enough = 16
+	const enough = 12
 	for database := range dsns {
 		t.Run(database, func(t *testing.T) {
 			t.Parallel()

@@ -15,10 +15,6 @@ func policy(change func(*setting.Policy)) func(*setting.Connection) {
 	return func(c *setting.Connection) { change(&c.Policy) }
 }
 
-func limits(change func(*setting.Limits)) func(*setting.Connection) {
-	return func(c *setting.Connection) { change(&c.Limits) }
-}
-
 // before and after are a directory in which everything happens: somebody comes,
 // somebody changes, somebody is disabled, somebody leaves, and so with groups.
 func before() []rec {

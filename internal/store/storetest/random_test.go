@@ -224,7 +224,7 @@ func TestWhateverADirectoryGoesThroughAccountsAreWhatItSays(t *testing.T) {
 				for range 10 {
 					d.step()
 				}
-				for round := range 30 {
+				for round := range 20 {
 					for range 1 + d.IntN(6) {
 						d.step()
 					}

@@ -14,6 +14,7 @@ import (
 	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/rig/postgres"
+	"rollcall.dev/rollcall/internal/store"
 )
 
 // server is the one PostgreSQL of this package's tests.
@@ -33,6 +34,10 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	if empty, err = emptySQLite(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	code := m.Run()
 	if err := server.Stop(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -41,11 +46,35 @@ func run(m *testing.M) int {
 	return code
 }
 
+// empty is an SQLite database with its schema and nothing else. To copy it takes
+// a tenth of the time of making it.
+var empty []byte
+
+func emptySQLite() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "rollcall-storetest-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+	s, err := store.Open(context.Background(), "sqlite:empty.db", dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Close(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(filepath.Join(dir, "empty.db"))
+}
+
 // dsns gives a fresh database of each kind.
 var dsns = map[string]func(t *testing.T) string{
 	"SQLite": func(t *testing.T) string {
 		t.Helper()
-		return "sqlite:" + filepath.Join(t.TempDir(), "rollcall.db")
+		path := filepath.Join(t.TempDir(), "rollcall.db")
+		if err := os.WriteFile(path, empty, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return "sqlite:" + path
 	},
 	"PostgreSQL": func(t *testing.T) string {
 		t.Helper()

@@ -31,6 +31,7 @@ func TestAPasswordIsKeptAsAHashAndItsPlainTextNowhere(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *World) {
 		w.Connect("hq")
+		w.Engine.Secrets = Secrets{Real: true}
 		const first, second, refused = "Correct-Horse-7", "Battery-Staple-9", "Never-Applied-5"
 		w.Holds("hq", Person("anna", "password="+first), Person("bob"))
 		w.Applied("hq")

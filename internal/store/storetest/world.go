@@ -67,17 +67,21 @@ func (w *World) NewEngine(s engine.Store) *engine.Engine {
 	return e
 }
 
-// Secrets are the engine's, with a key everybody knows.
-type Secrets struct{}
+// Secrets are the engine's, with a key everybody knows. A real hash takes its
+// time, which only tests of passwords have.
+type Secrets struct{ Real bool }
 
 // Fingerprint is keyed by nothing.
 func (Secrets) Fingerprint(purpose, text string) (string, error) {
 	return fmt.Sprintf("%x", directory.Sum([]byte(purpose+"\x00"+text))), nil
 }
 
-// HashPassword is the real one.
-func (Secrets) HashPassword(ctx context.Context, plain string) (string, error) {
-	return seal.HashPassword(ctx, plain)
+// HashPassword is the real one, or something quick of the same look.
+func (s Secrets) HashPassword(ctx context.Context, plain string) (string, error) {
+	if s.Real {
+		return seal.HashPassword(ctx, plain)
+	}
+	return fmt.Sprintf("$argon2id$quick$%x", directory.Sum([]byte(plain))), nil
 }
 
 // Declare brings organizations into the database.

@@ -108,7 +108,12 @@ func (b *builder) build() error {
 	if err := b.managerCycles(); err != nil {
 		return err
 	}
-	return b.p.e.Store.Plans().Standing(b.ctx, b.p.c.Alias, b.sel, b.note)
+	return b.p.e.Store.Plans().Standing(b.ctx, b.p.c.Alias, b.sel, func(n plan.Note) error {
+		if b.survey.Has(n.Key) {
+			return nil // planned, and noted, anew
+		}
+		return b.note(n)
+	})
 }
 
 func (b *builder) note(n plan.Note) error {

@@ -182,6 +182,12 @@ func (s *Survey) Pair(e *Entry) Pair {
 	return p
 }
 
+// Has reports whether an entry is part of the survey.
+func (s *Survey) Has(key directory.Digest) bool {
+	_, ok := s.byKey[key]
+	return ok
+}
+
 // AccountOf gives the account an entry is linked to or matched with.
 func (s *Survey) AccountOf(key directory.Digest) (account.ID, bool) {
 	i, ok := s.byKey[key]

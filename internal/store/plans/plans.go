@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"rollcall.dev/rollcall/internal/directory"
@@ -381,11 +382,32 @@ func (s *Plans) settle(ctx context.Context, tx *db.Tx, p *engine.Plan) error {
 	if err != nil {
 		return err
 	}
+	if err := replace(ctx, tx, p.Connection, notes); err != nil {
+		return err
+	}
 	if err := stand(ctx, tx, p.Connection, notes); err != nil {
 		return err
 	}
 	_, err = tx.Exec(ctx, `UPDATE connections SET planned = $2, rules = $3, rules_text = $4, attention = '' WHERE alias = $1`, p.Connection, p.Basis.Generation, p.Basis.Rules, p.Basis.RulesText)
 	return err
+}
+
+// replace takes away what stands for entries the plan noted something about: an
+// entry may also have been planned for somebody else's sake, a manager's or
+// another connection's, and what it says now is all there is to say.
+func replace(ctx context.Context, tx *db.Tx, connection string, notes []plan.Note) error {
+	var keys []any
+	for i := range notes {
+		if !notes[i].Carried {
+			keys = append(keys, notes[i].Key[:])
+		}
+	}
+	for part := range slices.Chunk(keys, 500) {
+		if _, err := tx.Exec(ctx, `DELETE FROM standing WHERE connection = $1 AND key IN `+db.In(2, len(part)), append([]any{connection}, part...)...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func stand(ctx context.Context, tx *db.Tx, connection string, notes []plan.Note) error {

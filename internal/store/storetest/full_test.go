@@ -28,11 +28,13 @@ func (w *World) pages(more int) {
 
 func TestAFullDiskIsSaidClearlyLosesNothingAndTheRunGoesOnWhenThereIsRoom(t *testing.T) {
 	t.Parallel()
-	dsn := dsns["SQLite"](t)
-	want := undisturbed(t, dsns["SQLite"](t), 0)
-	w := Open(t, dsn)
-	w.Connect("hq", chapterConnection)
-	w.Holds("hq", chapters()[0]...)
+	calm, w := Open(t, dsns["SQLite"](t)), Open(t, dsns["SQLite"](t))
+	for _, world := range []*World{calm, w} {
+		world.Connect("hq", chapterConnection)
+		world.Holds("hq", chapters()[0]...)
+	}
+	calm.Applied("hq")
+	want := calm.State()
 	full := 0
 	for room := 1; ; room++ {
 		w.pages(room)

@@ -12,7 +12,9 @@ func TestAWarningIsToldOnceAlsoWhenItsEntryIsPlannedForAnothersSake(t *testing.T
 	t.Parallel()
 	both(t, func(t *testing.T, w *World) {
 		w.Connect("hq")
-		bob := func() []rec { return []rec{Person("bob", "manager=anna", "mobile=nonsense"), Person("carl"), Person("dora")} }
+		bob := func() []rec {
+			return []rec{Person("bob", "manager=anna", "mobile=nonsense"), Person("carl"), Person("dora")}
+		}
 		w.Holds("hq", append(bob(), Person("anna"))...)
 		w.Applied("hq")
 		for range 3 {

@@ -22,7 +22,6 @@ type tap struct {
 	engine.Store
 	before func(op string) error
 	after  func(op string) error
-	batch  func() // with each batch of mirror rows, while more are being read
 }
 
 func (t *tap) do(op string, fn func() error) error {
@@ -63,15 +62,6 @@ func (l tapLeases) Release(ctx context.Context, lease mirror.Lease) error {
 type tapMirror struct {
 	engine.Mirror
 	t *tap
-}
-
-func (m tapMirror) Each(ctx context.Context, s engine.Selection, kind directory.Kind, fn func([]mirror.Row) error) error {
-	return m.Mirror.Each(ctx, s, kind, func(rows []mirror.Row) error {
-		if m.t.batch != nil {
-			m.t.batch()
-		}
-		return fn(rows)
-	})
 }
 
 func (m tapMirror) Stage(ctx context.Context, lease mirror.Lease, generation int64, rows []mirror.Row) error {

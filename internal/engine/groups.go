@@ -436,7 +436,10 @@ func (b *builder) members(row *groupRow, exists bool, desired map[account.ID]str
 	if err != nil {
 		return err
 	}
-	refuse := ""
+	refuse, action := "", plan.Remove
+	if len(remove) == 0 {
+		action = plan.Add
+	}
 	switch {
 	case b.p.c.Policy.NoUpdate && exists && len(add)+len(remove) > 0:
 		refuse = "`no-update` is on"
@@ -446,7 +449,7 @@ func (b *builder) members(row *groupRow, exists bool, desired map[account.ID]str
 		remove = nil
 	}
 	if refuse != "" {
-		if err := b.refuseGroup(row, plan.Remove, refuse); err != nil {
+		if err := b.refuseGroup(row, action, refuse); err != nil {
 			return err
 		}
 	}

@@ -109,7 +109,7 @@ func (w *writer) possible(c *plan.Change) (*plan.Change, error) {
 		}
 	}
 	if len(missing.Members) > 0 {
-		w.fail(&missing, "the group or the member's account was not created")
+		w.fail(&missing, "there is no such group, or no account of the member")
 	}
 	if len(kept.Members) == 0 {
 		return nil, nil
@@ -118,6 +118,9 @@ func (w *writer) possible(c *plan.Change) (*plan.Change, error) {
 }
 
 func (w *writer) hasGaps() (bool, error) {
+	if w.b.Basis.Reverts != "" {
+		return true, nil // who is to be in again may have been purged
+	}
 	if w.gaps == nil {
 		gaps, err := plans.Gaps(w.ctx, w.tx, w.b.Plan)
 		if err != nil {

@@ -103,12 +103,19 @@ func (m *Mirrors) Publish(ctx context.Context, lease mirror.Lease, generation in
 		if err := markGone(ctx, tx, lease.Connection, generation, gone); err != nil {
 			return err
 		}
-		full := ""
-		if reading.Full && reading.Complete {
-			full = ", last_full_at = " + tx.Now()
+		set, args := "", []any{lease.Connection, generation, reading.Complete, string(verdict)}
+		switch {
+		case reading.Complete:
+			set, args = ", cursor = $5", append(args, []byte(reading.Next))
+			if reading.Full {
+				set += ", last_full_at = " + tx.Now()
+			}
+		case reading.Full:
+			// What it did not bring is in no later reading of changes: the next one
+			// is a full one again. One of changes is repeated from where it began.
+			set = ", cursor = NULL"
 		}
-		_, err := tx.Exec(ctx, `UPDATE connections SET generation = $2, complete = $3, reading = $4, cursor = $5`+full+` WHERE alias = $1`,
-			lease.Connection, generation, reading.Complete, string(verdict), []byte(reading.Next))
+		_, err := tx.Exec(ctx, `UPDATE connections SET generation = $2, complete = $3, reading = $4`+set+` WHERE alias = $1`, args...)
 		return err
 	})
 }

@@ -90,8 +90,12 @@ func keepNotes(ctx context.Context, tx *db.Tx, id string, notes []plan.Note) err
 
 // unmanage is Unmanage at the end of a plan, where it can be necessary.
 func unmanage(ctx context.Context, tx *db.Tx, p *engine.Plan, run *engine.Run) error {
-	if gaps, err := Gaps(ctx, tx, p.ID); err != nil || !gaps {
-		return err
+	gaps := p.Basis.Reverts != "" // what it leads back to may have been purged
+	if !gaps {
+		var err error
+		if gaps, err = Gaps(ctx, tx, p.ID); err != nil || !gaps {
+			return err
+		}
 	}
-	return Unmanage(ctx, tx, By{Organization: p.Organization, Connection: p.Connection, Run: run.ID, Actor: run.Actor, Why: "its manager's account was not created", At: *run.FinishedAt})
+	return Unmanage(ctx, tx, By{Organization: p.Organization, Connection: p.Connection, Run: run.ID, Actor: run.Actor, Why: "its manager has no account", At: *run.FinishedAt})
 }

@@ -26,12 +26,16 @@ type Directory struct {
 	BreakAt int
 	// Delta says that Records are only what changed since the last reading.
 	Delta bool
+	// Next is the bookmark a reading ends with.
+	Next string
 	// Away is why the directory cannot be reached at all.
 	Away error
 	// Filter stands for what a preset puts in force.
 	Filter string
 	// Mapping is put over the starting rules.
 	Mapping map[string]setting.Rule
+	// Asked is what the last reading was asked to start from.
+	Asked source.Cursor
 	// Reading is called before each record; a test can wait in it.
 	Reading func(n int)
 }
@@ -96,8 +100,9 @@ func (s *script) Preset(context.Context) (source.Preset, error) {
 	return source.Preset{Vendor: "Script", Anchor: "id", Filter: s.dir.Filter, Mapping: rules}, nil
 }
 
-func (s *script) Read(_ context.Context, _ source.Request, emit func(*directory.Record) error) (source.Reading, error) {
-	r := source.Reading{Full: !s.dir.Delta, Complete: s.dir.Missing == "", Reason: s.dir.Missing, Next: source.Cursor("next")}
+func (s *script) Read(_ context.Context, req source.Request, emit func(*directory.Record) error) (source.Reading, error) {
+	s.dir.Asked = req.From
+	r := source.Reading{Full: !s.dir.Delta, Complete: s.dir.Missing == "", Reason: s.dir.Missing, Next: source.Cursor(s.dir.Next)}
 	for n := range s.dir.Records {
 		if s.dir.Reading != nil {
 			s.dir.Reading(n)

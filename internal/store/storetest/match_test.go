@@ -278,3 +278,22 @@ func TestOrganizationsNeverMeet(t *testing.T) {
 		}
 	})
 }
+
+func TestTwoConnectionsThatCreateOnePersonAtTheSameTimeMakeOneAccount(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq", byEmail)
+		w.Connect("branch", byEmail)
+		w.Holds("hq", Person("anna"), Person("bob"))
+		w.Holds("branch", Person("anna", "id=b-anna"), Person("carl", "mail=bob@example.org"), Person("dora"))
+		one, other := w.Plan("hq"), w.Plan("branch")
+		w.Approve("hq", one)
+		r := w.Approve("branch", other)
+		equal(t, "failed", r.Run.Summary.Failed, 2)
+		equal(t, "created", r.Run.Summary.Create, 1)
+		equal(t, "accounts", len(w.Accounts()), 3)
+		r = w.Applied("branch")
+		equal(t, "disputes", r.Run.Summary.Disputes, 2)
+		w.Settled("branch")
+	})
+}

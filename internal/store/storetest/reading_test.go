@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -258,5 +259,85 @@ func TestAnEntryThatLosesItsKeyIsNotTakenForALeaver(t *testing.T) {
 		w.Applied("hq")
 		equal(t, "gone for good", w.Account("anna").Status, account.Disabled)
 		w.Settled("hq")
+	})
+}
+
+func TestAReadingStartsFromTheBookmarkOfTheLastCompleteOneUnlessAllIsAskedFor(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		dir := w.Dirs.Of("hq")
+		w.Holds("hq", Person("anna"), Person("bob"))
+		asked := func(what, want string) {
+			t.Helper()
+			equal(t, what, string(dir.Asked), want)
+		}
+		dir.Missing, dir.Next = "cut short", "zero"
+		w.Applied("hq")
+		dir.Missing, dir.Next = "", "one"
+		w.Applied("hq")
+		asked("after an incomplete first reading", "")
+		dir.Next = "two"
+		w.Applied("hq")
+		asked("after a complete one", "one")
+		dir.Delta = true
+		w.Holds("hq")
+		dir.Missing, dir.Next = "cut short", "three"
+		w.Applied("hq")
+		dir.Missing, dir.Next = "", "four"
+		w.Applied("hq")
+		asked("after an incomplete one of changes", "two")
+		dir.Breaks, dir.Next = errors.New("script: gone"), "five"
+		if _, err := w.Engine.Sync(t.Context(), *w.Conn("hq"), options); err == nil {
+			t.Fatal("no error")
+		}
+		dir.Breaks, dir.Next = nil, "six"
+		w.Applied("hq")
+		asked("after one that broke off", "four")
+		dir.Delta = false
+		w.Holds("hq", Person("anna"), Person("bob"))
+		w.Conn("hq").Scope = []string{`username != "nobody"`}
+		w.Applied("hq")
+		asked("after a change of rules", "")
+		dir.Missing = "cut short"
+		full := options
+		full.Full = true
+		_, err := w.Engine.Sync(t.Context(), *w.Conn("hq"), full)
+		w.must(err)
+		dir.Missing = ""
+		w.Applied("hq")
+		asked("after an incomplete one of everything", "")
+		_, err = w.Engine.Sync(t.Context(), *w.Conn("hq"), full)
+		w.must(err)
+		asked("with --full", "")
+		w.must(w.Engine.Reset(t.Context(), *w.Conn("hq")))
+		w.Applied("hq")
+		asked("after a reset", "")
+	})
+}
+
+func TestMorePeopleThanAreLookedAtOrWrittenAtOnce(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		const many = 620
+		w.Connect("hq")
+		var records []rec
+		var keys []string
+		for i := range many {
+			keys = append(keys, fmt.Sprintf("p%03d", i))
+			records = append(records, Person(keys[i], fmt.Sprintf("manager=p%03d", i/5)))
+		}
+		w.Holds("hq", append(records, Group("everybody", keys...), Group("again", "@everybody"))...)
+		w.Applied("hq")
+		equal(t, "again", len(strings.Fields(w.Members("again"))), many)
+		equal(t, "the manager of the last", w.Account("p619").Manager, w.Account("p123").ID)
+		r := w.Applied("hq")
+		equal(t, "verdict", r.Plan.Verdict, plan.Nothing)
+		equal(t, "kept", r.Plan.Summary.Keep, many)
+		records = records[20:]
+		w.Holds("hq", append(records, Group("everybody", keys[20:]...), Group("again", "@everybody"))...)
+		r = w.Applied("hq")
+		equal(t, "disabled", r.Plan.Summary.Disable, 20)
+		equal(t, "their memberships", r.Plan.Summary.Remove, 0)
 	})
 }

@@ -3,6 +3,7 @@ package storetest
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/engine"
@@ -190,5 +191,29 @@ func TestARevertNeedsSeatsToo(t *testing.T) {
 		w.Declare(setting.Organization{ID: "org", Name: "Organization", LicenceLimit: 2})
 		w.Approve("hq", undone.Plan)
 		equal(t, "anna", w.Account("anna").Status, account.Active)
+	})
+}
+
+func TestARevertDoesNotBringBackWhatHangsOnAPurgedAccount(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq", policy(func(p *setting.Policy) { p.DeleteDisables, p.PurgeAfter = false, time.Hour }))
+		w.Holds("hq", Person("anna"), Person("bob", "manager=anna"), Person("carl"), Group("staff", "anna", "bob", "carl"))
+		w.Applied("hq")
+		w.Holds("hq", Person("anna"), Person("bob", "manager=carl"), Person("carl"), Group("staff", "carl"))
+		r := w.Applied("hq")
+		w.Holds("hq", Person("bob", "manager=carl"), Person("carl"), Group("staff", "carl"))
+		w.Applied("hq")
+		w.Clock = w.Clock.Add(2 * time.Hour)
+		w.Applied("hq")
+		equal(t, "anna is purged", w.Account("anna") == nil, true)
+		w.Revert("hq", r.Run)
+		equal(t, "staff", w.Members("staff"), "bob carl")
+		equal(t, "bob's manager", w.Account("bob").Manager.IsZero(), true)
+		w.Examine()
+		w.Replay()
+		w.Approve("hq", w.Held("hq", "was reverted").Plan)
+		equal(t, "bob's manager", w.Account("bob").Manager, w.Account("carl").ID)
+		w.Settled("hq")
 	})
 }

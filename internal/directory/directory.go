@@ -55,11 +55,18 @@ type Record struct {
 	// Members of a group, as refs. All of them: a source that could not read
 	// every member reports the reading as incomplete.
 	Members []string
+	// Primary is the ref of a group this person is in without being among its
+	// members (Active Directory's primaryGroupID), or "".
+	Primary string
 	// Password is the plain password a CSV row carries. It is never part of
 	// the encoded form, the hash, a log or an error.
 	Password string
-	// Gone marks a removal in an incremental reading.
+	// Gone marks a removal in an incremental reading. Kind and ID say of what.
+	// Of several reports of one entry in such a reading the last holds.
 	Gone bool
+	// Present says in an incremental reading that the entry (Kind and ID) is still
+	// there, and nothing of its contents.
+	Present bool
 	// Problem says why the entry cannot be used as it is, in one sentence.
 	Problem string
 }

@@ -9,10 +9,11 @@ import (
 
 // The encoded form of a record is what the mirror stores:
 //
-//	version, kind, ID, Name, Ref, Problem, attributes(name, values), members
+//	version, kind, ID, Name, Ref, Problem, attributes(name, values), members, Primary
 //
-// every count and length an unsigned varint. Password and Gone are not part of it.
-const encodingVersion = 1
+// every count and length an unsigned varint. Password, Gone and Present are not
+// part of it. Version 1 had no Primary.
+const encodingVersion = 2
 
 var errEncoding = errors.New("directory: a stored record is damaged; run `rollcall connections reset` to read it again")
 
@@ -28,14 +29,16 @@ func (r *Record) Append(b []byte) []byte {
 		b = appendString(b, r.Attributes[i].Name)
 		b = appendStrings(b, r.Attributes[i].Values)
 	}
-	return appendStrings(b, r.Members)
+	b = appendStrings(b, r.Members)
+	return appendString(b, r.Primary)
 }
 
 // Decode reads what Append wrote into r, replacing what was there.
 func (r *Record) Decode(b []byte) error {
 	*r = Record{}
 	d := decoder{text: string(b)} // one copy; every string below shares it
-	if d.byte() != encodingVersion {
+	version := d.byte()
+	if version < 1 || version > encodingVersion {
 		return errEncoding
 	}
 	r.Kind = Kind(d.byte())
@@ -50,6 +53,9 @@ func (r *Record) Decode(b []byte) error {
 		}
 	}
 	r.Members = d.strings()
+	if version > 1 {
+		r.Primary = d.string()
+	}
 	if d.bad || d.at != len(d.text) {
 		*r = Record{}
 		return errEncoding
@@ -75,6 +81,9 @@ func (h *Hasher) Hash(r *Record, salt string) Digest {
 	b = appendString(b, r.Ref)
 	b = appendString(b, r.Problem)
 	b = appendString(b, salt)
+	if r.Primary != "" {
+		b = appendString(b, "\x00primary "+r.Primary)
+	}
 	h.order = h.order[:0]
 	for i := range r.Attributes {
 		h.order = append(h.order, i)

@@ -6,6 +6,7 @@ package source
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"rollcall.dev/rollcall/internal/directory"
@@ -64,6 +65,14 @@ type Preset struct {
 type Request struct {
 	From       Cursor   // nil asks for a full reading
 	Attributes []string // the attributes wanted of people; the source adds what it needs itself
+	// Known reports whether the mirror holds an entry. A reading that learns of an
+	// entry's presence alone asks it, and reports the whole record of those that are
+	// not known. Nil where From is.
+	Known func(directory.Kind, directory.ExternalID) (bool, error)
+	// Sweep asks a reading of changes to name every entry there is as well.
+	Sweep bool
+	// Now is the time of the reading.
+	Now time.Time
 	// Progress is called now and then with the counts so far; may be nil.
 	Progress func(users, groups int)
 }
@@ -75,7 +84,9 @@ type Cursor []byte
 type Reading struct {
 	Next     Cursor
 	Full     bool   // every record was reported; in a delta only what changed, and removals by name
+	Swept    bool   // a delta in which, besides, every entry there is was named, so that what was not is gone
 	Complete bool   // all was reported, so what is missing (or named as gone) is gone
+	Method   string // how it was read: "full", "dirsync", "usn", "syncrepl", "modify-timestamp"
 	Reason   string // why it is not complete, in one sentence
 	Users    int
 	Groups   int
@@ -109,6 +120,19 @@ type Finder interface {
 	// a handful, and for each the conditions of being read.
 	Find(ctx context.Context, who string) ([]Found, error)
 }
+
+// Watcher is a source that can tell of changes as they happen.
+type Watcher interface {
+	// Watch stays connected and calls changed (quick, never at the same time)
+	// after the directory said that something it reads may have changed, and once
+	// at the start, when it listens. It returns when ctx ends or the connection
+	// does, and ErrNoWatch where the directory has no such ability. What changed is
+	// found out by Read alone.
+	Watch(ctx context.Context, changed func()) error
+}
+
+// ErrNoWatch is what Watch returns for a directory that does not tell of changes.
+var ErrNoWatch = errors.New("the directory does not tell of changes as they happen")
 
 // Found is an entry and how it stands towards base and filter.
 type Found struct {

@@ -27,6 +27,7 @@ const module = "rollcall.dev/rollcall/"
 // one another, but for the words.
 var floors = [][]string{
 	{"internal/directory", "internal/account", "internal/event", "internal/setting", "internal/fault", "internal/seal"},
+	{"internal/simulator"}, // a directory to rehearse with; it knows nothing of us
 	{"internal/source"},
 	{"internal/source/*", "internal/config"},
 	{"internal/source/all"},

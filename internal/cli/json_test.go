@@ -17,7 +17,7 @@ var forms = map[string]struct{ must, may []string }{
 	"plan":    {words(`id hash connection verdict held_because summary changes`), words(`organization state run decided_by created_at notes`)},
 	"change":  {words(`action target account external_id before after why`), words(`seq group name`)},
 	"run":     {words(`id connection trigger state reading summary plan started_at finished_at error`), words(`organization actor reverts`)},
-	"reading": {words(`complete full entries reason`), words(`users groups changed gone notes`)},
+	"reading": {words(`complete full entries reason`), words(`users groups changed gone notes swept method last_full`)},
 	"summary": {words(`create update link disable enable delete restore keep refused problems disputes seats_needed`),
 		words(`add remove groups warnings failed out_of_scope identity_changes seats_change`)},
 	"event": {words(`id type organization connection run account at actor before after`), words(`group why`)},

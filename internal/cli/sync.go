@@ -156,6 +156,15 @@ func (r *root) reading(g *engine.ReadingReport) {
 		return
 	}
 	text := fmt.Sprintf("%s people, %s; since the last reading %s changed, %s gone", number(g.Users), counted(g.Groups, "group"), number(g.Changed), number(g.Gone))
+	if !g.Full {
+		text += "\nOnly changes were read, by " + g.Method
+		if g.Swept {
+			text += ", and the IDs of everybody there"
+		}
+		if g.LastFull != nil {
+			text += "; everything was last read " + stamp(*g.LastFull)
+		}
+	}
 	if !g.Complete {
 		text += "\nNOT COMPLETE"
 		if g.Reason != nil {

@@ -38,6 +38,7 @@ type builder struct {
 	touched  int                       // changes to accounts that had not left
 	managers map[account.ID]account.ID // manager links of the entries planned
 	groups   *groupGraph
+	refs     *refs
 	regroup  bool   // memberships may have to change: an entry moved, or an account comes or goes
 	moved    [2]int // people and groups to be planned
 	total    int
@@ -91,6 +92,9 @@ func (b *builder) build() error {
 		return err
 	}
 	b.total = 2 * b.moved[0]
+	if b.refs, err = loadRefs(b.ctx, b.p.e.Store.Mirror(), b.p.c.Alias); err != nil {
+		return err
+	}
 	if b.p.c.Backend.Bool("groups.members_only") {
 		if b.groups, err = b.loadGroups(); err != nil {
 			return err
@@ -327,7 +331,7 @@ func (b *builder) decideOn(rows []mirror.Row) error {
 			ids = append(ids, id)
 		}
 		if e.User.Manager != "" {
-			ref := directory.RefOf(b.p.kind.Refer(e.User.Manager))
+			ref := b.managerRef(e, &rows[i])
 			if _, ok := b.survey.ByRef(ref); !ok {
 				refs = append(refs, ref)
 			}
@@ -357,7 +361,7 @@ func (b *builder) decideOn(rows []mirror.Row) error {
 			}
 			pair.HasSecret = pair.HasSecret && hashes[id] != rows[i].Secret
 		}
-		b.manager(&pair, settled)
+		b.manager(&pair, &rows[i], settled)
 		if err := b.one(&pair); err != nil {
 			return err
 		}
@@ -365,12 +369,16 @@ func (b *builder) decideOn(rows []mirror.Row) error {
 	return nil
 }
 
+func (b *builder) managerRef(e *match.Entry, row *mirror.Row) directory.Digest {
+	return b.refs.of(directory.RefOf(b.p.kind.Refer(e.User.Manager)), row.Generation)
+}
+
 // manager follows the entry's manager to an account.
-func (b *builder) manager(pair *match.Pair, settled map[directory.Digest]account.ID) {
+func (b *builder) manager(pair *match.Pair, row *mirror.Row, settled map[directory.Digest]account.ID) {
 	if pair.User.Manager == "" {
 		return
 	}
-	ref := directory.RefOf(b.p.kind.Refer(pair.User.Manager))
+	ref := b.managerRef(&pair.Entry, row)
 	if ref == pair.Ref {
 		pair.Unresolved = "names itself as its manager"
 		return

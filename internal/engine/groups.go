@@ -54,6 +54,14 @@ func (b *builder) loadGroups() (*groupGraph, error) {
 	if err != nil {
 		return nil, err
 	}
+	err = b.p.e.Store.Mirror().Primaries(b.ctx, b.p.c.Alias, func(group, person directory.Digest, generation int64) {
+		if i, ok := g.byRef[b.refs.of(group, generation)]; ok {
+			g.rows[i].members = append(g.rows[i].members, person)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
 	at := make(map[directory.Digest]int, len(g.rows))
 	for i := range g.rows {
 		at[g.rows[i].key] = i
@@ -89,9 +97,9 @@ func (b *builder) addGroup(g *groupGraph, row *mirror.Row) error {
 		}
 	}
 	if !row.Gone {
-		gr.members = make([]directory.Digest, len(r.Members))
-		for i, m := range r.Members {
-			gr.members[i] = directory.RefOf(b.p.kind.Refer(m))
+		gr.members = make([]directory.Digest, len(row.Refs)/16)
+		for i := range gr.members {
+			gr.members[i] = b.refs.of(directory.Digest(row.Refs[16*i:]), row.Generation)
 		}
 		g.byRef[row.Ref] = len(g.rows)
 	}

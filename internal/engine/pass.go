@@ -177,7 +177,12 @@ func changedRules(before, after string) string {
 func (p *pass) read(ctx context.Context) (*ReadingReport, error) {
 	in := mirror.Intake{Store: p.e.Store.Mirror(), Lease: p.lease, Refer: p.kind.Refer, Secrets: p.e.Secrets, Published: p.state.Generation}
 	p.o.report(Progress{Phase: "reading"})
-	req := source.Request{Attributes: p.rules.mapping.Attributes(), Progress: func(users, groups int) {
+	known, err := loadRefs(ctx, p.e.Store.Mirror(), p.c.Alias)
+	if err != nil {
+		return nil, err
+	}
+	in.Former = known.any()
+	req := source.Request{Now: p.began, Attributes: p.rules.mapping.Attributes(), Progress: func(users, groups int) {
 		p.o.report(Progress{Phase: "reading", Done: users + groups})
 	}}
 	if !p.o.Full && p.state.Rules == p.rules.fingerprint {
@@ -193,8 +198,20 @@ func (p *pass) read(ctx context.Context) (*ReadingReport, error) {
 	}
 	r := took.Reading
 	p.o.report(Progress{Phase: "reading", Done: r.Users + r.Groups, Total: r.Users + r.Groups})
-	report := &ReadingReport{Complete: r.Complete, Full: r.Full, Entries: r.Users + r.Groups, Users: r.Users, Groups: r.Groups,
+	report := &ReadingReport{Complete: r.Complete, Full: r.Full, Swept: r.Swept, Method: r.Method, Entries: r.Users + r.Groups, Users: r.Users, Groups: r.Groups,
 		Changed: took.Changed, Gone: took.Gone, Notes: r.Notes}
+	if !r.Full {
+		report.Users, report.Groups = took.Users, took.Groups
+	}
+	switch {
+	case r.Full:
+		report.Method = "full"
+	case r.Method == "":
+		report.Method = "changes"
+	}
+	if at := p.state.LastFullAt; !at.IsZero() {
+		report.LastFull = &at
+	}
 	if r.Reason != "" {
 		report.Reason = &r.Reason
 	}

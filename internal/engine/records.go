@@ -25,8 +25,10 @@ type State struct {
 	RulesText    string // those rules, part by part, to say which of them changed
 	Attention    string // why the next plan must wait for a person
 	Generation   int64  // of the mirror
-	Planned      int64  // the generation the last applied plan was made from
-	Complete     bool   // verdict of the last reading
+	Users        int    // in it
+	Groups       int
+	Planned      int64 // the generation the last applied plan was made from
+	Complete     bool  // verdict of the last reading
 	Reading      *source.Reading
 	Cursor       []byte
 	LastFullAt   time.Time // the last complete full reading
@@ -68,13 +70,17 @@ const (
 type ReadingReport struct {
 	Complete bool     `json:"complete"`
 	Full     bool     `json:"full"`
-	Entries  int      `json:"entries"`
-	Users    int      `json:"users"`
+	Swept    bool     `json:"swept"`
+	Method   string   `json:"method"`
+	Entries  int      `json:"entries"` // read
+	Users    int      `json:"users"`   // read, or, of a reading of changes, there now
 	Groups   int      `json:"groups"`
 	Changed  int      `json:"changed"`
 	Gone     int      `json:"gone"`
 	Reason   *string  `json:"reason"`
 	Notes    []string `json:"notes,omitempty"`
+	// LastFull is when everything was last read, this reading included.
+	LastFull *time.Time `json:"last_full"`
 }
 
 // Run is one pass as people see it.
@@ -140,6 +146,8 @@ type Mirror interface {
 	Moved(ctx context.Context, s Selection) (users, groups int, err error)
 	Count(ctx context.Context, connection string) (users, groups int, err error)
 	Rows(ctx context.Context, connection string, keys []directory.Digest) ([]mirror.Row, error)
+	Former(ctx context.Context, connection string, fn func(ref directory.Digest, until int64, key directory.Digest)) error
+	Primaries(ctx context.Context, connection string, fn func(group, person directory.Digest, generation int64)) error
 	Claims(ctx context.Context, connection string, fn func(key directory.Digest, claimant, name string)) error
 	Reset(ctx context.Context, lease mirror.Lease) error
 }

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"rollcall.dev/rollcall/internal/account"
@@ -256,16 +255,31 @@ func (x *explainer) rulesHold(w *Why, row *mirror.Row, r *directory.Record, say 
 	return in, nil
 }
 
-// listed reports whether a group in the mirror lists the entry.
+// listed reports whether a group in the mirror lists the entry, or is the one it
+// is in besides.
 func (x *explainer) listed(row *mirror.Row) (bool, error) {
+	known, err := loadRefs(x.ctx, x.e.Store.Mirror(), x.c.Alias)
+	if err != nil {
+		return false, err
+	}
+	var person directory.Record
+	if err := person.Decode(row.Record); err != nil {
+		return false, err
+	}
+	var primary directory.Digest
+	if person.Primary != "" {
+		primary = known.of(directory.RefOf(x.kind.Refer(person.Primary)), row.Generation)
+	}
 	found := false
-	err := x.e.Store.Mirror().Each(x.ctx, Selection{Connection: x.c.Alias, All: true, Batch: batchSize}, directory.Group, func(rows []mirror.Row) error {
+	err = x.e.Store.Mirror().Each(x.ctx, Selection{Connection: x.c.Alias, All: true, Batch: batchSize}, directory.Group, func(rows []mirror.Row) error {
 		for i := range rows {
-			var r directory.Record
-			if err := r.Decode(rows[i].Record); err != nil {
-				return err
+			if rows[i].Gone {
+				continue
 			}
-			found = found || !rows[i].Gone && slices.ContainsFunc(r.Members, func(m string) bool { return directory.RefOf(x.kind.Refer(m)) == row.Ref })
+			found = found || rows[i].Ref == primary
+			for at := 0; at < len(rows[i].Refs) && !found; at += 16 {
+				found = known.of(directory.Digest(rows[i].Refs[at:]), rows[i].Generation) == row.Ref
+			}
 		}
 		return nil
 	})

@@ -69,6 +69,9 @@ type Request struct {
 	// entry's presence alone asks it, and reports the whole record of those that are
 	// not known. Nil where From is.
 	Known func(directory.Kind, directory.ExternalID) (bool, error)
+	// Anew is called by a reading that was given From and reads everything none the
+	// less, before its first record. Nil where From is.
+	Anew func() error
 	// Sweep asks a reading of changes to name every entry there is as well.
 	Sweep bool
 	// Now is the time of the reading.

@@ -10,6 +10,7 @@ package mirror
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -27,12 +28,22 @@ type Row struct {
 	Name       string
 	Ref        directory.Digest // of the normalised ref
 	Hash       directory.Digest
-	Record     []byte // the encoded record
-	Secret     string // argon2id form of a password the record carried
-	Again      bool   // staged before in this reading: takes the place of that row
+	Record     []byte           // the encoded record
+	Secret     string           // argon2id form of a password the record carried
+	Primary    directory.Digest // of the normalised ref of the group it is in besides; zero for none
+	Refs       []byte           // of a group: its members' refs, 16 bytes each
+	Again      bool             // staged before in this reading: takes the place of that row
 	Gone       bool
 	Generation int64 // of the reading that brought it
 	GoneSince  int64 // the generation from which on it is gone, 0 while it is there
+}
+
+// Publication is what a finished reading makes of the picture.
+type Publication struct {
+	Generation int64
+	Gone       []directory.Digest
+	Reading    source.Reading
+	Fresh      [2]int // rows there now that were not: people, groups
 }
 
 // Store keeps mirror rows. Rows staged under a generation above the published
@@ -40,14 +51,19 @@ type Row struct {
 type Store interface {
 	// Known calls fn for every present row: its key, hash and kind.
 	Known(ctx context.Context, connection string, fn func(key, hash directory.Digest, kind directory.Kind)) error
+	// Find is Known for one key.
+	Find(ctx context.Context, connection string, key directory.Digest) (hash directory.Digest, kind directory.Kind, found bool, err error)
 	// Stage writes rows under a generation that is not yet published.
 	Stage(ctx context.Context, lease Lease, generation int64, rows []Row) error
 	// Discard throws away what an unfinished reading staged.
 	Discard(ctx context.Context, lease Lease) error
 	// Publish makes a generation the current one, in one transaction: older
-	// versions of its rows go, rows in gone are marked so (but for those whose
-	// ref an unidentified row of the picture carries), the verdict is kept.
-	Publish(ctx context.Context, lease Lease, generation int64, gone []directory.Digest, reading source.Reading) error
+	// versions of its rows go, rows in Gone are marked so (but for those whose ref
+	// an unidentified row of the picture carries), the verdict is kept. After a
+	// reading of changes it is kept besides what the refs of entries that went, or
+	// have another ref now, meant before: rows that were not read again still
+	// mean that. A complete full reading ends this.
+	Publish(ctx context.Context, lease Lease, p Publication) (users, groups int, err error)
 }
 
 // Lease is the right to work on a connection. Every write checks the fence, so
@@ -71,16 +87,25 @@ type Intake struct {
 	Secrets Secrets
 	// Published is the current generation.
 	Published int64
+	// Former says that some refs mean what they meant at an earlier reading: then
+	// what is read again is kept again, also where it is the same.
+	Former bool
 }
 
 // batch is how many changed rows are written at once.
 const batch = 1000
 
+// fewLookups is up to how many keys a reading of changes looks up one by one,
+// before it is given all that are known.
+const fewLookups = 5000
+
 type known struct {
-	hash   directory.Digest
-	kind   directory.Kind
-	seen   bool
-	staged bool
+	hash    directory.Digest
+	kind    directory.Kind
+	there   bool // in the published picture
+	seen    bool // in this reading
+	staged  bool // in this reading, with other contents
+	removed bool // in this reading
 }
 
 // Result tells what a reading did to the mirror.
@@ -99,14 +124,12 @@ func (in *Intake) Take(ctx context.Context, src source.Source, req source.Reques
 	if err := in.Store.Discard(ctx, in.Lease); err != nil {
 		return Result{}, err
 	}
-	rows := map[directory.Digest]known{}
-	err := in.Store.Known(ctx, in.Lease.Connection, func(key, hash directory.Digest, kind directory.Kind) {
-		rows[key] = known{hash: hash, kind: kind}
-	})
-	if err != nil {
+	p := pass{Intake: in, ctx: ctx, rows: map[directory.Digest]known{}, generation: in.Published + 1, hashes: map[string]string{}}
+	if p.partial = req.From != nil; p.partial {
+		req.Known, req.Anew = p.knows, p.anew
+	} else if err := p.load(); err != nil {
 		return Result{}, err
 	}
-	p := pass{Intake: in, ctx: ctx, rows: rows, generation: in.Published + 1, hashes: map[string]string{}}
 	reading, err := src.Read(ctx, req, p.emit)
 	reading.Reason = legible(reading.Reason)
 	if failed := p.wait(); err == nil {
@@ -116,42 +139,29 @@ func (in *Intake) Take(ctx context.Context, src source.Source, req source.Reques
 		// A reading that was cancelled may look finished; it is not.
 		err = ctx.Err()
 	}
+	if err == nil && p.partial && reading.Full {
+		err = fault.New(fault.Internal, "mirror: the source read everything and had not said so")
+	}
 	if err == nil {
 		err = p.flush()
 	}
 	if failed := p.wait(); err == nil {
 		err = failed
 	}
+	var gone []directory.Digest
+	if err == nil {
+		gone, err = p.gone(reading)
+	}
 	if err != nil {
 		in.forget(ctx)
 		return Result{}, err
 	}
-	var gone []directory.Digest
-	if reading.Full {
-		if reading.Complete {
-			for key, k := range rows {
-				if !k.seen {
-					gone = append(gone, key)
-				}
-			}
-		}
-	} else {
-		gone = p.removed
-	}
 	result := Result{Reading: reading, Generation: in.Published, Changed: p.changed, Gone: len(gone)}
-	if p.changed > 0 || len(gone) > 0 {
+	if p.wrote || len(gone) > 0 {
 		result.Generation = p.generation
 	}
-	for _, k := range rows {
-		result.count(k.kind, 1)
-	}
-	for _, key := range gone {
-		result.count(rows[key].kind, -1)
-	}
-	if err := in.Store.Publish(ctx, in.Lease, result.Generation, gone, reading); err != nil {
-		return Result{}, err
-	}
-	return result, nil
+	result.Users, result.Groups, err = in.Store.Publish(ctx, in.Lease, Publication{Generation: result.Generation, Gone: gone, Reading: reading, Fresh: p.fresh})
+	return result, err
 }
 
 // forget throws away what a reading that broke off had staged. Where that fails
@@ -162,26 +172,77 @@ func (in *Intake) forget(ctx context.Context) {
 	_ = in.Store.Discard(ctx, in.Lease) //nolint:errcheck // see above
 }
 
-func (r *Result) count(kind directory.Kind, n int) {
-	if kind == directory.User {
-		r.Users += n
-	} else {
-		r.Groups += n
-	}
-}
-
 type pass struct {
 	*Intake
 	ctx        context.Context
-	rows       map[directory.Digest]known
+	partial    bool                       // a reading of changes
+	rows       map[directory.Digest]known // of the published picture: all, or those looked up
+	loaded     bool                       // all
 	generation int64
 	hasher     directory.Hasher
 	staged     []Row
 	spare      []Row      // the rows that are being written meanwhile
 	writing    chan error // the outcome of that, nil while nothing is being written
-	removed    []directory.Digest
+	wrote      bool
 	changed    int
+	fresh      [2]int
 	hashes     map[string]string // password fingerprint to its argon2id form, within this reading
+}
+
+// load takes in all that is known.
+func (p *pass) load() error {
+	p.loaded = true
+	return p.Store.Known(p.ctx, p.Lease.Connection, func(key, hash directory.Digest, kind directory.Kind) {
+		if _, ok := p.rows[key]; !ok {
+			p.rows[key] = known{hash: hash, kind: kind, there: true}
+		}
+	})
+}
+
+// find is what is known of a key.
+func (p *pass) find(key directory.Digest) (known, error) {
+	k, ok := p.rows[key]
+	if ok || p.loaded {
+		return k, nil
+	}
+	if len(p.rows) >= fewLookups {
+		err := p.load()
+		return p.rows[key], err
+	}
+	hash, kind, found, err := p.Store.Find(p.ctx, p.Lease.Connection, key)
+	k = known{hash: hash, kind: kind, there: found}
+	p.rows[key] = k
+	return k, err
+}
+
+func (p *pass) knows(kind directory.Kind, id directory.ExternalID) (bool, error) {
+	k, err := p.find(directory.KeyOf(kind, id))
+	return k.there && !k.removed || k.staged, err
+}
+
+func (p *pass) anew() error {
+	p.partial = false
+	return p.load()
+}
+
+// gone are the rows that are there no longer.
+func (p *pass) gone(reading source.Reading) ([]directory.Digest, error) {
+	var gone []directory.Digest
+	if reading.Full && !reading.Complete {
+		return nil, nil
+	}
+	whole := reading.Full || reading.Swept && reading.Complete
+	if whole && !p.loaded {
+		if err := p.load(); err != nil {
+			return nil, err
+		}
+	}
+	for key, k := range p.rows {
+		if k.removed && (k.there || k.staged) || whole && k.there && !k.seen {
+			gone = append(gone, key)
+		}
+	}
+	return gone, nil
 }
 
 func (p *pass) emit(r *directory.Record) error {
@@ -200,17 +261,23 @@ func (p *pass) emit(r *directory.Record) error {
 		}
 		key = unidentified(r)
 	}
-	if r.Gone {
-		if k, ok := p.rows[key]; ok && !k.seen {
-			p.removed = append(p.removed, key)
-		}
+	k, err := p.find(key)
+	if err != nil {
+		return err
+	}
+	switch {
+	case r.Gone:
+		k.removed, k.seen = true, false
+		p.rows[key] = k
 		return nil
-	}
-	k, exists := p.rows[key]
-	if exists && k.seen && r.ID == "" {
+	case r.Present:
+		// Of an entry that is not known the source gives the record as well.
+		k.removed, k.seen = false, true
+		p.rows[key] = k
+		return nil
+	case k.seen && r.ID == "":
 		return nil // told of twice: the first stands, and no batch holds a key twice
-	}
-	if exists && k.seen {
+	case k.seen && !p.partial:
 		// Two entries under one key: which is which cannot be told. The first
 		// keeps its row; the second is shown as a problem under its own name.
 		twin := *r
@@ -218,6 +285,11 @@ func (p *pass) emit(r *directory.Record) error {
 		twin.ID = ""
 		return p.emit(&twin)
 	}
+	return p.keep(key, k, r)
+}
+
+// keep stages a record where it is not what the picture holds already.
+func (p *pass) keep(key directory.Digest, k known, r *directory.Record) error {
 	salt := ""
 	if r.Password != "" {
 		var err error
@@ -226,15 +298,28 @@ func (p *pass) emit(r *directory.Record) error {
 		}
 	}
 	hash := p.hasher.Hash(r, salt)
-	unchanged := exists && k.hash == hash
-	again := exists && k.staged
-	p.rows[key] = known{hash: hash, kind: r.Kind, seen: true, staged: again || !unchanged}
+	unchanged := (k.there || k.staged) && k.hash == hash
+	again := k.staged
+	if !k.there && !k.staged {
+		p.fresh[r.Kind-directory.User]++
+	}
+	if !unchanged {
+		p.changed++
+	}
+	unchanged = unchanged && !(p.partial && p.Former && !k.staged)
+	k.hash, k.kind, k.seen, k.removed, k.staged = hash, r.Kind, true, false, again || !unchanged
+	p.rows[key] = k
 	if unchanged {
 		return nil
 	}
-	p.changed++
-	row := Row{Key: key, Kind: r.Kind, ExternalID: r.ID, Name: r.Name, Ref: directory.RefOf(p.Refer(r.Ref)),
-		Hash: hash, Record: r.Append(nil), Generation: p.generation, Again: again}
+	row := Row{Key: key, Kind: r.Kind, ExternalID: r.ID, Name: r.Name, Ref: p.ref(r.Ref), Hash: hash, Record: r.Append(nil), Generation: p.generation, Again: again}
+	if r.Primary != "" {
+		row.Primary = p.ref(r.Primary)
+	}
+	for _, m := range r.Members {
+		ref := p.ref(m)
+		row.Refs = append(row.Refs, ref[:]...)
+	}
 	if r.Password != "" {
 		if row.Secret = p.hashes[salt]; row.Secret == "" {
 			secret, err := p.Secrets.HashPassword(p.ctx, r.Password)
@@ -245,12 +330,19 @@ func (p *pass) emit(r *directory.Record) error {
 			p.hashes[salt] = secret
 		}
 	}
+	if at := slices.IndexFunc(p.staged, func(r Row) bool { return again && r.Key == key }); at >= 0 {
+		row.Again = p.staged[at].Again // not written yet
+		p.staged[at] = row
+		return nil
+	}
 	p.staged = append(p.staged, row)
 	if len(p.staged) >= batch {
 		return p.flush()
 	}
 	return nil
 }
+
+func (p *pass) ref(text string) directory.Digest { return directory.RefOf(p.Refer(text)) }
 
 // storable reports text that every database keeps: PostgreSQL takes neither NUL
 // nor anything but UTF-8.
@@ -269,6 +361,7 @@ func (p *pass) flush() error {
 	if err := p.wait(); err != nil || len(p.staged) == 0 {
 		return err
 	}
+	p.wrote = true
 	clear(p.spare)
 	p.staged, p.spare = p.spare[:0], p.staged
 	p.writing = make(chan error, 1)

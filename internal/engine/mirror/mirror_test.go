@@ -21,6 +21,7 @@ type memory struct {
 	reading   source.Reading
 	stages    int
 	publishes int
+	total     int
 	failStage error
 	problems  []string
 }
@@ -43,7 +44,7 @@ func (m *memory) Stage(ctx context.Context, lease Lease, generation int64, rows 
 		m.problems = append(m.problems, fmt.Sprintf("rows are staged under generation %d by %+v", generation, lease))
 	}
 	for _, r := range rows {
-		if _, twice := m.staged[r.Key]; twice {
+		if _, twice := m.staged[r.Key]; twice != r.Again {
 			m.problems = append(m.problems, r.Name+" is staged twice")
 		}
 		m.staged[r.Key] = r
@@ -56,17 +57,37 @@ func (m *memory) Discard(context.Context, Lease) error {
 	return nil
 }
 
-func (m *memory) Publish(_ context.Context, _ Lease, generation int64, gone []directory.Digest, reading source.Reading) error {
+func (m *memory) Find(_ context.Context, _ string, key directory.Digest) (directory.Digest, directory.Kind, bool, error) {
+	r, ok := m.rows[key]
+	return r.Hash, r.Kind, ok && !r.Gone, nil
+}
+
+func (m *memory) Publish(_ context.Context, _ Lease, p Publication) (users, groups int, err error) {
 	m.publishes++
-	m.published, m.reading = generation, reading
+	m.published, m.reading = p.Generation, p.Reading
 	maps.Copy(m.rows, m.staged)
 	m.staged = map[directory.Digest]Row{}
-	for _, key := range gone {
+	for _, key := range p.Gone {
 		r := m.rows[key]
 		r.Gone = true
 		m.rows[key] = r
 	}
-	return nil
+	fresh := 0
+	for _, r := range m.rows {
+		if r.Gone {
+			continue
+		}
+		fresh++
+		if r.Kind == directory.User {
+			users++
+		} else {
+			groups++
+		}
+	}
+	if m.total += p.Fresh[0] + p.Fresh[1] - len(p.Gone); m.total != fresh {
+		m.problems = append(m.problems, fmt.Sprintf("there are %d rows, and %d by what is fresh and gone", fresh, m.total))
+	}
+	return users, groups, nil
 }
 
 // picture is who is there, with what they are called, and who is gone.
@@ -113,12 +134,21 @@ type script struct {
 	reading source.Reading
 	err     error
 	before  func() // called before the reading ends
+	from    source.Cursor
+	silent  bool // it does not say that it reads everything
+	req     source.Request
 }
 
 func (s *script) Preset(context.Context) (source.Preset, error) { return source.Preset{}, nil }
 func (s *script) Check(context.Context, func(source.Step))      {}
 func (s *script) Close() error                                  { return nil }
-func (s *script) Read(_ context.Context, _ source.Request, emit func(*directory.Record) error) (source.Reading, error) {
+func (s *script) Read(_ context.Context, req source.Request, emit func(*directory.Record) error) (source.Reading, error) {
+	if req.Anew != nil && s.reading.Full && !s.silent {
+		if err := req.Anew(); err != nil {
+			return source.Reading{}, err
+		}
+	}
+	s.req = req
 	var one directory.Record // used again and again, as sources may
 	for i := range s.records {
 		one = s.records[i]
@@ -157,6 +187,7 @@ func nameless(name string) directory.Record {
 }
 
 type bench struct {
+	former  bool
 	store   *memory
 	secrets *secrets
 }
@@ -167,7 +198,8 @@ func start() *bench {
 
 func (b *bench) take(ctx context.Context, s *script) (Result, error) {
 	in := Intake{Store: b.store, Lease: testLease, Refer: strings.ToLower, Secrets: b.secrets, Published: b.store.published}
-	return in.Take(ctx, s, source.Request{})
+	in.Former = b.former
+	return in.Take(ctx, s, source.Request{From: s.from})
 }
 
 func (b *bench) must(t *testing.T, reading source.Reading, records ...directory.Record) Result {
@@ -248,6 +280,88 @@ func TestWhatAReadingDoesToTheMirror(t *testing.T) {
 				t.Errorf("%d verdicts, the last %+v", b.store.publishes, b.store.reading)
 			}
 		})
+	}
+}
+
+func present(id string) directory.Record {
+	return directory.Record{Kind: directory.User, ID: directory.ExternalID(id), Present: true}
+}
+
+func TestWhatAReadingOfChangesDoesToTheMirror(t *testing.T) {
+	anna, bo := person("anna", "a"), person("bo", "b")
+	swept := source.Reading{Complete: true, Swept: true}
+	for _, c := range []struct {
+		name          string
+		reading       source.Reading
+		records       []directory.Record
+		want          string
+		changed, gone int
+	}{
+		{"nothing", delta, nil, "cn=anna, cn=bo", 0, 0},
+		{"the same again", delta, []directory.Record{anna, anna}, "cn=anna, cn=bo", 0, 0},
+		{"two changes of one: the last holds", delta, []directory.Record{person("anna", "1"), with(anna, func(r *directory.Record) { r.Name = "cn=new" })}, "cn=bo, cn=new", 2, 0},
+		{"three", delta, []directory.Record{person("anna", "1"), person("anna", "2"), with(anna, func(r *directory.Record) { r.Name = "cn=new" })}, "cn=bo, cn=new", 3, 0},
+		{"gone, and back", delta, []directory.Record{gone("anna"), person("anna", "1")}, "cn=anna, cn=bo", 1, 0},
+		{"gone, and back as it was", delta, []directory.Record{gone("anna"), anna}, "cn=anna, cn=bo", 0, 0},
+		{"changed, and gone", delta, []directory.Record{person("anna", "1"), gone("anna")}, "-cn=anna, cn=bo", 1, 1},
+		{"new, and gone", delta, []directory.Record{person("cy", "1"), gone("cy")}, "-cn=cy, cn=anna, cn=bo", 1, 1},
+		{"gone twice", delta, []directory.Record{gone("anna"), gone("anna")}, "-cn=anna, cn=bo", 0, 1},
+		{"one who was never there is gone", delta, []directory.Record{gone("zoe")}, "cn=anna, cn=bo", 0, 0},
+		{"a sweep that names both", swept, []directory.Record{present("anna"), present("bo")}, "cn=anna, cn=bo", 0, 0},
+		{"a sweep that names one", swept, []directory.Record{present("bo")}, "-cn=anna, cn=bo", 0, 1},
+		{"a sweep that names one, and tells of the other", swept, []directory.Record{present("bo"), person("anna", "1")}, "cn=anna, cn=bo", 1, 0},
+		{"a sweep that is not complete", source.Reading{Swept: true}, []directory.Record{present("bo")}, "cn=anna, cn=bo", 0, 0},
+		{"names without a sweep", delta, []directory.Record{present("bo")}, "cn=anna, cn=bo", 0, 0},
+		{"gone, and swept over", swept, []directory.Record{gone("anna"), present("anna"), present("bo")}, "cn=anna, cn=bo", 0, 0},
+		{"gone, and not complete: it was said by name", source.Reading{}, []directory.Record{gone("anna")}, "-cn=anna, cn=bo", 0, 1},
+		{"everything, after all", whole, []directory.Record{bo}, "-cn=anna, cn=bo", 0, 1},
+		{"everything, with twins", whole, []directory.Record{anna, bo, with(bo, func(r *directory.Record) { r.Name, r.Ref = "cn=x", "cn=x" })},
+			"cn=anna, cn=bo, cn=x (has the same external ID (bo) as another entry)", 1, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := start()
+			b.must(t, whole, anna, bo)
+			got, err := b.take(t.Context(), &script{records: c.records, reading: c.reading, from: source.Cursor("x")})
+			if err != nil || len(b.store.problems) > 0 {
+				t.Fatal(err, b.store.problems)
+			}
+			if p := b.store.picture(); p != c.want || got.Changed != c.changed || got.Gone != c.gone {
+				t.Errorf("the mirror: %s, %d changed, %d gone\nwant: %s, %d, %d", p, got.Changed, got.Gone, c.want, c.changed, c.gone)
+			}
+		})
+	}
+}
+
+func TestASourceIsToldWhatIsKnownAndMustSayWhenItReadsEverything(t *testing.T) {
+	b := start()
+	b.must(t, whole, person("anna", "a"), person("bo", "b"))
+	s := &script{from: source.Cursor("x"), reading: delta, records: []directory.Record{gone("anna"), person("cy", "c")}}
+	said := ""
+	s.before = func() {
+		for _, id := range []directory.ExternalID{"anna", "bo", "cy", "dee"} {
+			known, err := s.req.Known(directory.User, id)
+			said += fmt.Sprint(id, known, err, " ")
+		}
+	}
+	if _, err := b.take(t.Context(), s); err != nil || said != "annafalse <nil> botrue <nil> cytrue <nil> deefalse <nil> " {
+		t.Errorf("%v, %s", err, said)
+	}
+	if _, err := b.take(t.Context(), &script{from: source.Cursor("x"), reading: whole, silent: true}); err == nil {
+		t.Error("a full reading that was not announced is taken")
+	}
+	if p := b.store.picture(); p != "-cn=anna, cn=bo, cn=cy" {
+		t.Errorf("the mirror: %s", p)
+	}
+}
+
+// A row that is read again means what its refs mean now, also where it is the same.
+func TestWhatIsReadAgainIsKeptAgainWhileRefsHaveFormerMeanings(t *testing.T) {
+	b := start()
+	b.must(t, whole, person("anna", "a"))
+	b.former = true
+	got, err := b.take(t.Context(), &script{from: source.Cursor("x"), reading: delta, records: []directory.Record{person("anna", "a")}})
+	if err != nil || got.Changed != 0 || b.store.rows[directory.KeyOf(directory.User, "anna")].Generation != 2 {
+		t.Errorf("%+v, %v, %+v", got, err, b.store.rows)
 	}
 }
 

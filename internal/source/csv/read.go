@@ -24,7 +24,7 @@ import (
 func (t *table) Read(ctx context.Context, req source.Request, emit func(*directory.Record) error) (source.Reading, error) {
 	f, err := t.openCopy(ctx, req.From)
 	if errors.Is(err, errUnmodified) {
-		return source.Reading{Next: req.From, Complete: true, Notes: []string{"the server says the file has not changed"}}, nil
+		return source.Reading{Next: req.From, Complete: true, Method: "conditional request", Notes: []string{"the server says the file has not changed"}}, nil
 	}
 	if err != nil {
 		return source.Reading{}, err
@@ -33,6 +33,11 @@ func (t *table) Read(ctx context.Context, req source.Request, emit func(*directo
 	p, err := t.prepare(ctx, f)
 	if err != nil {
 		return source.Reading{}, err
+	}
+	if req.Anew != nil {
+		if err := req.Anew(); err != nil {
+			return source.Reading{}, err
+		}
 	}
 	reading, err := p.emitAll(ctx, req.Progress, emit)
 	if err != nil {

@@ -6,12 +6,13 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 
 	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/engine/mirror"
-	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/leases"
 )
@@ -19,7 +20,7 @@ import (
 // Mirrors is the table.
 type Mirrors struct{ DB *db.DB }
 
-var columns = []string{"connection", "key", "generation", "kind", "external_id", "name", "ref", "hash", "record", "secret"}
+var columns = []string{"connection", "key", "generation", "kind", "external_id", "name", "ref", "hash", "record", "secret", "primary_ref", "refs"}
 
 // Known calls fn for every row of the published picture.
 func (m *Mirrors) Known(ctx context.Context, connection string, fn func(key, hash directory.Digest, kind directory.Kind)) error {
@@ -33,6 +34,17 @@ func (m *Mirrors) Known(ctx context.Context, connection string, fn func(key, has
 		fn(directory.Digest(key), directory.Digest(hash), kind)
 		return nil
 	})
+}
+
+// Find is Known for one key.
+func (m *Mirrors) Find(ctx context.Context, connection string, key directory.Digest) (hash directory.Digest, kind directory.Kind, found bool, err error) {
+	err = m.DB.Reader().QueryRowContext(ctx, `SELECT m.hash, m.kind FROM mirror m JOIN connections c ON c.alias = m.connection
+		WHERE m.connection = $1 AND m.key = $2 AND m.generation <= c.generation AND m.gone = 0`, connection, key[:]).
+		Scan(db.Digest{To: (*[16]byte)(&hash)}, &kind)
+	if errors.Is(err, sql.ErrNoRows) {
+		return hash, kind, false, nil
+	}
+	return hash, kind, err == nil, db.Explain("look up an entry", err)
 }
 
 // Stage writes rows under a generation that is not published yet.
@@ -59,13 +71,17 @@ func (m *Mirrors) Stage(ctx context.Context, lease mirror.Lease, generation int6
 // replace puts a row in the place of one staged before. It is asked for only
 // where that is so: PostgreSQL's COPY, the quick way, cannot merge.
 const replace = `ON CONFLICT (connection, key, generation) DO UPDATE SET name = excluded.name, ref = excluded.ref,
-	hash = excluded.hash, record = excluded.record, secret = excluded.secret`
+	hash = excluded.hash, record = excluded.record, secret = excluded.secret, primary_ref = excluded.primary_ref, refs = excluded.refs`
 
 func insert(ctx context.Context, tx *db.Tx, lease mirror.Lease, generation int64, rows []*mirror.Row, conflict string) error {
 	return tx.Insert(ctx, "mirror", columns, len(rows), func(i int, into []any) {
 		r := rows[i]
 		into[0], into[1], into[2], into[3], into[4] = lease.Connection, r.Key[:], generation, int16(r.Kind), string(r.ExternalID)
 		into[5], into[6], into[7], into[8], into[9] = r.Name, r.Ref[:], r.Hash[:], r.Record, r.Secret
+		into[10], into[11] = nil, r.Refs
+		if r.Primary != (directory.Digest{}) {
+			into[10] = r.Primary[:]
+		}
 	}, conflict)
 }
 
@@ -81,63 +97,123 @@ func (m *Mirrors) Discard(ctx context.Context, lease mirror.Lease) error {
 }
 
 // Publish makes a generation the current one.
-func (m *Mirrors) Publish(ctx context.Context, lease mirror.Lease, generation int64, gone []directory.Digest, reading source.Reading) error {
+func (m *Mirrors) Publish(ctx context.Context, lease mirror.Lease, p mirror.Publication) (users, groups int, err error) {
+	reading := p.Reading
 	verdict, err := json.Marshal(reading)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
-	return m.DB.Write(ctx, func(tx *db.Tx) error {
+	err = m.DB.Write(ctx, func(tx *db.Tx) error {
 		if err := leases.Hold(ctx, tx, lease); err != nil {
 			return err
 		}
 		var published int64
-		if err := tx.QueryRowContext(ctx, `SELECT generation FROM connections WHERE alias = $1`, lease.Connection).Scan(&published); err != nil {
+		if err := tx.QueryRowContext(ctx, `SELECT generation, users, groups FROM connections WHERE alias = $1`, lease.Connection).
+			Scan(&published, &users, &groups); err != nil {
 			return db.Explain("read the connection", err)
 		}
-		if generation != published {
-			if _, err := tx.Exec(ctx, `DELETE FROM mirror WHERE connection = $1 AND generation < $2
-				AND key IN (SELECT key FROM mirror WHERE connection = $1 AND generation = $2)`, lease.Connection, generation); err != nil {
+		if !reading.Full {
+			if err := keepFormer(ctx, tx, lease.Connection, p); err != nil {
 				return err
 			}
 		}
-		if err := markGone(ctx, tx, lease.Connection, generation, gone); err != nil {
+		if p.Generation != published {
+			if _, err := tx.Exec(ctx, `DELETE FROM mirror WHERE connection = $1 AND generation < $2
+				AND key IN (SELECT key FROM mirror WHERE connection = $1 AND generation = $2)`, lease.Connection, p.Generation); err != nil {
+				return err
+			}
+		}
+		left, err := markGone(ctx, tx, lease.Connection, p.Generation, p.Gone)
+		if err != nil {
 			return err
 		}
-		set, args := "", []any{lease.Connection, generation, reading.Complete, string(verdict)}
+		users, groups = users+p.Fresh[0]-left[0], groups+p.Fresh[1]-left[1]
+		set, args := "", []any{lease.Connection, p.Generation, reading.Complete, string(verdict), users, groups}
 		switch {
 		case reading.Complete:
-			set, args = ", cursor = $5", append(args, []byte(reading.Next))
+			set, args = ", cursor = $7", append(args, []byte(reading.Next))
 			if reading.Full {
 				set += ", last_full_at = " + tx.Now()
+				if _, err := tx.Exec(ctx, `DELETE FROM former WHERE connection = $1`, lease.Connection); err != nil {
+					return err
+				}
 			}
 		case reading.Full:
 			// What it did not bring is in no later reading of changes: the next one
 			// is a full one again. One of changes is repeated from where it began.
 			set = ", cursor = NULL"
 		}
-		_, err := tx.Exec(ctx, `UPDATE connections SET generation = $2, complete = $3, reading = $4`+set+` WHERE alias = $1`, args...)
+		_, err = tx.Exec(ctx, `UPDATE connections SET generation = $2, complete = $3, reading = $4, users = $5, groups = $6`+set+` WHERE alias = $1`, args...)
 		return err
+	})
+	return users, groups, err
+}
+
+// keepFormer takes down what refs mean to rows read before this reading: of
+// entries that have another one now, and of those that went.
+func keepFormer(ctx context.Context, tx *db.Tx, connection string, p mirror.Publication) error {
+	_, err := tx.Exec(ctx, `INSERT INTO former (connection, ref, until, key) SELECT old.connection, old.ref, $2, old.key
+		FROM mirror fresh JOIN mirror old ON old.connection = fresh.connection AND old.key = fresh.key AND old.generation < $2
+		WHERE fresh.connection = $1 AND fresh.generation = $2 AND old.gone = 0 AND old.ref <> fresh.ref ON CONFLICT DO NOTHING`, connection, p.Generation)
+	if err != nil {
+		return err
+	}
+	return parts(p.Gone, func(in string, args []any) error {
+		_, err := tx.Exec(ctx, `INSERT INTO former (connection, ref, until, key) SELECT connection, ref, $2, key
+			FROM mirror WHERE connection = $1 AND generation < $2 AND gone = 0 AND key IN `+in+` ON CONFLICT DO NOTHING`, args...)
+		return err
+	}, connection, p.Generation)
+}
+
+// Former calls fn for every ref that meant another entry, or one that went, to
+// rows of a generation below until.
+func (m *Mirrors) Former(ctx context.Context, connection string, fn func(ref directory.Digest, until int64, key directory.Digest)) error {
+	return db.Each(ctx, m.DB.Reader(), `SELECT ref, until, key FROM former WHERE connection = $1 ORDER BY ref, until`, []any{connection}, func(rows *sql.Rows) error {
+		var ref, key directory.Digest
+		var until int64
+		if err := rows.Scan(db.Digest{To: (*[16]byte)(&ref)}, &until, db.Digest{To: (*[16]byte)(&key)}); err != nil {
+			return err
+		}
+		fn(ref, until, key)
+		return nil
 	})
 }
 
-// markGone spares rows whose ref is carried by an entry without a usable key:
-// that entry is there, it only cannot be told that it is the same one.
-func markGone(ctx context.Context, tx *db.Tx, connection string, generation int64, gone []directory.Digest) error {
+// parts calls fn for pieces of a list of keys that fit into one statement: with
+// the list's placeholders, and all arguments.
+func parts(keys []directory.Digest, fn func(in string, args []any) error, before ...any) error {
 	const most = 500
-	for len(gone) > 0 {
-		part := gone[:min(most, len(gone))]
-		gone = gone[len(part):]
-		args := []any{connection, generation}
+	for len(keys) > 0 {
+		part := keys[:min(most, len(keys))]
+		keys = keys[len(part):]
+		args := slices.Clone(before)
 		for i := range part {
 			args = append(args, part[i][:])
 		}
-		_, err := tx.Exec(ctx, `UPDATE mirror SET gone = $2 WHERE connection = $1 AND gone = 0 AND key IN `+db.In(3, len(part))+`
-			AND (external_id = '' OR NOT EXISTS (SELECT 1 FROM mirror u WHERE u.connection = $1 AND u.ref = mirror.ref AND u.external_id = '' AND u.gone = 0))`, args...)
-		if err != nil {
+		if err := fn(db.In(1+len(before), len(part)), args); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// markGone spares rows whose ref is carried by an entry without a usable key:
+// that entry is there, it only cannot be told that it is the same one. It counts
+// the people and groups that went.
+func markGone(ctx context.Context, tx *db.Tx, connection string, generation int64, gone []directory.Digest) (left [2]int, err error) {
+	err = parts(gone, func(in string, args []any) error {
+		return db.Each(ctx, tx, `UPDATE mirror SET gone = $2 WHERE connection = $1 AND gone = 0 AND key IN `+in+`
+			AND (external_id = '' OR NOT EXISTS (SELECT 1 FROM mirror u WHERE u.connection = $1 AND u.ref = mirror.ref AND u.external_id = '' AND u.gone = 0))
+			RETURNING kind`, args, func(rows *sql.Rows) error {
+			var kind directory.Kind
+			err := rows.Scan(&kind)
+			if err == nil {
+				left[kind-directory.User]++
+			}
+			return err
+		})
+	}, connection, generation)
+	return left, err
 }
 
 // Reset forgets bookmark and contents, so that the next reading is a full one
@@ -155,14 +231,14 @@ func (m *Mirrors) Reset(ctx context.Context, lease mirror.Lease) error {
 	})
 }
 
-const rowColumns = `m.key, m.kind, m.external_id, m.name, m.ref, m.hash, m.record, m.secret, m.gone, m.generation`
+const rowColumns = `m.key, m.kind, m.external_id, m.name, m.ref, m.hash, m.record, m.secret, m.gone, m.generation, m.refs`
 
 func scan(rows *sql.Rows) (mirror.Row, error) {
 	var r mirror.Row
 	var id string
 	var gone int64
 	err := rows.Scan(db.Digest{To: (*[16]byte)(&r.Key)}, &r.Kind, &id, &r.Name, db.Digest{To: (*[16]byte)(&r.Ref)},
-		db.Digest{To: (*[16]byte)(&r.Hash)}, &r.Record, &r.Secret, &gone, &r.Generation)
+		db.Digest{To: (*[16]byte)(&r.Hash)}, &r.Record, &r.Secret, &gone, &r.Generation, &r.Refs)
 	r.ExternalID, r.Gone, r.GoneSince = directory.ExternalID(id), gone > 0, gone
 	return r, err
 }
@@ -272,25 +348,30 @@ func counting(users, groups *int) func(*sql.Rows) error {
 // Rows gives the rows of keys.
 func (m *Mirrors) Rows(ctx context.Context, connection string, keys []directory.Digest) ([]mirror.Row, error) {
 	var out []mirror.Row
-	const most = 500
-	for len(keys) > 0 {
-		part := keys[:min(most, len(keys))]
-		keys = keys[len(part):]
-		args := []any{connection}
-		for i := range part {
-			args = append(args, part[i][:])
-		}
-		err := db.Each(ctx, m.DB.Reader(), `SELECT `+rowColumns+` FROM mirror m JOIN connections c ON c.alias = m.connection
-			WHERE m.connection = $1 AND m.generation <= c.generation AND m.key IN `+db.In(2, len(part)), args, func(rows *sql.Rows) error {
+	err := parts(keys, func(in string, args []any) error {
+		return db.Each(ctx, m.DB.Reader(), `SELECT `+rowColumns+` FROM mirror m JOIN connections c ON c.alias = m.connection
+			WHERE m.connection = $1 AND m.generation <= c.generation AND m.key IN `+in, args, func(rows *sql.Rows) error {
 			r, err := scan(rows)
 			out = append(out, r)
 			return err
 		})
-		if err != nil {
-			return nil, err
+	}, connection)
+	return out, err
+}
+
+// Primaries calls fn for everybody in a group without being among its members:
+// the group's ref, the person's, and the generation both are of.
+func (m *Mirrors) Primaries(ctx context.Context, connection string, fn func(group, person directory.Digest, generation int64)) error {
+	return db.Each(ctx, m.DB.Reader(), `SELECT m.primary_ref, m.ref, m.generation FROM mirror m JOIN connections c ON c.alias = m.connection
+		WHERE m.connection = $1 AND m.primary_ref IS NOT NULL AND m.gone = 0 AND m.generation <= c.generation`, []any{connection}, func(rows *sql.Rows) error {
+		var group, person directory.Digest
+		var generation int64
+		if err := rows.Scan(db.Digest{To: (*[16]byte)(&group)}, db.Digest{To: (*[16]byte)(&person)}, &generation); err != nil {
+			return err
 		}
-	}
-	return out, nil
+		fn(group, person, generation)
+		return nil
+	})
 }
 
 // Claims gives the keys of a connection that others claim.

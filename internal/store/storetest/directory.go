@@ -26,6 +26,11 @@ type Directory struct {
 	BreakAt int
 	// Delta says that Records are only what changed since the last reading.
 	Delta bool
+	// Changes, where not nil, are what a reading that starts from a bookmark
+	// brings in place of Records, which still are what the directory holds. Swept
+	// says that it names everybody besides.
+	Changes []directory.Record
+	Swept   bool
 	// Next is the bookmark a reading ends with.
 	Next string
 	// Away is why the directory cannot be reached at all.
@@ -102,15 +107,24 @@ func (s *script) Preset(context.Context) (source.Preset, error) {
 
 func (s *script) Read(_ context.Context, req source.Request, emit func(*directory.Record) error) (source.Reading, error) {
 	s.dir.Asked = req.From
-	r := source.Reading{Full: !s.dir.Delta, Complete: s.dir.Missing == "", Reason: s.dir.Missing, Next: source.Cursor(s.dir.Next)}
-	for n := range s.dir.Records {
+	records, delta := s.dir.Records, s.dir.Delta
+	if req.From != nil && s.dir.Changes != nil {
+		records, delta = s.dir.Changes, true
+	}
+	if req.From != nil && !delta {
+		if err := req.Anew(); err != nil {
+			return source.Reading{}, err
+		}
+	}
+	r := source.Reading{Full: !delta, Swept: delta && s.dir.Swept, Complete: s.dir.Missing == "", Reason: s.dir.Missing, Next: source.Cursor(s.dir.Next)}
+	for n := range records {
 		if s.dir.Reading != nil {
 			s.dir.Reading(n)
 		}
 		if s.dir.Breaks != nil && n == s.dir.BreakAt {
 			return source.Reading{}, s.dir.Breaks
 		}
-		record := s.dir.Records[n]
+		record := records[n]
 		record.Attributes = slices.Clone(record.Attributes)
 		if err := emit(&record); err != nil {
 			return source.Reading{}, err
@@ -121,7 +135,7 @@ func (s *script) Read(_ context.Context, req source.Request, emit func(*director
 			r.Groups++
 		}
 	}
-	if s.dir.Breaks != nil && s.dir.BreakAt >= len(s.dir.Records) {
+	if s.dir.Breaks != nil && s.dir.BreakAt >= len(records) {
 		return source.Reading{}, s.dir.Breaks
 	}
 	return r, nil
@@ -150,6 +164,8 @@ func Person(key string, set ...string) directory.Record {
 			r.Ref, r.Name = value, value
 		case "password":
 			r.Password = value
+		case "primary":
+			r.Primary = "cn=" + value + ",ou=groups"
 		case "problem":
 			r.Problem = value
 		case "manager":
@@ -170,6 +186,16 @@ func Person(key string, set ...string) directory.Record {
 		}
 	}
 	return r
+}
+
+// Gone makes the report that somebody went.
+func Gone(key string) directory.Record {
+	return directory.Record{Kind: directory.User, ID: directory.ExternalID("id-" + key), Gone: true}
+}
+
+// There makes the report that somebody is there, without contents.
+func There(key string) directory.Record {
+	return directory.Record{Kind: directory.User, ID: directory.ExternalID("id-" + key), Present: true}
 }
 
 // Group makes a record of a group called key. Members are keys of people, or of

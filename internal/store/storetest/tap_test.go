@@ -5,12 +5,10 @@ import (
 	"errors"
 	"time"
 
-	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/engine/apply"
 	"rollcall.dev/rollcall/internal/engine/mirror"
 	"rollcall.dev/rollcall/internal/engine/plan"
-	"rollcall.dev/rollcall/internal/source"
 )
 
 // errPower is what a store that lost its power says.
@@ -72,8 +70,12 @@ func (m tapMirror) Discard(ctx context.Context, lease mirror.Lease) error {
 	return m.t.do("mirror discard", func() error { return m.Mirror.Discard(ctx, lease) })
 }
 
-func (m tapMirror) Publish(ctx context.Context, lease mirror.Lease, generation int64, gone []directory.Digest, r source.Reading) error {
-	return m.t.do("mirror publish", func() error { return m.Mirror.Publish(ctx, lease, generation, gone, r) })
+func (m tapMirror) Publish(ctx context.Context, lease mirror.Lease, p mirror.Publication) (users, groups int, err error) {
+	err = m.t.do("mirror publish", func() (err error) {
+		users, groups, err = m.Mirror.Publish(ctx, lease, p)
+		return err
+	})
+	return users, groups, err
 }
 
 func (m tapMirror) Reset(ctx context.Context, lease mirror.Lease) error {

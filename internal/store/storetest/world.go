@@ -126,6 +126,13 @@ func (w *World) Holds(alias string, records ...directory.Record) {
 	w.Dirs.Of(alias).Records = records
 }
 
+// Changes says what readings of changes bring of a connection's directory, which
+// holds records.
+func (w *World) Changes(alias string, changes []directory.Record, records ...directory.Record) {
+	dir := w.Dirs.Of(alias)
+	dir.Changes, dir.Next, dir.Records = changes, "next", records
+}
+
 // Options of every pass.
 var options = engine.Options{Actor: "tester", Trigger: "manual"}
 

@@ -19,6 +19,8 @@ CREATE TABLE connections (
 	planned       bigint NOT NULL DEFAULT 0,
 	complete      boolean NOT NULL DEFAULT false,
 	reading       text NOT NULL DEFAULT '',
+	users         bigint NOT NULL DEFAULT 0,
+	groups        bigint NOT NULL DEFAULT 0,
 	cursor        BYTES,
 	last_full_at  bigint NOT NULL DEFAULT 0,
 	lease_owner   text NOT NULL DEFAULT '',
@@ -41,11 +43,24 @@ CREATE TABLE mirror (
 	record      BYTES NOT NULL,
 	secret      text NOT NULL DEFAULT '',
 	gone        bigint NOT NULL DEFAULT 0,
+	primary_ref BYTES,
+	refs        BYTES,
 	PRIMARY KEY (connection, key, generation)
 );
 CREATE INDEX mirror_generation ON mirror (connection, generation);
 CREATE INDEX mirror_gone ON mirror (connection, gone) WHERE gone > 0;
 CREATE INDEX mirror_ref ON mirror (connection, ref);
+CREATE INDEX mirror_primary ON mirror (connection, primary_ref) WHERE primary_ref IS NOT NULL;
+
+-- What a ref meant to rows of a generation below "until", since readings of
+-- changes do not bring the entries that hold it: the entry with this key.
+CREATE TABLE former (
+	connection  text NOT NULL,
+	ref         BYTES NOT NULL,
+	until       bigint NOT NULL,
+	key         BYTES NOT NULL,
+	PRIMARY KEY (connection, ref, until)
+);
 
 -- What the last plan could not settle: problems, disputes, refused changes,
 -- warnings, and rows to look at again at a given time. Always planned again.
@@ -225,6 +240,7 @@ DROP TABLE credentials;
 DROP TABLE accounts;
 DROP TABLE claims;
 DROP TABLE standing;
+DROP TABLE former;
 DROP TABLE mirror;
 DROP TABLE connections;
 DROP TABLE organizations;

@@ -1,0 +1,55 @@
+package engine
+
+import (
+	"context"
+
+	"rollcall.dev/rollcall/internal/directory"
+)
+
+// refs knows what refs mean. A reading of changes does not bring the entries
+// that merely name one that was renamed or went (in Active Directory and OpenLDAP
+// a group's stamp stays when a member's name changes), so a row's refs mean what
+// they meant when the row was read. The next full reading ends this.
+type refs struct {
+	former map[directory.Digest][]former // in the order of until
+	now    map[directory.Digest]directory.Digest
+}
+
+type former struct {
+	until int64
+	key   directory.Digest
+}
+
+// loadRefs reads what earlier refs meant, and the refs those entries have now.
+func loadRefs(ctx context.Context, store Mirror, connection string) (*refs, error) {
+	r := &refs{former: map[directory.Digest][]former{}, now: map[directory.Digest]directory.Digest{}}
+	var keys []directory.Digest
+	err := store.Former(ctx, connection, func(ref directory.Digest, until int64, key directory.Digest) {
+		r.former[ref] = append(r.former[ref], former{until: until, key: key})
+		keys = append(keys, key)
+	})
+	if err != nil || len(keys) == 0 {
+		return r, err
+	}
+	rows, err := store.Rows(ctx, connection, keys)
+	for i := range rows {
+		if !rows[i].Gone {
+			r.now[rows[i].Key] = rows[i].Ref
+		}
+	}
+	return r, err
+}
+
+// of gives the present form of a ref in a row of a generation. It is zero, which
+// no entry has, where the one that was meant is gone.
+func (r *refs) of(ref directory.Digest, generation int64) directory.Digest {
+	for _, f := range r.former[ref] {
+		if f.until > generation {
+			return r.now[f.key]
+		}
+	}
+	return ref
+}
+
+// any reports that some refs mean what they once meant.
+func (r *refs) any() bool { return len(r.former) > 0 }

@@ -221,6 +221,9 @@ func (s *Survey) ByRef(ref directory.Digest) (Target, bool) {
 	}
 	sl := &s.slots[i]
 	t := Target{Present: sl.state == Present, Gone: sl.state == Gone, Left: sl.state == Gone || sl.state == OutOfScope}
+	if sl.how == Linked && sl.state != Present && s.moved[sl.account] {
+		return t, true // its person came back as another entry, which has the account now
+	}
 	if id, ok := s.AccountOf(sl.key); ok {
 		t.Account = id
 	} else if sl.state == Present && s.outcome[i].refusal == nil && !s.rules.Policy.NoCreate {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -65,12 +66,17 @@ Exit status: 0 nothing to do, 2 changes, 3 the plan is held, 1 error.`,
 }
 
 func (r *root) sync() *cobra.Command {
-	var full bool
+	var full, watch bool
+	var every time.Duration
 	cmd := &cobra.Command{
 		Use:   "sync CONNECTION",
 		Short: "Read the directory, plan and apply",
 		Long: `Reads the directory, plans, and applies the plan. A plan over a limit is held
 and waits for "rollcall plans approve"; nothing of it is written.
+
+With --watch it stays: a change that the directory tells of (OpenLDAP, 389
+Directory Server and Active Directory can) is read at once, and what it does not
+tell of at the latest after --every. Ctrl-C ends it.
 
 Exit status: 0 done, 3 held (also under dry-run), 1 error.`,
 		Args: args(1, "the alias of a connection"),
@@ -79,6 +85,9 @@ Exit status: 0 done, 3 held (also under dry-run), 1 error.`,
 				c, err := a.Connection(words[0])
 				if err != nil {
 					return err
+				}
+				if watch {
+					return r.watch(cmd.Context(), a, c, engine.Options{Full: full, Actor: actor(), Trigger: "watch"}, every)
 				}
 				bar := newBar(r.Err)
 				result, err := a.Engine.Sync(cmd.Context(), c, engine.Options{Full: full, Actor: actor(), Trigger: "manual", Progress: bar.report})
@@ -91,6 +100,8 @@ Exit status: 0 done, 3 held (also under dry-run), 1 error.`,
 		},
 	}
 	cmd.Flags().BoolVar(&full, "full", false, "read everything, even where reading only what changed would do")
+	cmd.Flags().BoolVar(&watch, "watch", false, "stay, and read whenever the directory tells of a change")
+	cmd.Flags().DurationVar(&every, "every", 5*time.Minute, "with --watch: the longest time between two readings")
 	return cmd
 }
 

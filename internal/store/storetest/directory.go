@@ -41,6 +41,9 @@ type Directory struct {
 	Mapping map[string]setting.Rule
 	// Asked is what the last reading was asked to start from.
 	Asked source.Cursor
+	// Watch stands for a connection that tells of changes; nil for a directory that
+	// has no such ability.
+	Watch func(ctx context.Context, changed func()) error
 	// Reading is called before each record; a test can wait in it.
 	Reading func(n int)
 }
@@ -139,6 +142,13 @@ func (s *script) Read(_ context.Context, req source.Request, emit func(*director
 		return source.Reading{}, s.dir.Breaks
 	}
 	return r, nil
+}
+
+func (s *script) Watch(ctx context.Context, changed func()) error {
+	if s.dir.Watch == nil {
+		return source.ErrNoWatch
+	}
+	return s.dir.Watch(ctx, changed)
 }
 
 func (s *script) Check(context.Context, func(source.Step)) {}

@@ -39,14 +39,15 @@ type builder struct {
 	managers map[account.ID]account.ID // manager links of the entries planned
 	groups   *groupGraph
 	refs     *refs
-	regroup  bool   // memberships may have to change: an entry moved, or an account comes or goes
-	moved    [2]int // people and groups to be planned
+	primary  map[directory.Digest]directory.Digest // of people, by ref: the ref of the group they are in besides
+	regroup  bool                                  // memberships may have to change: an entry moved, or an account comes or goes
+	moved    [2]int                                // people and groups to be planned
 	total    int
 	done     int
 }
 
 func newBuilder(ctx context.Context, p *pass, made *Plan) *builder {
-	b := &builder{ctx: ctx, p: p, plan: made, managers: map[account.ID]account.ID{},
+	b := &builder{ctx: ctx, p: p, plan: made, managers: map[account.ID]account.ID{}, primary: map[directory.Digest]directory.Digest{},
 		sel: Selection{Connection: p.c.Alias, All: made.Basis.All, Planned: p.state.Planned, Now: made.Basis.At, Batch: batchSize}}
 	keep := func(part string) func(int, int64, []byte) error {
 		return func(seq int, first int64, body []byte) error {
@@ -180,6 +181,9 @@ func (b *builder) entry(row *mirror.Row, quick bool) (match.Entry, error) {
 		e.User = b.p.rules.mapping.Identity(&r, b.rules.Now)
 	} else {
 		e.User = b.p.rules.mapping.Map(&r, b.rules.Now)
+		if r.Primary != "" {
+			e.Primary = b.refs.of(directory.RefOf(b.p.kind.Refer(r.Primary)), row.Generation)
+		}
 	}
 	if len(e.User.Problems) > 0 {
 		e.State, e.Why = match.Broken, strings.Join(e.User.Problems, "; ")
@@ -354,6 +358,9 @@ func (b *builder) decideOn(rows []mirror.Row) error {
 	}
 	for i := range entries {
 		b.regroup = b.regroup || b.movedRow(&rows[i])
+		if entries[i].Primary != (directory.Digest{}) && b.moved[0] <= few {
+			b.primary[entries[i].Ref] = entries[i].Primary
+		}
 		pair := b.survey.Pair(&entries[i])
 		if id, ok := b.survey.AccountOf(pair.Key); ok {
 			if pair.Account = accounts[id]; pair.Account == nil {

@@ -26,19 +26,16 @@ type groupGraph struct {
 type groupRow struct {
 	id         account.ID
 	key        directory.Digest
-	ref        directory.Digest
 	externalID directory.ExternalID
 	name       string
 	dn         string
 	gone       bool
-	moved      bool
 	problem    string
 	warning    string // why its name is not the directory's
 	members    []directory.Digest
 }
 
-// loadGroups reads the groups from the mirror. Which of them moved is asked
-// apart: the closure needs all.
+// loadGroups reads all groups from the mirror.
 func (b *builder) loadGroups() (*groupGraph, error) {
 	g := &groupGraph{byRef: map[directory.Digest]int{}}
 	all := b.sel
@@ -54,25 +51,10 @@ func (b *builder) loadGroups() (*groupGraph, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = b.p.e.Store.Mirror().Primaries(b.ctx, b.p.c.Alias, func(group, person directory.Digest, generation int64) {
-		if i, ok := g.byRef[b.refs.of(group, generation)]; ok {
-			g.rows[i].members = append(g.rows[i].members, person)
-		}
-	})
-	if err != nil {
+	if err := b.addPrimaries(g, nil); err != nil {
 		return nil, err
 	}
-	at := make(map[directory.Digest]int, len(g.rows))
-	for i := range g.rows {
-		at[g.rows[i].key] = i
-	}
-	err = b.p.e.Store.Mirror().Each(b.ctx, b.sel, directory.Group, func(rows []mirror.Row) error {
-		for i := range rows {
-			g.rows[at[rows[i].Key]].moved = true
-		}
-		return nil
-	})
-	if err == nil && b.p.c.Backend.Bool("groups.members_only") {
+	if b.p.c.Backend.Bool("groups.members_only") {
 		g.only = map[directory.Digest]bool{}
 		for i := range g.rows {
 			for _, ref := range g.rows[i].members {
@@ -80,7 +62,24 @@ func (b *builder) loadGroups() (*groupGraph, error) {
 			}
 		}
 	}
-	return g, err
+	return g, nil
+}
+
+// addPrimaries adds to groups, named by their refs (nil: to all), those who are
+// in one without being among its members.
+func (b *builder) addPrimaries(g *groupGraph, of []directory.Digest) error {
+	if of != nil {
+		of = append(of, b.refs.formerly(of)...)
+	}
+	return b.p.e.Store.Mirror().Primaries(b.ctx, b.p.c.Alias, of, func(group, person directory.Digest, generation int64) {
+		if i, ok := g.byRef[b.refs.of(group, generation)]; ok {
+			g.rows[i].members = append(g.rows[i].members, person)
+		}
+	})
+}
+
+func (b *builder) groupID(id directory.ExternalID) account.ID {
+	return account.NewID(b.p.c.Organization, b.p.c.Alias, "group", string(id))
 }
 
 func (b *builder) addGroup(g *groupGraph, row *mirror.Row) error {
@@ -88,7 +87,7 @@ func (b *builder) addGroup(g *groupGraph, row *mirror.Row) error {
 	if err := r.Decode(row.Record); err != nil {
 		return err
 	}
-	gr := groupRow{id: account.NewID(b.p.c.Organization, b.p.c.Alias, "group", string(row.ExternalID)), key: row.Key, ref: row.Ref,
+	gr := groupRow{id: b.groupID(row.ExternalID), key: row.Key,
 		externalID: row.ExternalID, dn: row.Name, name: row.Name, gone: row.Gone, problem: r.Problem}
 	if len(r.Attributes) > 0 && len(r.Attributes[0].Values) > 0 {
 		name, why := clean.Text(r.Attributes[0].Values[0])
@@ -101,7 +100,9 @@ func (b *builder) addGroup(g *groupGraph, row *mirror.Row) error {
 		for i := range gr.members {
 			gr.members[i] = b.refs.of(directory.Digest(row.Refs[16*i:]), row.Generation)
 		}
-		g.byRef[row.Ref] = len(g.rows)
+		if _, taken := g.byRef[row.Ref]; !taken || row.ExternalID != "" {
+			g.byRef[row.Ref] = len(g.rows) // an entry without a usable key stands beside the row it was
+		}
 	}
 	g.rows = append(g.rows, gr)
 	return nil
@@ -114,6 +115,13 @@ func (b *builder) planGroups() error {
 	if err != nil || !needed {
 		return err
 	}
+	have, err := b.p.e.Store.Accounts().Groups(b.ctx, b.p.c.Alias)
+	if err != nil {
+		return err
+	}
+	if !b.sel.All && b.moved[0] <= few {
+		return b.regroupFew(have)
+	}
 	if b.groups == nil {
 		if b.groups, err = b.loadGroups(); err != nil {
 			return err
@@ -122,22 +130,12 @@ func (b *builder) planGroups() error {
 	if len(b.groups.rows) == 0 {
 		return nil
 	}
-	have, err := b.p.e.Store.Accounts().Groups(b.ctx, b.p.c.Alias)
+	accounts := map[directory.Digest]account.ID{}
+	err = b.p.e.Store.Accounts().AllRefs(b.ctx, b.p.c.Alias, func(ref directory.Digest, id account.ID) { accounts[ref] = id })
 	if err != nil {
 		return err
 	}
-	// Where few people moved, the graph is built of refs, and only the members of
-	// groups that may change are followed to their accounts.
-	every := b.sel.All || b.moved[0] > few
-	var accounts map[directory.Digest]account.ID
-	if every {
-		accounts = map[directory.Digest]account.ID{}
-		err = b.p.e.Store.Accounts().AllRefs(b.ctx, b.p.c.Alias, func(ref directory.Digest, id account.ID) { accounts[ref] = id })
-		if err != nil {
-			return err
-		}
-		b.overlayTargets(accounts)
-	}
+	b.overlayTargets(accounts)
 	nodes := b.nodes(accounts)
 	members, cycles := plan.Closure(nodes)
 	for _, cycle := range cycles {
@@ -145,21 +143,8 @@ func (b *builder) planGroups() error {
 			return err
 		}
 	}
-	candidates, err := b.candidates(nodes, members, every)
-	if err != nil {
-		return err
-	}
-	order := slices.SortedFunc(maps.Keys(candidates), func(x, y int) int {
-		return strings.Compare(string(b.groups.rows[x].key[:]), string(b.groups.rows[y].key[:]))
-	})
-	for _, i := range order {
-		desired := members[i]
-		if !every {
-			if desired, err = b.follow(desired); err != nil {
-				return err
-			}
-		}
-		if err := b.group(&b.groups.rows[i], have, desired); err != nil {
+	for i := range b.groups.rows { // in the order of their keys, as the mirror gives them
+		if err := b.group(&b.groups.rows[i], have, members[i]); err != nil {
 			return err
 		}
 	}
@@ -282,90 +267,6 @@ func (b *builder) groupCycle(nodes []plan.Node, cycle []int) error {
 		Text: "groups nested in each other: " + strings.Join(names, ", ") + "; they share their members"})
 }
 
-// few is up to how many moved people it pays to ask for their groups instead of
-// comparing every group.
-const few = 1000
-
-// candidates are the groups whose members may have to change. Where not every
-// group is one, members are refs.
-func (b *builder) candidates(nodes []plan.Node, members []map[account.ID]struct{}, every bool) (map[int]bool, error) {
-	out := map[int]bool{}
-	if every {
-		for i := range nodes {
-			out[i] = true
-		}
-		return out, nil
-	}
-	gone := map[directory.Digest]bool{}
-	for i := range b.groups.rows {
-		if row := &b.groups.rows[i]; row.moved {
-			out[i] = true
-			gone[row.ref] = row.gone
-		}
-	}
-	for i := range b.groups.rows {
-		if slices.ContainsFunc(b.groups.rows[i].members, func(ref directory.Digest) bool { return gone[ref] }) {
-			out[i] = true // the graph does not lead to a group that went
-		}
-	}
-	b.addParents(nodes, out)
-	people := b.survey.Contested() // whom another connection took over may be in groups of this one still
-	refs := map[account.ID]account.ID{}
-	b.survey.Each(func(ref directory.Digest, t match.Target) {
-		if !t.Account.IsZero() && !t.Left { // who leaves keeps their memberships
-			people = append(people, t.Account)
-			refs[t.Account] = account.ID(ref)
-		}
-	})
-	at := make(map[account.ID]int, len(b.groups.rows))
-	for i := range b.groups.rows {
-		at[b.groups.rows[i].id] = i
-	}
-	stored := map[account.ID]map[int]bool{}
-	err := b.p.e.Store.Accounts().GroupsOf(b.ctx, b.p.c.Alias, people, func(group, id account.ID) {
-		i, ok := at[group]
-		if !ok {
-			return
-		}
-		if stored[id] == nil {
-			stored[id] = map[int]bool{}
-		}
-		stored[id][i] = true
-	})
-	for _, id := range people {
-		for i := range nodes {
-			if _, in := members[i][refs[id]]; in != stored[id][i] {
-				out[i] = true
-			}
-		}
-	}
-	return out, err
-}
-
-// addParents adds every group in which a candidate is nested.
-func (b *builder) addParents(nodes []plan.Node, out map[int]bool) {
-	if len(out) == 0 {
-		return
-	}
-	parents := make([][]int, len(nodes))
-	for i := range nodes {
-		for _, child := range nodes[i].Groups {
-			parents[child] = append(parents[child], i)
-		}
-	}
-	queue := slices.Collect(maps.Keys(out))
-	for len(queue) > 0 {
-		i := queue[0]
-		queue = queue[1:]
-		for _, p := range parents[i] {
-			if !out[p] {
-				out[p] = true
-				queue = append(queue, p)
-			}
-		}
-	}
-}
-
 // group plans one group and its memberships.
 func (b *builder) group(row *groupRow, all map[account.ID]account.Group, desired map[account.ID]struct{}) error {
 	have, exists := all[row.id]
@@ -439,7 +340,11 @@ func (b *builder) members(row *groupRow, exists bool, desired map[account.ID]str
 			return err
 		}
 	}
-	add := slices.Collect(maps.Keys(desired))
+	return b.memberChanges(row, exists, slices.Collect(maps.Keys(desired)), remove)
+}
+
+// memberChanges plans who comes into a group and who goes.
+func (b *builder) memberChanges(row *groupRow, exists bool, add, remove []account.ID) error {
 	remove, err := b.thaw(remove)
 	if err != nil {
 		return err

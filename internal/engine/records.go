@@ -147,7 +147,11 @@ type Mirror interface {
 	Count(ctx context.Context, connection string) (users, groups int, err error)
 	Rows(ctx context.Context, connection string, keys []directory.Digest) ([]mirror.Row, error)
 	Former(ctx context.Context, connection string, fn func(ref directory.Digest, until int64, key directory.Digest)) error
-	Primaries(ctx context.Context, connection string, fn func(group, person directory.Digest, generation int64)) error
+	// Groups hands on all groups, without records, and with or without members.
+	Groups(ctx context.Context, connection string, members bool, fn func(*mirror.Group)) error
+	// Primaries calls fn for everybody who is in one of the groups of (by ref; nil
+	// takes all) without being among its members.
+	Primaries(ctx context.Context, connection string, of []directory.Digest, fn func(group, person directory.Digest, generation int64)) error
 	Claims(ctx context.Context, connection string, fn func(key directory.Digest, claimant, name string)) error
 	Reset(ctx context.Context, lease mirror.Lease) error
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 
 	"rollcall.dev/rollcall/internal/directory"
 )
@@ -49,6 +50,19 @@ func (r *refs) of(ref directory.Digest, generation int64) directory.Digest {
 		}
 	}
 	return ref
+}
+
+// formerly gives the refs that entries with these refs had before.
+func (r *refs) formerly(refs []directory.Digest) []directory.Digest {
+	var out []directory.Digest
+	for old, list := range r.former {
+		for _, f := range list {
+			if now, ok := r.now[f.key]; ok && slices.Contains(refs, now) {
+				out = append(out, old)
+			}
+		}
+	}
+	return out
 }
 
 // any reports that some refs mean what they once meant.

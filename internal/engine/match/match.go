@@ -31,6 +31,7 @@ const (
 type Entry struct {
 	Key        directory.Digest
 	Ref        directory.Digest
+	Primary    directory.Digest // the ref of the group it is in besides; zero for none
 	ExternalID directory.ExternalID
 	Name       string
 	State      State

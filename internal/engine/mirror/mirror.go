@@ -95,6 +95,16 @@ type Intake struct {
 // batch is how many changed rows are written at once.
 const batch = 1000
 
+// Group is a group's row without its record.
+type Group struct {
+	Key        directory.Digest
+	ExternalID directory.ExternalID
+	Ref        directory.Digest
+	Generation int64
+	Gone       bool
+	Refs       []byte // valid until the callback returns
+}
+
 // fewLookups is up to how many keys a reading of changes looks up one by one,
 // before it is given all that are known.
 const fewLookups = 5000

@@ -359,19 +359,47 @@ func (m *Mirrors) Rows(ctx context.Context, connection string, keys []directory.
 	return out, err
 }
 
-// Primaries calls fn for everybody in a group without being among its members:
-// the group's ref, the person's, and the generation both are of.
-func (m *Mirrors) Primaries(ctx context.Context, connection string, fn func(group, person directory.Digest, generation int64)) error {
-	return db.Each(ctx, m.DB.Reader(), `SELECT m.primary_ref, m.ref, m.generation FROM mirror m JOIN connections c ON c.alias = m.connection
-		WHERE m.connection = $1 AND m.primary_ref IS NOT NULL AND m.gone = 0 AND m.generation <= c.generation`, []any{connection}, func(rows *sql.Rows) error {
-		var group, person directory.Digest
-		var generation int64
-		if err := rows.Scan(db.Digest{To: (*[16]byte)(&group)}, db.Digest{To: (*[16]byte)(&person)}, &generation); err != nil {
+// Groups hands on all groups, those that are gone too, without their records.
+func (m *Mirrors) Groups(ctx context.Context, connection string, members bool, fn func(*mirror.Group)) error {
+	refs := "NULL"
+	if members {
+		refs = "m.refs"
+	}
+	return db.Each(ctx, m.DB.Reader(), `SELECT m.key, m.external_id, m.ref, m.generation, m.gone, `+refs+` FROM mirror m
+		WHERE m.connection = $1 AND m.kind = 2 AND m.generation <= (SELECT c.generation FROM connections c WHERE c.alias = $1)`, []any{connection}, func(rows *sql.Rows) error {
+		var g mirror.Group
+		var id string
+		var gone int64
+		var refs sql.RawBytes
+		if err := rows.Scan(db.Digest{To: (*[16]byte)(&g.Key)}, &id, db.Digest{To: (*[16]byte)(&g.Ref)}, &g.Generation, &gone, &refs); err != nil {
 			return err
 		}
-		fn(group, person, generation)
+		g.ExternalID, g.Gone, g.Refs = directory.ExternalID(id), gone > 0, refs
+		fn(&g)
 		return nil
 	})
+}
+
+// Primaries calls fn for everybody in a group without being among its members:
+// the group's ref, the person's, and the generation both are of.
+func (m *Mirrors) Primaries(ctx context.Context, connection string, of []directory.Digest, fn func(group, person directory.Digest, generation int64)) error {
+	query := func(more string, args []any) error {
+		return db.Each(ctx, m.DB.Reader(), `SELECT m.primary_ref, m.ref, m.generation FROM mirror m
+			WHERE m.connection = $1 AND m.primary_ref IS NOT NULL AND m.gone = 0
+			AND m.generation <= (SELECT c.generation FROM connections c WHERE c.alias = $1)`+more, args, func(rows *sql.Rows) error {
+			var group, person directory.Digest
+			var generation int64
+			if err := rows.Scan(db.Digest{To: (*[16]byte)(&group)}, db.Digest{To: (*[16]byte)(&person)}, &generation); err != nil {
+				return err
+			}
+			fn(group, person, generation)
+			return nil
+		})
+	}
+	if of == nil {
+		return query("", []any{connection})
+	}
+	return parts(of, func(in string, args []any) error { return query(" AND m.primary_ref IN "+in, args) }, connection)
 }
 
 // Claims gives the keys of a connection that others claim.

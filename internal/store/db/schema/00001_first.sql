@@ -36,20 +36,21 @@ CREATE TABLE mirror (
 	key         BYTES NOT NULL,
 	generation  bigint NOT NULL,
 	kind        smallint NOT NULL,
+	gone        bigint NOT NULL DEFAULT 0,
 	external_id text NOT NULL,
-	name        text NOT NULL,
 	ref         BYTES NOT NULL,
 	hash        BYTES NOT NULL,
+	primary_ref BYTES,
+	name        text NOT NULL,
+	refs        BYTES,
 	record      BYTES NOT NULL,
 	secret      text NOT NULL DEFAULT '',
-	gone        bigint NOT NULL DEFAULT 0,
-	primary_ref BYTES,
-	refs        BYTES,
 	PRIMARY KEY (connection, key, generation)
 );
 CREATE INDEX mirror_generation ON mirror (connection, generation);
 CREATE INDEX mirror_gone ON mirror (connection, gone) WHERE gone > 0;
 CREATE INDEX mirror_ref ON mirror (connection, ref);
+CREATE INDEX mirror_groups ON mirror (connection, key) WHERE kind = 2;
 CREATE INDEX mirror_primary ON mirror (connection, primary_ref) WHERE primary_ref IS NOT NULL;
 
 -- What a ref meant to rows of a generation below "until", since readings of

@@ -109,7 +109,7 @@ func (s *Store) Declare(ctx context.Context, list []setting.Organization) error 
 func (s *Store) Organizations(ctx context.Context) ([]Organization, error) {
 	out := []Organization{}
 	err := db.Each(ctx, s.DB.Reader(), `SELECT id, name, licence_limit,
-		(SELECT count(*) FROM accounts a WHERE a.organization = o.id AND a.status = 'active'),
+		(SELECT COALESCE(sum(t.active), 0) FROM tallies t WHERE t.organization = o.id),
 		(SELECT count(*) FROM accounts a WHERE a.organization = o.id AND a.status <> 'deleted') FROM organizations o ORDER BY id`, nil, func(rows *sql.Rows) error {
 		var o Organization
 		var limit int

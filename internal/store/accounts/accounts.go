@@ -221,13 +221,10 @@ func (s *Accounts) Memberships(ctx context.Context, connection string) (int, err
 func (s *Accounts) Facts(ctx context.Context, organization, connection string) (safeguard.Facts, error) {
 	var f safeguard.Facts
 	err := s.DB.Snapshot(ctx, func(q db.Querier) error {
-		err := q.QueryRowContext(ctx, `SELECT count(*) FROM accounts WHERE organization = $1 AND connection = $2
-			AND status <> 'deleted' AND NOT (status = 'disabled' AND cause = 'absence')`, organization, connection).Scan(&f.Accounts)
+		err := q.QueryRowContext(ctx, `SELECT COALESCE(sum(CASE WHEN connection = $2 THEN here ELSE 0 END), 0), COALESCE(sum(active), 0)
+			FROM tallies WHERE organization = $1`, organization, connection).Scan(&f.Accounts, &f.Seats)
 		if err != nil {
-			return db.Explain("count accounts", err)
-		}
-		if err := q.QueryRowContext(ctx, `SELECT count(*) FROM accounts WHERE organization = $1 AND status = 'active'`, organization).Scan(&f.Seats); err != nil {
-			return db.Explain("count seats", err)
+			return db.Explain("read the number of accounts", err)
 		}
 		if err := q.QueryRowContext(ctx, `SELECT count(*) FROM groups WHERE connection = $1 AND status <> 'deleted'`, connection).Scan(&f.Groups); err != nil {
 			return db.Explain("count groups", err)

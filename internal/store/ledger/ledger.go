@@ -46,7 +46,7 @@ func (l *Ledger) Commit(ctx context.Context, b apply.Batch) ([]apply.Outcome, er
 		if n == 0 {
 			return fault.New(fault.Conflict, "plan %s: chunk %d is not the next to be written", b.Plan, b.Seq)
 		}
-		w := writer{Ledger: l, ctx: ctx, tx: tx, b: b, now: time.Now().UTC()}
+		w := writer{Ledger: l, ctx: ctx, tx: tx, b: b, now: time.Now().UTC(), tally: tally{}}
 		if err := w.run(); err != nil {
 			return err
 		}
@@ -70,6 +70,7 @@ type writer struct {
 	was      map[account.ID]*account.Account
 	events   []event.Event
 	outcomes []apply.Outcome
+	tally    tally
 	gaps     *bool // rows of the plan were taken out, or failed in an earlier chunk; nil while not asked
 }
 
@@ -129,6 +130,9 @@ func (w *writer) run() error {
 		return err
 	}
 	if err := w.failures(); err != nil {
+		return err
+	}
+	if err := w.tally.write(w.ctx, w.tx, w.b.Organization); err != nil {
 		return err
 	}
 	return events.Append(w.ctx, w.tx, w.events)
@@ -233,6 +237,7 @@ func fill(into []any, a *account.Account) {
 func (w *writer) create(list []*plan.Change) error {
 	for _, c := range list {
 		c.After.Version, c.After.CreatedAt, c.After.UpdatedAt = 1, w.now, w.now
+		w.tally.count(c.After, 1)
 		w.event(event.AccountCreated, c, nil, plan.Everything(c.After).JSON(c.After))
 	}
 	return w.tx.Insert(w.ctx, "accounts", accountColumns, len(list), func(i int, into []any) {
@@ -296,6 +301,8 @@ func (w *writer) modify(c *plan.Change) error {
 	if n != 1 {
 		return fmt.Errorf("ledger: account %s moved inside its own transaction", a.ID)
 	}
+	w.tally.count(w.was[c.Account], -1)
+	w.tally.count(&a, 1)
 	before, after := c.Fields.JSON(c.Before), c.Fields.JSON(c.After)
 	w.event(accountEvents[c.Action], c, before, after)
 	return nil

@@ -40,14 +40,19 @@ func (l *Ledger) CreateLocal(ctx context.Context, organization, actor string, li
 		}
 		now := time.Now().UTC()
 		var told []event.Event
+		counted := tally{}
 		for i := range list {
 			a := &list[i].Account
 			a.Organization, a.Connection, a.Status, a.Version, a.CreatedAt, a.UpdatedAt = organization, account.Local, account.Active, 1, now, now
 			a.ID = account.NewID(organization, account.Local, account.Fold(a.Text[account.Username]), now.String())
+			counted.count(a, 1)
 			fields := plan.Everything(a)
 			told = append(told, event.Event{Type: event.AccountCreated, Organization: organization, Account: &a.ID, At: now, Actor: actor, After: fields.JSON(a)})
 		}
 		if err := tx.Insert(ctx, "accounts", accountColumns, len(list), func(i int, into []any) { fill(into, &list[i].Account) }, ""); err != nil {
+			return err
+		}
+		if err := counted.write(ctx, tx, organization); err != nil {
 			return err
 		}
 		for i := range list {
@@ -64,7 +69,7 @@ func (l *Ledger) CreateLocal(ctx context.Context, organization, actor string, li
 
 func seats(ctx context.Context, tx *db.Tx, organization string, more int) error {
 	var limit, used int
-	err := tx.QueryRowContext(ctx, `SELECT licence_limit, (SELECT count(*) FROM accounts WHERE organization = $1 AND status = 'active') FROM organizations WHERE id = $1`, organization).Scan(&limit, &used)
+	err := tx.QueryRowContext(ctx, `SELECT licence_limit, (SELECT COALESCE(sum(active), 0) FROM tallies WHERE organization = $1) FROM organizations WHERE id = $1`, organization).Scan(&limit, &used)
 	if err != nil {
 		return fault.New(fault.NotFound, "there is no organization %q", organization).WithHint("declare it in rollcall.yaml; `rollcall organizations list` shows them")
 	}

@@ -120,10 +120,20 @@ CREATE TABLE accounts (
 	deleted_at   bigint NOT NULL DEFAULT 0
 ) WITHOUT_ROWID;
 CREATE UNIQUE INDEX accounts_link ON accounts (connection, key) WHERE key IS NOT NULL;
-CREATE INDEX accounts_status ON accounts (organization, connection, status, cause);
+CREATE INDEX accounts_purge ON accounts (connection, deleted_at) WHERE deleted_at > 0;
 CREATE INDEX accounts_username ON accounts (organization, username_key);
 CREATE INDEX accounts_email ON accounts (organization, email_key);
 CREATE INDEX accounts_manager ON accounts (manager) WHERE manager IS NOT NULL;
+
+-- How many accounts each connection has: counting a million takes a while.
+-- "here" leaves out the deleted and those disabled by absence.
+CREATE TABLE tallies (
+	organization text NOT NULL,
+	connection   text NOT NULL,
+	here         bigint NOT NULL,
+	active       bigint NOT NULL,
+	PRIMARY KEY (organization, connection)
+);
 
 CREATE TABLE credentials (
 	account     BYTES PRIMARY KEY,
@@ -238,6 +248,7 @@ DROP TABLE plans;
 DROP TABLE memberships;
 DROP TABLE groups;
 DROP TABLE credentials;
+DROP TABLE tallies;
 DROP TABLE accounts;
 DROP TABLE claims;
 DROP TABLE standing;

@@ -40,6 +40,7 @@ type builder struct {
 	groups   *groupGraph
 	refs     *refs
 	primary  map[directory.Digest]directory.Digest // of people, by ref: the ref of the group they are in besides
+	empty    bool                                  // the organization has no account yet: none is looked for
 	regroup  bool                                  // memberships may have to change: an entry moved, or an account comes or goes
 	moved    [2]int                                // people and groups to be planned
 	total    int
@@ -93,6 +94,11 @@ func (b *builder) build() error {
 		return err
 	}
 	b.total = 2 * b.moved[0]
+	any, err := b.p.e.Store.Accounts().Any(b.ctx, b.p.c.Organization)
+	if err != nil {
+		return err
+	}
+	b.empty = !any
 	if b.refs, err = loadRefs(b.ctx, b.p.e.Store.Mirror(), b.p.c.Alias); err != nil {
 		return err
 	}
@@ -155,6 +161,46 @@ func (b *builder) entries(rows []mirror.Row, quick bool) ([]match.Entry, error) 
 	return out, errors.Join(errs...)
 }
 
+// eachUser maps the people to be planned and hands them on batch by batch: one
+// is mapped while fn works on the one before.
+func (b *builder) eachUser(quick bool, fn func([]mirror.Row, []match.Entry) error) error {
+	type mapped struct {
+		rows    []mirror.Row
+		entries []match.Entry
+		err     error
+	}
+	var pending chan mapped
+	finish := func() error {
+		if pending == nil {
+			return nil
+		}
+		m := <-pending
+		pending = nil
+		if m.err != nil {
+			return m.err
+		}
+		defer b.step(len(m.rows))
+		return fn(m.rows, m.entries)
+	}
+	err := b.p.e.Store.Mirror().Each(b.ctx, b.sel, directory.User, func(rows []mirror.Row) error {
+		next := make(chan mapped, 1)
+		go func() {
+			entries, err := b.entries(rows, quick)
+			next <- mapped{rows, entries, err}
+		}()
+		err := finish()
+		pending = next
+		return err
+	})
+	if err != nil {
+		if pending != nil {
+			<-pending
+		}
+		return err
+	}
+	return finish()
+}
+
 // movedRow reports that a row changed or went since the last applied plan. Other
 // rows are planned for what was left open about them, or for new rules.
 func (b *builder) movedRow(row *mirror.Row) bool {
@@ -213,11 +259,7 @@ func (b *builder) look() error {
 	}
 	b.survey = match.NewSurvey(rules)
 	quick := len(b.p.c.Scope) == 0
-	err = b.p.e.Store.Mirror().Each(b.ctx, b.sel, directory.User, func(rows []mirror.Row) error {
-		defer b.step(len(rows))
-		return b.lookAt(rows, quick)
-	})
-	if err != nil {
+	if err := b.eachUser(quick, b.lookAt); err != nil {
 		return err
 	}
 	named, err := b.p.e.Store.Mirror().Rows(b.ctx, b.p.c.Alias, append(b.survey.Ambiguous(), b.survey.Rivals()...))
@@ -236,21 +278,20 @@ func (b *builder) look() error {
 	return nil
 }
 
-func (b *builder) lookAt(rows []mirror.Row, quick bool) error {
+func (b *builder) lookAt(rows []mirror.Row, entries []match.Entry) error {
 	keys := make([]directory.Digest, len(rows))
 	for i := range rows {
 		keys[i] = rows[i].Key
 	}
-	linked, err := b.p.e.Store.Accounts().Linked(b.ctx, b.p.c.Alias, keys)
-	if err != nil {
-		return err
+	var linked map[directory.Digest]match.Holder
+	if !b.empty {
+		var err error
+		if linked, err = b.p.e.Store.Accounts().Linked(b.ctx, b.p.c.Alias, keys); err != nil {
+			return err
+		}
 	}
 	var asked []match.Entry
 	var usernames, emails []string
-	entries, err := b.entries(rows, quick)
-	if err != nil {
-		return err
-	}
 	for _, e := range entries {
 		var holder *match.Holder
 		if h, ok := linked[e.Key]; ok {
@@ -261,6 +302,9 @@ func (b *builder) lookAt(rows []mirror.Row, quick bool) error {
 			usernames = append(usernames, account.Fold(e.User.Text[account.Username]))
 			emails = append(emails, account.Fold(e.User.Text[account.Email]))
 		}
+	}
+	if b.empty {
+		return nil
 	}
 	if err := b.freeIDs(asked); err != nil {
 		return err
@@ -313,18 +357,9 @@ func (b *builder) freeIDs(asked []match.Entry) error {
 }
 
 // decide is the second pass.
-func (b *builder) decide() error {
-	return b.p.e.Store.Mirror().Each(b.ctx, b.sel, directory.User, func(rows []mirror.Row) error {
-		defer b.step(len(rows))
-		return b.decideOn(rows)
-	})
-}
+func (b *builder) decide() error { return b.eachUser(false, b.decideOn) }
 
-func (b *builder) decideOn(rows []mirror.Row) error {
-	entries, err := b.entries(rows, false)
-	if err != nil {
-		return err
-	}
+func (b *builder) decideOn(rows []mirror.Row, entries []match.Entry) error {
 	var ids []account.ID
 	var refs []directory.Digest
 	secrets := false

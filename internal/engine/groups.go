@@ -79,7 +79,7 @@ func (b *builder) addPrimaries(g *groupGraph, of []directory.Digest) error {
 }
 
 func (b *builder) groupID(id directory.ExternalID) account.ID {
-	return account.NewID(b.p.c.Organization, b.p.c.Alias, "group", string(id))
+	return account.NewID(b.p.c.Organization, b.p.c.Alias, "group", string(id)).Beside(directory.KeyOf(directory.Group, id))
 }
 
 func (b *builder) addGroup(g *groupGraph, row *mirror.Row) error {

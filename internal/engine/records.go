@@ -162,6 +162,8 @@ type Accounts interface {
 	Holders(ctx context.Context, organization string, usernames, emails []string) ([]match.Holder, error)
 	Fetch(ctx context.Context, ids []account.ID) (map[account.ID]*account.Account, error)
 	Find(ctx context.Context, organization, word string) ([]*account.Account, error)
+	// Any reports whether an organization has accounts at all.
+	Any(ctx context.Context, organization string) (bool, error)
 	Secrets(ctx context.Context, ids []account.ID) (map[account.ID]string, error)
 	ByRef(ctx context.Context, connection string, refs []directory.Digest) (accounts map[directory.Digest]account.ID, left map[account.ID]bool, err error)
 	AllRefs(ctx context.Context, connection string, fn func(ref directory.Digest, id account.ID)) error

@@ -142,7 +142,7 @@ func (s *Survey) Holders(e *Entry, all []Holder) {
 
 // NewID is the ID of the account an entry would get.
 func NewID(organization, connection string, id directory.ExternalID) account.ID {
-	return account.NewID(organization, connection, "user", string(id))
+	return account.NewID(organization, connection, "user", string(id)).Beside(directory.KeyOf(directory.User, id))
 }
 
 // Planned gives the ID of the account an entry would get, before Resolve; zero
@@ -158,7 +158,7 @@ func (s *Survey) Planned(key directory.Digest) account.ID {
 // account that came from an entry with this external ID and is linked to
 // another one by now. The same round of asking gives the same ID.
 func (s *Survey) Taken(e *Entry, round int) account.ID {
-	id := account.NewID(s.rules.Organization, s.rules.Connection, "user", string(e.ExternalID), strconv.Itoa(round))
+	id := account.NewID(s.rules.Organization, s.rules.Connection, "user", string(e.ExternalID), strconv.Itoa(round)).Beside(e.Key)
 	s.slots[s.byKey[e.Key]].account = id
 	return id
 }

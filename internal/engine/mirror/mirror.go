@@ -92,8 +92,10 @@ type Intake struct {
 	Former bool
 }
 
-// batch is how many changed rows are written at once.
-const batch = 1000
+// batch is how many changed rows are written at once. The keys of a directory
+// come in no order, so each batch touches most pages of the indexes: few and
+// large ones write them less often.
+const batch = 4000
 
 // Group is a group's row without its record.
 type Group struct {
@@ -340,10 +342,12 @@ func (p *pass) keep(key directory.Digest, k known, r *directory.Record) error {
 			p.hashes[salt] = secret
 		}
 	}
-	if at := slices.IndexFunc(p.staged, func(r Row) bool { return again && r.Key == key }); at >= 0 {
-		row.Again = p.staged[at].Again // not written yet
-		p.staged[at] = row
-		return nil
+	if again {
+		if at := slices.IndexFunc(p.staged, func(r Row) bool { return r.Key == key }); at >= 0 {
+			row.Again = p.staged[at].Again // not written yet
+			p.staged[at] = row
+			return nil
+		}
 	}
 	p.staged = append(p.staged, row)
 	if len(p.staged) >= batch {

@@ -5,21 +5,26 @@ import (
 	"bytes"
 	"compress/flate"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"hash"
 	"io"
+	"slices"
 
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/fault"
 )
 
-// A plan is stored in chunks of changes, each a compressed run of JSON lines.
-// A chunk is also what apply writes in one transaction.
+// A plan is stored in chunks, each a compressed run of changes (see AppendChange)
+// or of notes (lines of JSON). A chunk is also what apply writes in one
+// transaction.
 
 // ChunkRows is how many rows a chunk holds at the most, give or take one group.
-const ChunkRows = 4000
+// Memberships, which are small, count for an eighth: fewer and larger
+// transactions write fewer pages twice.
+const ChunkRows = 8000
 
 var chunkRows int64 = ChunkRows
 
@@ -27,62 +32,70 @@ var chunkRows int64 = ChunkRows
 // two of them, before they begin.
 func ShortChunks(rows int64) { chunkRows = rows }
 
-// stored is one change as a chunk keeps it: short names, and values in the
-// order of their bits in Fields.
-type stored struct {
-	Seq        int64                `json:"s"`
-	Action     Action               `json:"a"`
-	Target     Target               `json:"t"`
-	Account    *account.ID          `json:"i,omitempty"`
-	Group      *account.ID          `json:"g,omitempty"`
-	Key        []byte               `json:"k,omitempty"`
-	ExternalID directory.ExternalID `json:"x,omitempty"`
-	Name       string               `json:"n,omitempty"`
-	Version    int64                `json:"v,omitempty"`
-	Fields     Fields               `json:"f,omitempty"`
-	Before     []string             `json:"b,omitempty"`
-	After      []string             `json:"c,omitempty"`
-	GroupName  []string             `json:"gn,omitempty"`
-	Members    []byte               `json:"m,omitempty"` // 16 bytes each
-	Secret     bool                 `json:"p,omitempty"`
-	Org        string               `json:"o,omitempty"`
-	Why        string               `json:"w,omitempty"`
-}
-
-// AppendChange encodes a change as one line behind b.
-func AppendChange(b []byte, c *Change) ([]byte, error) {
-	s := stored{Seq: c.Seq, Action: c.Action, Target: c.Target, ExternalID: c.ExternalID, Name: c.Name, Version: c.Version,
-		Fields: c.Fields, Secret: c.Secret, Why: c.Why}
-	if !c.Account.IsZero() {
-		s.Account = &c.Account
-	}
-	if !c.Group.IsZero() {
-		s.Group = &c.Group
-	}
-	if c.Key != (directory.Digest{}) {
-		s.Key = c.Key[:]
-	}
+// AppendChange encodes a change behind b. Counts and lengths are unsigned
+// varints, texts and lists carry theirs in front; values come in the order of
+// their bits in Fields:
+//
+//	length of the rest
+//	seq, version, fields, flags
+//	action, target, external ID, name, why, organization
+//	account, group, key (16 bytes each, where the flags say so)
+//	values before, values after, group names, members
+func AppendChange(b []byte, c *Change) []byte {
+	fields, organization := c.Fields, ""
 	if c.Action == Create && c.Target == Account {
-		s.Fields = everything(c.After)
-		s.Org = c.After.Organization
+		fields, organization = everything(c.After), c.After.Organization
+	}
+	flags := uint64(0)
+	for bit, set := range []bool{c.Secret, !c.Account.IsZero(), !c.Group.IsZero(), c.Key != (directory.Digest{}),
+		c.Before != nil, c.After != nil, c.GroupName != [2]string{}} {
+		if set {
+			flags |= 1 << bit
+		}
+	}
+	start := len(b)
+	b = binary.AppendUvarint(b, uint64(c.Seq))
+	b = binary.AppendUvarint(b, uint64(c.Version))
+	b = binary.AppendUvarint(b, uint64(fields))
+	b = binary.AppendUvarint(b, flags)
+	for _, text := range []string{string(c.Action), string(c.Target), string(c.ExternalID), c.Name, c.Why, organization} {
+		b = appendText(b, text)
+	}
+	for bit, id := range [][16]byte{c.Account, c.Group, c.Key} {
+		if flags&(flagAccount<<bit) != 0 {
+			b = append(b, id[:]...)
+		}
 	}
 	if c.Before != nil {
-		s.Before = s.Fields.values(c.Before)
+		b = fields.appendValues(b, c.Before)
 	}
 	if c.After != nil {
-		s.After = s.Fields.values(c.After)
+		b = fields.appendValues(b, c.After)
 	}
-	if c.GroupName != [2]string{} {
-		s.GroupName = c.GroupName[:]
+	if flags&flagGroupName != 0 {
+		b = appendText(appendText(b, c.GroupName[0]), c.GroupName[1])
 	}
-	for _, m := range c.Members {
-		s.Members = append(s.Members, m[:]...)
+	b = binary.AppendUvarint(b, uint64(len(c.Members)))
+	for i := range c.Members {
+		b = append(b, c.Members[i][:]...)
 	}
-	line, err := json.Marshal(s)
-	if err != nil {
-		return nil, err
-	}
-	return append(append(b, line...), '\n'), nil
+	var length [binary.MaxVarintLen64]byte
+	n := binary.PutUvarint(length[:], uint64(len(b)-start))
+	return slices.Insert(b, start, length[:n]...)
+}
+
+const (
+	flagSecret = 1 << iota
+	flagAccount
+	flagGroup
+	flagKey
+	flagBefore
+	flagAfter
+	flagGroupName
+)
+
+func appendText(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
 func everything(a *account.Account) Fields {
@@ -101,104 +114,130 @@ func everything(a *account.Account) Fields {
 	return f
 }
 
-func (f Fields) values(a *account.Account) []string {
-	var out []string
+func (f Fields) appendValues(b []byte, a *account.Account) []byte {
 	for i := range a.Text {
 		if f.Has(Text(account.Field(i))) {
-			out = append(out, a.Text[i])
+			b = appendText(b, a.Text[i])
 		}
 	}
 	if f.Has(FieldManager) {
-		out = append(out, a.Manager.String())
+		b = append(b, a.Manager[:]...)
 	}
 	if f.Has(FieldStatus) {
-		out = append(out, string(a.Status), string(a.Cause))
+		b = appendText(appendText(b, string(a.Status)), string(a.Cause))
 	}
 	if f.Has(FieldAttributes) {
-		out = append(out, a.Attributes)
+		b = appendText(b, a.Attributes)
 	}
 	if f.Has(FieldLink) {
-		out = append(out, a.Connection, a.ExternalID)
+		b = appendText(appendText(b, a.Connection), a.ExternalID)
 	}
-	return out
+	return b
 }
 
 var errChunk = fault.New(fault.Conflict, "plan: a stored chunk is damaged; make the plan again").
 	WithHint("if this comes back, the database was altered from outside or a disk failed")
 
-func (f Fields) account(values []string) (*account.Account, error) {
-	a := &account.Account{}
-	bad := false
-	next := func() string {
-		if len(values) == 0 {
-			bad = true
-			return ""
+// changeReader takes encoded changes apart. Every text of a chunk shares the
+// memory of the chunk.
+type changeReader struct {
+	text string
+	bad  bool
+}
+
+func (r *changeReader) uvarint() uint64 {
+	var v uint64
+	for shift := 0; shift < 64 && len(r.text) > 0; shift += 7 {
+		c := r.text[0]
+		r.text = r.text[1:]
+		v |= uint64(c&0x7f) << shift
+		if c < 0x80 {
+			return v
 		}
-		v := values[0]
-		values = values[1:]
-		return v
 	}
+	r.bad = true
+	return 0
+}
+
+func (r *changeReader) bytes(n uint64) string {
+	if n > uint64(len(r.text)) {
+		r.bad = true
+		return ""
+	}
+	s := r.text[:n]
+	r.text = r.text[n:]
+	return s
+}
+
+func (r *changeReader) string() string { return r.bytes(r.uvarint()) }
+
+func (r *changeReader) id() (id [16]byte) {
+	copy(id[:], r.bytes(16))
+	return id
+}
+
+func (r *changeReader) change() Change {
+	c := Change{Seq: int64(r.uvarint()), Version: int64(r.uvarint()), Fields: Fields(r.uvarint())}
+	flags := r.uvarint()
+	c.Secret = flags&flagSecret != 0
+	c.Action, c.Target, c.ExternalID, c.Name, c.Why = Action(r.string()), Target(r.string()), directory.ExternalID(r.string()), r.string(), r.string()
+	organization := r.string()
+	if flags&flagAccount != 0 {
+		c.Account = r.id()
+	}
+	if flags&flagGroup != 0 {
+		c.Group = r.id()
+	}
+	if flags&flagKey != 0 {
+		c.Key = r.id()
+	}
+	if flags&flagBefore != 0 {
+		c.Before = r.account(c.Fields)
+	}
+	if flags&flagAfter != 0 {
+		c.After = r.account(c.Fields)
+	}
+	if c.Action == Create && c.After != nil {
+		c.After.ID, c.After.Organization = c.Account, organization
+	}
+	if flags&flagGroupName != 0 {
+		c.GroupName = [2]string{r.string(), r.string()}
+	}
+	members := r.uvarint()
+	if members > uint64(len(r.text)/16) {
+		r.bad = true
+		return c
+	}
+	if members > 0 {
+		c.Members = make([]account.ID, members)
+	}
+	for i := range c.Members {
+		c.Members[i] = r.id()
+	}
+	r.bad = r.bad || c.Target == Account && (c.After == nil || c.Before == nil && c.Action != Create)
+	return c
+}
+
+func (r *changeReader) account(f Fields) *account.Account {
+	a := &account.Account{}
 	for i := range a.Text {
 		if f.Has(Text(account.Field(i))) {
-			a.Text[i] = next()
+			a.Text[i] = r.string()
 		}
 	}
 	if f.Has(FieldManager) {
-		if err := a.Manager.UnmarshalText([]byte(next())); err != nil {
-			return nil, errChunk
-		}
+		a.Manager = r.id()
 	}
 	if f.Has(FieldStatus) {
-		a.Status, a.Cause = account.Status(next()), account.Cause(next())
+		a.Status, a.Cause = account.Status(r.string()), account.Cause(r.string())
 	}
 	if f.Has(FieldAttributes) {
-		a.Attributes = next()
+		a.Attributes = r.string()
 	}
 	if f.Has(FieldLink) {
-		a.Connection, a.ExternalID = next(), next()
+		a.Connection, a.ExternalID = r.string(), r.string()
 	}
-	if bad {
-		return nil, errChunk
-	}
-	return a, nil
-}
-
-func (s *stored) change() (Change, error) {
-	c := Change{Seq: s.Seq, Action: s.Action, Target: s.Target, ExternalID: s.ExternalID, Name: s.Name, Version: s.Version,
-		Fields: s.Fields, Secret: s.Secret, Why: s.Why}
-	if s.Account != nil {
-		c.Account = *s.Account
-	}
-	if s.Group != nil {
-		c.Group = *s.Group
-	}
-	if len(s.Key) == len(c.Key) {
-		copy(c.Key[:], s.Key)
-	}
-	var err error
-	if s.Target == Account {
-		if s.Action != Create {
-			if c.Before, err = s.Fields.account(s.Before); err != nil {
-				return c, err
-			}
-		}
-		if c.After, err = s.Fields.account(s.After); err != nil {
-			return c, err
-		}
-		if s.Action == Create {
-			c.After.ID, c.After.Organization = c.Account, s.Org
-		}
-	}
-	if len(s.GroupName) == 2 {
-		c.GroupName = [2]string(s.GroupName)
-	}
-	if len(s.Members)%16 != 0 {
-		return c, errChunk
-	}
-	for m := s.Members; len(m) > 0; m = m[16:] {
-		c.Members = append(c.Members, account.ID(m[:16]))
-	}
-	return c, nil
+	return a
 }
 
 // Writer turns a stream of changes or notes into chunks.
@@ -226,12 +265,11 @@ func NewWriter(basis []byte, flush func(seq int, first int64, body []byte) error
 // Write numbers a change and adds it.
 func (w *Writer) Write(c *Change) error {
 	c.Seq = w.next
-	b, err := AppendChange(w.buf, c)
-	if err != nil {
-		return err
-	}
-	w.buf = b
+	w.buf = AppendChange(w.buf, c)
 	w.next += c.Rows()
+	if c.Target == Membership {
+		return w.added(max(1, c.Rows()/8))
+	}
 	return w.added(c.Rows())
 }
 
@@ -269,7 +307,7 @@ func (w *Writer) added(rows int64) error {
 	return nil
 }
 
-// flush hashes, compresses and keeps what is buffered, beside the planning of
+// flush compresses, hashes and keeps what is buffered, beside the planning of
 // what follows: one chunk at a time.
 func (w *Writer) flush() error {
 	if err := w.wait(); err != nil || w.rows == 0 {
@@ -278,9 +316,9 @@ func (w *Writer) flush() error {
 	w.buf, w.spare = w.spare[:0], w.buf
 	w.writing = make(chan error, 1)
 	go func(text []byte, count int, first int64, done chan<- error) {
-		w.sum.Write(text)
 		body, err := compress(text)
 		if err == nil {
+			w.sum.Write(body)
 			err = w.Flush(count, first, body)
 		}
 		done <- err
@@ -323,8 +361,8 @@ func compress(b []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// Lines gives the uncompressed lines of a chunk.
-func Lines(body []byte) ([]byte, error) {
+// uncompress gives the text of a chunk.
+func uncompress(body []byte) ([]byte, error) {
 	b, err := io.ReadAll(flate.NewReader(bytes.NewReader(body)))
 	if err != nil {
 		return nil, errChunk
@@ -334,30 +372,26 @@ func Lines(body []byte) ([]byte, error) {
 
 // Changes decodes a chunk of changes.
 func Changes(body []byte) ([]Change, error) {
-	text, err := Lines(body)
+	text, err := uncompress(body)
 	if err != nil {
 		return nil, err
 	}
+	r := changeReader{text: string(text)}
 	var out []Change
-	scan := bufio.NewScanner(bytes.NewReader(text))
-	scan.Buffer(nil, len(text)+1)
-	for scan.Scan() {
-		var s stored
-		if err := json.Unmarshal(scan.Bytes(), &s); err != nil {
+	for len(r.text) > 0 {
+		one := changeReader{text: r.string()}
+		c := one.change()
+		if r.bad || one.bad || one.text != "" {
 			return nil, errChunk
-		}
-		c, err := s.change()
-		if err != nil {
-			return nil, err
 		}
 		out = append(out, c)
 	}
-	return out, scan.Err()
+	return out, nil
 }
 
 // Notes decodes a chunk of notes.
 func Notes(body []byte) ([]Note, error) {
-	text, err := Lines(body)
+	text, err := uncompress(body)
 	if err != nil {
 		return nil, err
 	}
@@ -385,14 +419,7 @@ func NewVerify(basis []byte) *Verify {
 }
 
 // Add takes the next chunk.
-func (v *Verify) Add(body []byte) error {
-	text, err := Lines(body)
-	if err != nil {
-		return err
-	}
-	v.sum.Write(text)
-	return nil
-}
+func (v *Verify) Add(body []byte) { v.sum.Write(body) }
 
 // Hash is the hash of what was added.
 func (v *Verify) Hash() string { return hex.EncodeToString(v.sum.Sum(nil)) }

@@ -133,6 +133,12 @@ func (s *Accounts) Fetch(ctx context.Context, ids []account.ID) (map[account.ID]
 	return s.ByID(ctx, s.DB.Reader(), ids)
 }
 
+// Any reports whether an organization has accounts at all, deleted ones too.
+func (s *Accounts) Any(ctx context.Context, organization string) (any bool, err error) {
+	err = s.DB.Reader().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM accounts WHERE organization = $1)`, organization).Scan(&any)
+	return any, db.Explain("look for accounts", err)
+}
+
 // Secrets gives the password hashes accounts have.
 func (s *Accounts) Secrets(ctx context.Context, ids []account.ID) (map[account.ID]string, error) {
 	out := map[account.ID]string{}

@@ -134,6 +134,12 @@ func (t *Tx) Insert(ctx context.Context, table string, columns []string, n int, 
 	if t.db.Dialect == PostgreSQL && conflict == "" && n > 8 {
 		return t.copyFrom(ctx, table, columns, n, row)
 	}
+	verb := "INSERT"
+	if t.db.Dialect == SQLite && conflict == "" {
+		// Whoever gets an error ends the transaction: SQLite need not take down, page
+		// by page, how to undo the statement alone, which is a fifth of its time.
+		verb = "INSERT OR FAIL"
+	}
 	const most = 64
 	args := make([]any, 0, most*len(columns))
 	for from := 0; from < n; from += most {
@@ -142,7 +148,7 @@ func (t *Tx) Insert(ctx context.Context, table string, columns []string, n int, 
 		for i := range count {
 			row(from+i, args[i*len(columns):(i+1)*len(columns)])
 		}
-		query := "INSERT INTO " + table + " (" + strings.Join(columns, ", ") + ") VALUES " + tuples(count, len(columns)) + " " + conflict
+		query := verb + " INTO " + table + " (" + strings.Join(columns, ", ") + ") VALUES " + tuples(count, len(columns)) + " " + conflict
 		if _, err := t.Exec(ctx, query, args...); err != nil {
 			return fmt.Errorf("%s: %w", table, err)
 		}

@@ -132,7 +132,7 @@ func (w *writer) run() error {
 	if err := w.failures(); err != nil {
 		return err
 	}
-	if err := w.tally.write(w.ctx, w.tx, w.b.Organization); err != nil {
+	if err := w.tally.write(w.ctx, w.tx, w.b.Organization, w.now); err != nil {
 		return err
 	}
 	return events.Append(w.ctx, w.tx, w.events)
@@ -176,6 +176,9 @@ func nameKey(f account.Field, value string) string {
 // was made. What this connection holds, the plan has judged already.
 func (w *writer) taken() (map[string]string, error) {
 	out := map[string]string{}
+	if changed, err := othersChanged(w.ctx, w.tx, w.b.Organization, w.b.Lease.Connection, w.b.Basis.At); err != nil || !changed {
+		return out, err
+	}
 	for f, column := range map[account.Field]string{account.Username: "username_key", account.Email: "email_key"} {
 		var names []string
 		for i := range w.b.Changes {

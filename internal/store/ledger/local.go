@@ -52,7 +52,7 @@ func (l *Ledger) CreateLocal(ctx context.Context, organization, actor string, li
 		if err := tx.Insert(ctx, "accounts", accountColumns, len(list), func(i int, into []any) { fill(into, &list[i].Account) }, ""); err != nil {
 			return err
 		}
-		if err := counted.write(ctx, tx, organization); err != nil {
+		if err := counted.write(ctx, tx, organization, now); err != nil {
 			return err
 		}
 		for i := range list {

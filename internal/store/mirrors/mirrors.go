@@ -117,7 +117,7 @@ func (m *Mirrors) Publish(ctx context.Context, lease mirror.Lease, p mirror.Publ
 				return err
 			}
 		}
-		if p.Generation != published {
+		if p.Generation != published && published > 0 {
 			if _, err := tx.Exec(ctx, `DELETE FROM mirror WHERE connection = $1 AND generation < $2
 				AND key IN (SELECT key FROM mirror WHERE connection = $1 AND generation = $2)`, lease.Connection, p.Generation); err != nil {
 				return err

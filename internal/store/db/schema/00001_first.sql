@@ -126,12 +126,14 @@ CREATE INDEX accounts_email ON accounts (organization, email_key);
 CREATE INDEX accounts_manager ON accounts (manager) WHERE manager IS NOT NULL;
 
 -- How many accounts each connection has: counting a million takes a while.
--- "here" leaves out the deleted and those disabled by absence.
+-- "here" leaves out the deleted and those disabled by absence; "changed_at" is
+-- when the last change to any was written.
 CREATE TABLE tallies (
 	organization text NOT NULL,
 	connection   text NOT NULL,
 	here         bigint NOT NULL,
 	active       bigint NOT NULL,
+	changed_at   bigint NOT NULL,
 	PRIMARY KEY (organization, connection)
 );
 

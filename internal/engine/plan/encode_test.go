@@ -138,7 +138,7 @@ func TestALongPlanIsKeptInChunks(t *testing.T) {
 }
 
 func TestAGroupOfManyStaysInOneChunk(t *testing.T) {
-	members := make([]account.ID, 3*ChunkRows)
+	members := make([]account.ID, 8*ChunkRows) // each counts for an eighth
 	for i := range members {
 		members[i] = account.NewID(fmt.Sprint(i))
 	}

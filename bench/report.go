@@ -69,8 +69,10 @@ func searchOnly(r result) cost { return r.search }
 
 var lines = []line{
 	{"first import", "≤ 2", func(r result) cost { return r.first }, func(r result) cost { return r.search.plus(r.insert) }},
-	{"run without changes", "≤ 1.3, CPU ≤ 3", func(r result) cost { return r.unchanged }, searchOnly},
-	{"run with changes", "", func(r result) cost { return r.changed }, searchOnly},
+	{"full run without changes", "≤ 1.3, CPU ≤ 3", func(r result) cost { return r.unchanged }, searchOnly},
+	{"incremental run without changes", "", func(r result) cost { return r.idle }, searchOnly},
+	{"incremental run with changes", "the same at 1,000,000", func(r result) cost { return r.changed }, searchOnly},
+	{"incremental run with ten times as many", "≤ 2", func(r result) cost { return r.many }, func(r result) cost { return r.stamped }},
 	{"plan after a new rule", "", func(r result) cost { return r.replan }, searchOnly},
 }
 
@@ -83,6 +85,7 @@ func (r *report) write(out io.Writer) error {
 	p("Whole processes, median of %d rounds after one that is not counted, ranges in brackets. The floor of a reading is\n", r.o.rounds)
 	p("`ldapsearch -E pr=1000/noprompt` of the same entries and attributes to nowhere, in the same round; the floor of a first import\n")
 	p("is that plus a bare loop that inserts the same rows (accounts of 14 columns, memberships) into SQLite, or `COPY` into PostgreSQL.\n")
+	p("The floor of the last incremental run is `ldapsearch` with `(modifyTimestamp>=T)` of the same changes.\n")
 	p("A change is one of %d: 84 %% new titles, 6 %% leavers, 6 %% joiners, 4 %% renamed. Ratios are taken round by round.\n\n", r.o.changes)
 	for _, n := range r.o.sizes {
 		s := r.stats[n]
@@ -115,9 +118,27 @@ func (r *report) write(out io.Writer) error {
 			p("\nPlanning after a new rule, its CPU time less that of a run without changes: %s.\n\n", rate)
 		}
 	}
+	r.growth(p)
 	p("The kernel's peak of memory begins with what the measuring program had, so that less than about 20 MiB cannot be told apart.\n")
 	p("A machine at work makes these numbers worse before it makes them wrong: compare ratios, and only those whose ranges do not touch.\n")
 	return w.Flush()
+}
+
+// growth holds the incremental runs of the smallest and the largest directory
+// against each other: they have as many changes.
+func (r *report) growth(p func(string, ...any)) {
+	small, large := slices.Min(r.o.sizes), slices.Max(r.o.sizes)
+	if small == large {
+		return
+	}
+	for _, database := range r.o.databases {
+		wall := func(x result) float64 { return x.changed.wall.Seconds() }
+		a, b := r.results[key{small, database}], r.results[key{large, database}]
+		if len(a) > 0 && len(b) > 0 {
+			p("%d changes in %d people cost %.2f times what they cost in %d (%s).\n", r.o.changes, large, median(b, wall)/median(a, wall), small, database)
+		}
+	}
+	p("\n")
 }
 
 // load and processor are for the reader; where the system does not tell, they say so.

@@ -48,8 +48,11 @@ type result struct {
 	search    cost // ldapsearch of everything, to nowhere
 	insert    cost // the same rows, by a bare loop
 	first     cost // rollcall sync into an empty database
-	unchanged cost // again
+	unchanged cost // again, everything read
+	idle      cost // again, only changes read
 	changed   cost // after some changes
+	many      cost // after ten times as many
+	stamped   cost // ldapsearch of what has changed since, by modifyTimestamp
 	replan    cost // rollcall plan after a change of a rule
 }
 
@@ -81,18 +84,26 @@ func (b *bench) round(ctx context.Context, database string, round int) (result, 
 	if err := b.verify(ctx, conf); err != nil {
 		return r, err
 	}
-	if r.unchanged, err = b.rollcall(ctx, conf, 0, "sync", "bench"); err != nil {
+	if r.unchanged, err = b.rollcall(ctx, conf, 0, "sync", "bench", "--full"); err != nil {
 		return r, err
 	}
-	var changes bytes.Buffer
-	if _, err := people.Changes(&changes, b.directory, b.changes, b.applied); err != nil {
+	if r.idle, err = b.rollcall(ctx, conf, 0, "sync", "bench"); err != nil {
 		return r, err
 	}
-	b.applied++
-	if err := b.server.Modify(changes.String()); err != nil {
+	if err := b.change(1); err != nil {
 		return r, err
 	}
 	if r.changed, err = b.rollcall(ctx, conf, 0, "sync", "bench"); err != nil {
+		return r, err
+	}
+	since := time.Now().UTC()
+	if err := b.change(10); err != nil {
+		return r, err
+	}
+	if r.stamped, err = b.searchFor(ctx, since.Format("(modifyTimestamp>=20060102150405Z)")); err != nil {
+		return r, err
+	}
+	if r.many, err = b.rollcall(ctx, conf, 0, "sync", "bench"); err != nil {
 		return r, err
 	}
 	if err := b.configure(conf, dsn, "{expr: 'title + \"!\"'}"); err != nil {
@@ -100,6 +111,18 @@ func (b *bench) round(ctx context.Context, database string, round int) (result, 
 	}
 	r.replan, err = b.rollcall(ctx, conf, 3, "plan", "bench")
 	return r, err
+}
+
+// change makes some changes to the directory that none before made.
+func (b *bench) change(times int) error {
+	var changes bytes.Buffer
+	for range times {
+		if _, err := people.Changes(&changes, b.directory, b.changes, b.applied); err != nil {
+			return err
+		}
+		b.applied++
+	}
+	return b.server.Modify(changes.String())
 }
 
 // freshDatabase gives the address of an empty one.
@@ -153,14 +176,17 @@ connections:
 }
 
 // search reads people and groups as rollcall does, and throws them away.
-func (b *bench) search(ctx context.Context) (cost, error) {
+func (b *bench) search(ctx context.Context) (cost, error) { return b.searchFor(ctx, "") }
+
+// searchFor is search with another condition.
+func (b *bench) searchFor(ctx context.Context, condition string) (cost, error) {
 	password := filepath.Join(b.dir, "reader.pw")
 	if err := os.WriteFile(password, []byte(b.server.ReaderPassword), 0o600); err != nil {
 		return cost{}, err
 	}
 	common := []string{"-x", "-LLL", "-H", b.server.URL, "-D", b.server.ReaderDN, "-y", password, "-E", "pr=1000/noprompt"}
-	users := slices.Concat(common, []string{"-b", b.server.Suffix, "(objectClass=inetOrgPerson)", "entryUUID"}, people.Attributes())
-	groups := slices.Concat(common, []string{"-b", "ou=groups," + b.server.Suffix, "(|(objectClass=groupOfNames)(objectClass=groupOfUniqueNames))",
+	users := slices.Concat(common, []string{"-b", b.server.Suffix, "(&(objectClass=inetOrgPerson)" + condition + ")", "entryUUID"}, people.Attributes())
+	groups := slices.Concat(common, []string{"-b", "ou=groups," + b.server.Suffix, "(&(|(objectClass=groupOfNames)(objectClass=groupOfUniqueNames))" + condition + ")",
 		"entryUUID", "cn", "member", "uniqueMember"})
 	first, _, err := measure(exec.CommandContext(ctx, "ldapsearch", users...), 0, false)
 	if err != nil {

@@ -76,8 +76,8 @@ func (s *Accounts) GroupsOf(ctx context.Context, connection string, ids []accoun
 		for i := range part {
 			args = append(args, part[i][:])
 		}
-		return db.Each(ctx, s.DB.Reader(), `SELECT m.group_id, m.account_id FROM memberships m JOIN groups g ON g.id = m.group_id
-			WHERE g.connection = $1 AND m.account_id IN `+db.In(2, len(part)), args, func(rows *sql.Rows) error {
+		return db.Each(ctx, s.DB.Reader(), `SELECT m.group_id, m.account_id FROM memberships m CROSS JOIN groups g
+			WHERE g.id = m.group_id AND g.connection = $1 AND m.account_id IN `+db.In(2, len(part)), args, func(rows *sql.Rows) error {
 			var g, a account.ID
 			if err := rows.Scan(&g, &a); err != nil {
 				return err

@@ -119,7 +119,7 @@ func (m *Mirrors) Publish(ctx context.Context, lease mirror.Lease, p mirror.Publ
 		}
 		if p.Generation != published && published > 0 {
 			if _, err := tx.Exec(ctx, `DELETE FROM mirror WHERE connection = $1 AND generation < $2
-				AND key IN (SELECT key FROM mirror WHERE connection = $1 AND generation = $2)`, lease.Connection, p.Generation); err != nil {
+				AND key IN (SELECT f.key FROM mirror f WHERE f.connection = $1 AND f.generation = $2 AND f.kind > 0)`, lease.Connection, p.Generation); err != nil {
 				return err
 			}
 		}
@@ -149,12 +149,17 @@ func (m *Mirrors) Publish(ctx context.Context, lease mirror.Lease, p mirror.Publ
 	return users, groups, err
 }
 
+// SQLite joins as written where it says CROSS JOIN, does not look for an index of
+// what has a + in front, and takes an index that leads to the rows where one that
+// holds the keys alone would not do: how few rows are of the newest generation is
+// not in its statistics. PostgreSQL knows.
+
 // keepFormer takes down what refs mean to rows read before this reading: of
 // entries that have another one now, and of those that went.
 func keepFormer(ctx context.Context, tx *db.Tx, connection string, p mirror.Publication) error {
 	_, err := tx.Exec(ctx, `INSERT INTO former (connection, ref, until, key) SELECT old.connection, old.ref, $2, old.key
-		FROM mirror fresh JOIN mirror old ON old.connection = fresh.connection AND old.key = fresh.key AND old.generation < $2
-		WHERE fresh.connection = $1 AND fresh.generation = $2 AND old.gone = 0 AND old.ref <> fresh.ref ON CONFLICT DO NOTHING`, connection, p.Generation)
+		FROM mirror fresh CROSS JOIN mirror old WHERE old.connection = fresh.connection AND old.key = fresh.key AND old.generation < $2
+		AND fresh.connection = $1 AND fresh.generation = $2 AND old.gone = 0 AND old.ref <> fresh.ref ON CONFLICT DO NOTHING`, connection, p.Generation)
 	if err != nil {
 		return err
 	}
@@ -366,7 +371,7 @@ func (m *Mirrors) Groups(ctx context.Context, connection string, members bool, f
 		refs = "m.refs"
 	}
 	return db.Each(ctx, m.DB.Reader(), `SELECT m.key, m.external_id, m.ref, m.generation, m.gone, `+refs+` FROM mirror m
-		WHERE m.connection = $1 AND m.kind = 2 AND m.generation <= (SELECT c.generation FROM connections c WHERE c.alias = $1)`, []any{connection}, func(rows *sql.Rows) error {
+		WHERE m.connection = $1 AND m.kind = 2 AND +m.generation <= (SELECT c.generation FROM connections c WHERE c.alias = $1)`, []any{connection}, func(rows *sql.Rows) error {
 		var g mirror.Group
 		var id string
 		var gone int64
@@ -386,7 +391,7 @@ func (m *Mirrors) Primaries(ctx context.Context, connection string, of []directo
 	query := func(more string, args []any) error {
 		return db.Each(ctx, m.DB.Reader(), `SELECT m.primary_ref, m.ref, m.generation FROM mirror m
 			WHERE m.connection = $1 AND m.primary_ref IS NOT NULL AND m.gone = 0
-			AND m.generation <= (SELECT c.generation FROM connections c WHERE c.alias = $1)`+more, args, func(rows *sql.Rows) error {
+			AND +m.generation <= (SELECT c.generation FROM connections c WHERE c.alias = $1)`+more, args, func(rows *sql.Rows) error {
 			var group, person directory.Digest
 			var generation int64
 			if err := rows.Scan(db.Digest{To: (*[16]byte)(&group)}, db.Digest{To: (*[16]byte)(&person)}, &generation); err != nil {

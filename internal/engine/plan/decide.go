@@ -117,10 +117,16 @@ func leave(p *match.Pair, r *Rules) Decision {
 		return d
 	}
 	after := *p.Account
-	after.Status, after.Cause = status, account.ByAbsence
+	after.Status = status
+	if action != Delete || !disabledHere(after.Cause) { // that outlasts the deletion: whoever comes back is disabled
+		after.Cause = account.ByAbsence
+	}
 	d.Change, d.Keep = modification(p, action, &after, FieldStatus, why), false
 	return d
 }
+
+// disabledHere is true of what only somebody here can lift.
+func disabledHere(c account.Cause) bool { return c == account.ByPolicy || c == account.ByOperator }
 
 func create(p *match.Pair, r *Rules) Decision {
 	var d Decision
@@ -181,7 +187,7 @@ func change(p *match.Pair, r *Rules) Decision {
 			why += ", taken over from " + was.Connection
 		}
 	}
-	left := was.Cause == account.ByAbsence
+	left := was.Cause == account.ByAbsence || was.Status == account.Deleted
 	plain, plainWhy := action, why
 	switch {
 	case was.Status == account.Deleted:
@@ -190,6 +196,10 @@ func change(p *match.Pair, r *Rules) Decision {
 		if p.User.Disabled {
 			after.Status, after.Cause = account.Disabled, account.ByEntry
 			why = join(why, "disabled there: "+p.User.StatusWhy)
+		}
+		if disabledHere(was.Cause) {
+			after.Status, after.Cause = account.Disabled, was.Cause
+			why = join(why, "disabled here before it was deleted")
 		}
 	case was.Status == account.Active && p.User.Disabled:
 		action, why = Disable, join(why, "disabled in the directory: "+p.User.StatusWhy)

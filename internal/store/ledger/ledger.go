@@ -102,7 +102,13 @@ func (w *writer) run() error {
 		}
 		switch c.Target {
 		case plan.Account:
-			if reason := w.refuse(c, taken); reason != "" {
+			reason := w.refuse(c, taken)
+			if reason == "" {
+				if reason, err = w.givenAway(c); err != nil {
+					return err
+				}
+			}
+			if reason != "" {
 				w.fail(c, reason)
 				continue
 			}
@@ -166,6 +172,44 @@ func (w *writer) refuse(c *plan.Change, taken map[string]string) string {
 		}
 	}
 	return ""
+}
+
+// givenAway says which name of somebody who comes back, and whose names the plan
+// leaves as they are, belongs to somebody else by now; or "". A leaver's names
+// are free for others.
+func (w *writer) givenAway(c *plan.Change) (string, error) {
+	was := w.was[c.Account]
+	if was == nil || c.After == nil || !c.Fields.Has(plan.FieldStatus) || c.After.Status == account.Deleted || !left(was) || left(c.After) {
+		return "", nil
+	}
+	for f, column := range map[account.Field]string{account.Username: "username_key", account.Email: "email_key"} {
+		if c.Fields.Has(plan.Text(f)) {
+			continue // the plan has judged the new one
+		}
+		by := ""
+		err := db.Each(w.ctx, w.tx, `SELECT id, status, cause FROM accounts WHERE organization = $1 AND `+column+` = $2`,
+			[]any{w.b.Organization, account.Fold(was.Text[f])}, func(rows *sql.Rows) error {
+				var h match.Holder
+				err := rows.Scan(&h.ID, &h.Status, &h.Cause)
+				if err == nil && h.ID != c.Account && !h.Leaver() {
+					by = h.ID.String()
+				}
+				return err
+			})
+		if err != nil {
+			return "", err
+		}
+		if by != "" {
+			return fmt.Sprintf("the %s %q was given to account %s while its person was away", f, was.Text[f], by), nil
+		}
+	}
+	return "", nil
+}
+
+// left is true of an account whose person left.
+func left(a *account.Account) bool {
+	h := match.Holder{Status: a.Status, Cause: a.Cause}
+	return h.Leaver()
 }
 
 func nameKey(f account.Field, value string) string {

@@ -237,3 +237,42 @@ func TestARefusedRemovalIsProposedUntilItIsAllowed(t *testing.T) {
 		equal(t, "anna", w.Account("anna").Status, account.Active)
 	})
 }
+
+func TestWhoWasDisabledHereIsDisabledWhenTheyComeBack(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq", policy(func(p *setting.Policy) { p.DeleteDisables, p.CreateAsDisabled = false, true }))
+		w.Holds("hq", Person("anna"), Person("bob"))
+		w.Applied("hq")
+		equal(t, "anna", w.Account("anna").Status, account.Disabled)
+		w.Holds("hq", Person("bob"))
+		w.Applied("hq")
+		equal(t, "anna", w.Account("anna").Status, account.Deleted)
+		w.Holds("hq", Person("anna"), Person("bob"))
+		r := w.Applied("hq")
+		contains(t, w.Rows(r.Plan), "restore account anna", "disabled here before it was deleted")
+		equal(t, "anna", w.Account("anna").Status, account.Disabled)
+		w.Settled("hq")
+	})
+}
+
+// Under no-update names stay as they are, so the plan looks at none; somebody
+// else may have got one meanwhile.
+func TestUnderNoUpdateNobodyComesBackToANameThatWasGivenAway(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		w.Holds("hq", Person("anna"), Person("bob"))
+		w.Applied("hq")
+		w.Holds("hq", Person("bob"))
+		w.Applied("hq")
+		w.Holds("hq", Person("other", "uid=anna", "mail=other@example.org"), Person("bob"))
+		w.Applied("hq")
+		w.Conn("hq").Policy.NoUpdate = true
+		w.Holds("hq", Person("other", "uid=anna", "mail=other@example.org"), Person("bob"), Person("anna", "uid=anna2", "mail=anna2@example.org"))
+		r := w.Sync("hq")
+		equal(t, "failed", r.Run.Summary.Failed, 1)
+		w.unique(t)
+		w.Examine()
+	})
+}

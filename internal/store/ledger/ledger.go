@@ -8,6 +8,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"time"
 
 	"rollcall.dev/rollcall/internal/account"
@@ -191,7 +192,7 @@ func (w *writer) givenAway(c *plan.Change) (string, error) {
 			[]any{w.b.Organization, account.Fold(was.Text[f])}, func(rows *sql.Rows) error {
 				var h match.Holder
 				err := rows.Scan(&h.ID, &h.Status, &h.Cause)
-				if err == nil && h.ID != c.Account && !h.Leaver() {
+				if err == nil && h.ID != c.Account && !h.Leaver() && !w.givesUp(h.ID, f) {
 					by = h.ID.String()
 				}
 				return err
@@ -204,6 +205,13 @@ func (w *writer) givenAway(c *plan.Change) (string, error) {
 		}
 	}
 	return "", nil
+}
+
+// givesUp reports that this batch takes a name from an account.
+func (w *writer) givesUp(id account.ID, f account.Field) bool {
+	return slices.ContainsFunc(w.b.Changes, func(c plan.Change) bool {
+		return c.Target == plan.Account && c.Account == id && c.After != nil && (c.Fields.Has(plan.Text(f)) || c.Fields.Has(plan.FieldStatus) && left(c.After))
+	})
 }
 
 // left is true of an account whose person left.

@@ -125,8 +125,9 @@ func leave(p *match.Pair, r *Rules) Decision {
 	return d
 }
 
-// disabledHere is true of what only somebody here can lift.
-func disabledHere(c account.Cause) bool { return c == account.ByPolicy || c == account.ByOperator }
+// disabledHere is true of what nothing in the directory lifts. (A revert deletes as
+// the operator.)
+func disabledHere(c account.Cause) bool { return c == account.ByPolicy }
 
 func create(p *match.Pair, r *Rules) Decision {
 	var d Decision

@@ -30,7 +30,7 @@ demo: check-go ## a sample LDAP directory, planned and synchronised before your 
 
 .PHONY: test
 test: check-go ## every test, with the race detector, against real servers
-	@scripts/install-tools.sh gcc slapd postgresql
+	@scripts/install-tools.sh gcc slapd postgresql samba 389ds apacheds
 	@CGO_ENABLED=1 go test -race -timeout 20m ./...
 	@echo
 	@echo "Every test ran; none may skip. Not run here: make fuzz (fuzzing beyond the saved inputs), make bench (measurements),"
@@ -74,8 +74,8 @@ cross: check-go ## build for every platform we ship for
 	done
 
 .PHONY: install-tools
-install-tools: ## what test and bench need on a Debian machine: gcc, OpenLDAP, PostgreSQL (as root)
-	@scripts/install-tools.sh gcc slapd postgresql
+install-tools: ## what test and bench need on a Debian machine (as root): gcc, OpenLDAP, PostgreSQL, Samba, 389 DS, ApacheDS
+	@scripts/install-tools.sh gcc slapd postgresql samba 389ds apacheds
 
 .PHONY: clean
 clean: ## remove what was built

@@ -1,14 +1,29 @@
 #!/usr/bin/env bash
-# Installs what is named and missing: gcc, slapd (with the LDAP tools), postgresql.
+# Installs what is named and missing: gcc, slapd (with the LDAP tools), postgresql,
+# samba (a domain controller), 389ds, apacheds (with the Java it runs on).
 # On Debian and its relatives, as root, through apt-get; elsewhere it says what is
 # missing. Nothing it installs is started or set up: tests start their own servers.
 set -euo pipefail
+
+# ApacheDS dies at its start without libraries that its package does not ask for.
+apacheds_jars=(apache-directory-api-all apacheds-jdbm1 mina2-core commons-lang bcprov xpp3 mavibot dom4j commons-pool caffeine commons-collections4
+	commons-lang3 commons-text commons-codec commons-io slf4j-api slf4j-log4j12)
+
+has_apacheds() {
+	command -v java && command -v openssl && command -v ldapmodify && [ -e /usr/share/apacheds/lib ] || return 1
+	for jar in "${apacheds_jars[@]}"; do
+		[ -e "/usr/share/java/$jar.jar" ] || return 1
+	done
+}
 
 has() {
 	case $1 in
 	gcc) command -v gcc ;;
 	slapd) PATH=$PATH:/usr/sbin:/usr/local/sbin command -v slapd && command -v ldapsearch && command -v ldapmodify ;;
 	postgresql) command -v initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' ;;
+	samba) PATH=$PATH:/usr/sbin command -v samba && command -v samba-tool && command -v ldbmodify && [ -e /usr/share/samba/setup/provision.ldif ] ;;
+	389ds) PATH=$PATH:/usr/sbin command -v ns-slapd && command -v certutil && command -v pk12util && command -v openssl && command -v ldapmodify ;;
+	apacheds) has_apacheds ;;
 	*) echo "install-tools: unknown tool $1" >&2 && exit 2 ;;
 	esac >/dev/null
 }
@@ -22,6 +37,13 @@ for tool in "$@"; do
 	gcc) packages+=(gcc libc6-dev) ;;
 	slapd) packages+=(slapd ldap-utils) ;;
 	postgresql) packages+=(postgresql) ;;
+	samba) packages+=(samba samba-ad-dc samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind ldb-tools) ;;
+	389ds) packages+=(389-ds-base libnss3-tools openssl ldap-utils) ;;
+	apacheds)
+		packages+=(apacheds default-jre-headless openssl ldap-utils libapache-directory-api-java libapache-directory-jdbm-java libmina2-java libcommons-lang-java
+			libbcprov-java libxpp3-java libmavibot-java libdom4j-java libcommons-pool-java libcaffeine-java libcommons-collections4-java
+			libcommons-lang3-java libcommons-text-java libcommons-codec-java libcommons-io-java libslf4j-java)
+		;;
 	esac
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
@@ -56,6 +78,10 @@ if [ ! -e "$policy" ]; then
 	printf '#!/bin/sh\nexit 101\n' >"$policy"
 	chmod 755 "$policy"
 fi
+# A package of a daemon also has it started at the next boot. Units that were not
+# enabled before are disabled again.
+units() { { find /etc/systemd/system -path '*.wants/*.service' -printf '%f\n' 2>/dev/null || true; } | sort -u; }
+enabled=$(units)
 for package in "${packages[@]}"; do
 	case $package in
 	slapd)
@@ -71,6 +97,9 @@ for package in "${packages[@]}"; do
 	esac
 done
 apt install -y --no-install-recommends "${packages[@]}"
+if command -v systemctl >/dev/null; then
+	comm -13 <(echo "$enabled") <(units) | while read -r unit; do systemctl disable --quiet "$unit" </dev/null >&2 || true; done
+fi
 for tool in "${missing[@]}"; do
 	has "$tool" || { echo "install-tools: $tool is still missing after installing ${packages[*]}" >&2 && exit 1; }
 done

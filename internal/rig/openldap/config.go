@@ -102,6 +102,18 @@ olcMemberOfRefInt: TRUE
 
 `, next())
 	}
+	if o.RefInt {
+		fmt.Fprintf(&b, `dn: olcOverlay={%[1]d}refint,olcDatabase={1}mdb,cn=config
+objectClass: olcOverlayConfig
+objectClass: olcRefintConfig
+olcOverlay: {%[1]d}refint
+olcRefintAttribute: member
+olcRefintAttribute: uniqueMember
+olcRefintAttribute: manager
+olcRefintNothing: %[2]s
+
+`, next(), NobodyDN(o.Suffix))
+	}
 	fmt.Fprintf(&b, `dn: olcOverlay={%[1]d}ppolicy,olcDatabase={1}mdb,cn=config
 objectClass: olcOverlayConfig
 objectClass: olcPPolicyConfig
@@ -110,6 +122,9 @@ olcPPolicyDefault: cn=default,ou=policies,%[2]s
 olcPPolicyUseLockout: TRUE
 
 `, next(), o.Suffix)
+	if o.NoSync {
+		return b.String(), nil
+	}
 	fmt.Fprintf(&b, `dn: olcOverlay={%[1]d}syncprov,olcDatabase={1}mdb,cn=config
 objectClass: olcOverlayConfig
 objectClass: olcSyncProvConfig

@@ -36,7 +36,12 @@ type Options struct {
 	SizeLimit int
 	MapSize   int64 // upper bound of the database in bytes; default 2 GiB
 	MemberOf  bool  // keep memberOf up to date on changes made while it runs
-	ClientCA  bool  // ask every TLS client for a certificate of our CA
+	// RefInt takes who is deleted out of groups and managers, and carries on who is
+	// renamed. A group that would lose its last member gets NobodyDN.
+	RefInt bool
+	// NoSync leaves out content sync (RFC 4533) and its log of deletions.
+	NoSync   bool
+	ClientCA bool // ask every TLS client for a certificate of our CA
 }
 
 // Server is a running slapd. The reader may see everything but passwords and
@@ -52,6 +57,7 @@ type Server struct {
 	ReaderDN, ReaderPassword, Dir string
 	Pid                           int
 
+	options Options
 	process *os.Process
 	ended   chan struct{}
 	own     bool // Dir is ours to remove
@@ -73,6 +79,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		AdminDN:  "cn=admin," + o.Suffix,
 		ReaderDN: "cn=reader,ou=system," + o.Suffix,
 		Dir:      o.Dir,
+		options:  o,
 	}
 	if s.Dir == "" {
 		dir, err := os.MkdirTemp("", "rollcall-openldap-")

@@ -4,6 +4,9 @@
 //	rig people   -people 300 -groups 12 -broken 6    a directory as LDIF
 //	rig changes  -people 300 -n 20 -round 0          changes to it, for ldapmodify
 //	rig openldap -people 300 -env FILE               a server with it, until interrupted
+//	rig samba    -env FILE                           a domain controller with the sample directory
+//	rig 389ds    -env FILE                           the same in a 389 Directory Server
+//	rig apacheds -env FILE                           the same in an Apache Directory Server
 //	rig postgres -env FILE                           a database server, until interrupted
 package main
 
@@ -24,6 +27,7 @@ import (
 	"rollcall.dev/rollcall/internal/rig/openldap"
 	"rollcall.dev/rollcall/internal/rig/people"
 	"rollcall.dev/rollcall/internal/rig/postgres"
+	"rollcall.dev/rollcall/internal/rig/servers"
 )
 
 func main() {
@@ -42,9 +46,11 @@ type options struct {
 	durable  bool
 }
 
+const commands = "people, changes, openldap, samba, 389ds, apacheds or postgres"
+
 func run(ctx context.Context, args []string, out, notes io.Writer) error {
 	if len(args) == 0 {
-		return errors.New("expected people, changes, openldap or postgres")
+		return errors.New("expected " + commands)
 	}
 	var o options
 	f := flag.NewFlagSet("rig "+args[0], flag.ContinueOnError)
@@ -74,10 +80,16 @@ func run(ctx context.Context, args []string, out, notes io.Writer) error {
 		return tell(notes, c, err)
 	case "openldap":
 		return runOpenLDAP(ctx, o, out)
+	case "samba":
+		return runSample(ctx, servers.ActiveDirectory, o.env, out)
+	case "389ds":
+		return runSample(ctx, servers.DirectoryServer, o.env, out)
+	case "apacheds":
+		return runSample(ctx, servers.ApacheDS, o.env, out)
 	case "postgres":
 		return runPostgres(ctx, o, out)
 	}
-	return fmt.Errorf("unknown %q; expected people, changes, openldap or postgres", args[0])
+	return fmt.Errorf("unknown %q; expected %s", args[0], commands)
 }
 
 // tell says on the side what was written, unless that failed.
@@ -117,6 +129,20 @@ func runOpenLDAP(ctx context.Context, o options, out io.Writer) (err error) {
 		{"LDAP_ADMIN_DN", server.AdminDN}, {"LDAP_ADMIN_PASSWORD", server.AdminPassword},
 		{"LDAP_PEOPLE", strconv.Itoa(s.People)}, {"LDAP_GROUPS", strconv.Itoa(s.Groups)},
 		{"LDAP_MEMBERSHIPS", strconv.Itoa(s.Memberships)}, {"LDAP_PID", strconv.Itoa(server.Pid)},
+	})
+}
+
+func runSample(ctx context.Context, vendor, env string, out io.Writer) (err error) {
+	server, err := servers.Start(ctx, vendor)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Stop()) }()
+	return serve(ctx, out, env, [][2]string{
+		{"LDAP_URL", server.URL}, {"LDAP_TLS_URL", server.TLSURL}, {"LDAP_CA", server.CAFile}, {"LDAP_SUFFIX", server.Base},
+		{"LDAP_BIND_DN", server.ReaderDN}, {"LDAP_PASSWORD", server.ReaderPassword},
+		{"LDAP_ADMIN_DN", server.AdminDN}, {"LDAP_ADMIN_PASSWORD", server.AdminPassword},
+		{"LDAP_PEOPLE", strconv.Itoa(len(server.People()))}, {"LDAP_GROUPS", strconv.Itoa(len(servers.Groups()))},
 	})
 }
 

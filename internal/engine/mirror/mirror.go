@@ -139,11 +139,16 @@ func (in *Intake) Take(ctx context.Context, src source.Source, req source.Reques
 	p := pass{Intake: in, ctx: ctx, rows: map[directory.Digest]known{}, generation: in.Published + 1, hashes: map[string]string{}}
 	if p.partial = req.From != nil; p.partial {
 		req.Known, req.Anew = p.knows, p.anew
-	} else if err := p.load(); err != nil {
-		return Result{}, err
+	} else {
+		// What is known is read while the source connects.
+		p.loading = make(chan error, 1)
+		go func() { p.loading <- p.load() }()
 	}
 	reading, err := src.Read(ctx, req, p.emit)
 	reading.Reason = legible(reading.Reason)
+	if failed := p.await(); err == nil {
+		err = failed
+	}
 	if failed := p.wait(); err == nil {
 		err = failed
 	}
@@ -190,6 +195,7 @@ type pass struct {
 	partial    bool                       // a reading of changes
 	rows       map[directory.Digest]known // of the published picture: all, or those looked up
 	loaded     bool                       // all
+	loading    chan error                 // the outcome of that, nil while it is not under way
 	generation int64
 	hasher     directory.Hasher
 	staged     []Row
@@ -211,8 +217,21 @@ func (p *pass) load() error {
 	})
 }
 
+// await ends the loading that is under way.
+func (p *pass) await() error {
+	if p.loading == nil {
+		return nil
+	}
+	err := <-p.loading
+	p.loading = nil
+	return err
+}
+
 // find is what is known of a key.
 func (p *pass) find(key directory.Digest) (known, error) {
+	if err := p.await(); err != nil {
+		return known{}, err
+	}
 	k, ok := p.rows[key]
 	if ok || p.loaded {
 		return k, nil

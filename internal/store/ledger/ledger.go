@@ -52,9 +52,9 @@ func (l *Ledger) Commit(ctx context.Context, b apply.Batch) ([]apply.Outcome, er
 			return err
 		}
 		outcomes = w.outcomes
-		if b.Seq&(b.Seq-1) == 0 && b.Seq&0x55555555 != 0 {
+		if b.Seq&(b.Seq-1) == 0 && b.Seq&0x11111111 != 0 {
 			// A table that grew a hundredfold since its statistics were taken is
-			// searched the wrong way: after chunk 1, 4, 16, 64, ... they are taken anew.
+			// searched the wrong way: after chunk 1, 16, 256, ... they are taken anew.
 			return tx.Analyze(ctx, "accounts", "memberships")
 		}
 		return nil

@@ -3,6 +3,7 @@
 package mirrors
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -61,6 +62,8 @@ func (m *Mirrors) Stage(ctx context.Context, lease mirror.Lease, generation int6
 				fresh = append(fresh, &rows[i])
 			}
 		}
+		// Planning goes through the rows by key, so those of a batch lie in that order.
+		slices.SortFunc(fresh, func(a, b *mirror.Row) int { return bytes.Compare(a.Key[:], b.Key[:]) })
 		if err := insert(ctx, tx, lease, generation, fresh, ""); err != nil {
 			return err
 		}
@@ -263,7 +266,7 @@ const moved = `m.key IN (
 // Each hands on the rows of a kind in batches, in the order of their keys.
 func (m *Mirrors) Each(ctx context.Context, s engine.Selection, kind directory.Kind, fn func([]mirror.Row) error) error {
 	// What an unfinished reading staged is not part of the picture.
-	query := `SELECT ` + rowColumns + ` FROM mirror m WHERE m.connection = $1 AND m.generation <= (SELECT c.generation FROM connections c WHERE c.alias = $1)`
+	query := `SELECT ` + rowColumns + ` FROM mirror m WHERE m.connection = $1 AND +m.generation <= (SELECT c.generation FROM connections c WHERE c.alias = $1)`
 	args := []any{s.Connection}
 	if !s.All {
 		query += ` AND ` + moved

@@ -94,11 +94,11 @@ func (b *builder) build() error {
 		return err
 	}
 	b.total = 2 * b.moved[0]
-	any, err := b.p.e.Store.Accounts().Any(b.ctx, b.p.c.Organization)
+	some, err := b.p.e.Store.Accounts().Any(b.ctx, b.p.c.Organization)
 	if err != nil {
 		return err
 	}
-	b.empty = !any
+	b.empty = !some
 	if b.refs, err = loadRefs(b.ctx, b.p.e.Store.Mirror(), b.p.c.Alias); err != nil {
 		return err
 	}

@@ -134,9 +134,9 @@ func (s *Accounts) Fetch(ctx context.Context, ids []account.ID) (map[account.ID]
 }
 
 // Any reports whether an organization has accounts at all, deleted ones too.
-func (s *Accounts) Any(ctx context.Context, organization string) (any bool, err error) {
-	err = s.DB.Reader().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM accounts WHERE organization = $1)`, organization).Scan(&any)
-	return any, db.Explain("look for accounts", err)
+func (s *Accounts) Any(ctx context.Context, organization string) (found bool, err error) {
+	err = s.DB.Reader().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM accounts WHERE organization = $1)`, organization).Scan(&found)
+	return found, db.Explain("look for accounts", err)
 }
 
 // Secrets gives the password hashes accounts have.

@@ -29,7 +29,7 @@ var floors = [][]string{
 	{"internal/directory", "internal/account", "internal/event", "internal/setting", "internal/fault", "internal/seal"},
 	{"internal/simulator"}, // a directory to rehearse with; it knows nothing of us
 	{"internal/source"},
-	{"internal/source/*", "internal/config"},
+	{"internal/source/*", "internal/config", "internal/simulator"},
 	{"internal/source/all"},
 	{"internal/engine/mirror"},
 	{"internal/engine/mapping"},

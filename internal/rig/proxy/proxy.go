@@ -54,6 +54,8 @@ type Plan struct {
 	Mask  byte            // of Flip; 0 is all bits
 	Until <-chan struct{} // of Stall; nil is until the connection ends
 	Ticks <-chan struct{} // of Trickle; nil is as fast as it can be
+	// Struck is called when the byte is reached and the fault begins; may be nil.
+	Struck func()
 }
 
 func (p Plan) String() string {
@@ -238,6 +240,10 @@ func (l *link) write(d Direction, to *net.TCPConn, b []byte, plan *Plan) error {
 			return err
 		}
 		b = b[before:]
+	}
+	if plan.Struck != nil {
+		plan.Struck()
+		plan.Struck = nil
 	}
 	count := max(plan.Count, 1)
 	switch plan.Fault {

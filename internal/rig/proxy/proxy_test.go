@@ -132,7 +132,8 @@ func TestAResetIsOne(t *testing.T) {
 func TestAStallLastsAsLongAsItIsTold(t *testing.T) {
 	addr, _ := echo(t, text)
 	until := make(chan struct{})
-	p, err := Start(addr, func(int) Plan { return Plan{Fault: Stall, At: 10, Until: until} })
+	struck := 0
+	p, err := Start(addr, func(int) Plan { return Plan{Fault: Stall, At: 10, Until: until, Struck: func() { struck++ }} })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,6 +154,9 @@ func TestAStallLastsAsLongAsItIsTold(t *testing.T) {
 	rest := make([]byte, len(text)-10)
 	if _, err := io.ReadFull(c, rest); err != nil || !bytes.Equal(rest, text[10:]) {
 		t.Errorf("%v", err)
+	}
+	if err := p.Close(); err != nil || struck != 1 {
+		t.Errorf("struck %d times, %v", struck, err)
 	}
 }
 
@@ -208,7 +212,7 @@ func TestOneSeedGivesOnePlan(t *testing.T) {
 	kinds := map[Fault]int{}
 	for seed := range uint64(2000) {
 		a, b := Random(seed, of, Faults...), Random(seed, of, Faults...)
-		if a != b {
+		if a.String() != b.String() {
 			t.Fatalf("seed %d gives %v and %v", seed, a, b)
 		}
 		most := map[Direction]int64{ToClient: 1000, ToServer: 100}[a.Direction]

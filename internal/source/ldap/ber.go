@@ -130,12 +130,12 @@ func (w *writer) integer(tag byte, n int) {
 
 // boolean writes TRUE as 0xFF, the only form RFC 4511 allows: Samba takes any
 // other for false.
-func (w *writer) boolean(tag byte, v bool) {
+func (w *writer) boolean(v bool) {
 	b := byte(0)
 	if v {
 		b = 0xff
 	}
-	w.b = append(w.b, tag, 1, b)
+	w.b = append(w.b, tagBoolean, 1, b)
 }
 
 const (
@@ -248,13 +248,10 @@ func (f *frames) fill(n int) error {
 	return nil
 }
 
-// tooBig says which entry is over the limit, as far as that can be told from
-// the first bytes of it.
+// tooBig says which entry is over the limit, as far as that can be told from what
+// came of it already: more may never come.
 func (f *frames) tooBig(head int, n uint64) error {
 	err := fmt.Errorf("a message of %d bytes is over the limit of %d", n, f.max)
-	if f.fill(min(head+1024, len(f.buf))) != nil {
-		return err
-	}
 	c := cursor(f.buf[f.r+head : f.w])
 	if _, e := c.integer(tagInteger); e != nil || len(c) < 6 || c[0] != opEntry {
 		return err

@@ -51,8 +51,8 @@ func (s *ldapSource) Check(ctx context.Context, report func(source.Step)) {
 	if root == nil {
 		return
 	}
-	if d.people(c, root) {
-		d.groups(c, root)
+	if d.people(c, root) && d.groups(c, root) && d.denied(c, root) {
+		d.changes(c, root)
 	}
 }
 
@@ -86,7 +86,7 @@ func (d *doctor) lookUp(ctx context.Context, address server, last bool) []server
 	for i, srv := range found {
 		lines[i] = srv.String()
 	}
-	d.say("DNS", source.OK, fmt.Sprintf("%s names, in this order:\n%s", srvRecord(address.domain), clipLines(lines)), "")
+	d.say("DNS", source.OK, fmt.Sprintf("%s names, in this order:\n%s", found[0].record, clipLines(lines)), "")
 	return found
 }
 
@@ -105,6 +105,7 @@ func (d *doctor) reach(ctx context.Context, srv server, last bool) *conn {
 		d.fail("TCP", bad, d.set.explain(fmt.Sprintf("connect to %s", srv), err))
 		return nil
 	}
+	c.srv = srv
 	d.say("TCP", source.OK, fmt.Sprintf("%s is open (%s)", srv, c.net.RemoteAddr()), "")
 	if !d.encrypt(c, srv, bad) {
 		c.drop()
@@ -213,7 +214,7 @@ func (d *doctor) people(c *conn, root *rootDSE) bool {
 	d.begin()
 	var faulty []string
 	count, wrong := 0, 0
-	r, err := newReading(c, d.set, root, func(rec *directory.Record) error {
+	r, err := newReading(c, d.set, root, nil, func(rec *directory.Record) error {
 		count++
 		if rec.ID == "" {
 			wrong++
@@ -223,8 +224,12 @@ func (d *doctor) people(c *conn, root *rootDSE) bool {
 		}
 		return nil
 	})
+	var h *half
 	if err == nil {
-		err = r.people(nil)
+		h, err = r.people()
+	}
+	if err == nil {
+		err = r.whole(h)
 	}
 	if err != nil {
 		d.fail("search", source.Fail, err)
@@ -258,25 +263,29 @@ func (d *doctor) people(c *conn, root *rootDSE) bool {
 // sample is how many groups are named.
 const sample = 5
 
-func (d *doctor) groups(c *conn, root *rootDSE) {
+func (d *doctor) groups(c *conn, root *rootDSE) bool {
 	d.begin()
 	if d.set.groups == nil {
 		d.say("groups", source.Skip, "No setting below groups: groups are not read.", "")
-		return
+		return true
 	}
 	var names []string
-	r, err := newReading(c, d.set, root, func(rec *directory.Record) error {
+	r, err := newReading(c, d.set, root, nil, func(rec *directory.Record) error {
 		if len(names) <= sample && len(rec.Attributes) > 0 {
 			names = append(names, clean(rec.Attributes[0].Values[0]))
 		}
 		return nil
 	})
+	var h *half
 	if err == nil {
-		err = r.groups(false)
+		h, err = r.groups(false)
+	}
+	if err == nil {
+		err = r.whole(h)
 	}
 	if err != nil {
 		d.fail("groups", source.Fail, err)
-		return
+		return false
 	}
 	got := r.end()
 	detail := fmt.Sprintf("%d groups", got.Groups)
@@ -295,6 +304,7 @@ func (d *doctor) groups(c *conn, root *rootDSE) {
 	default:
 		d.say("groups", source.OK, detail, "")
 	}
+	return true
 }
 
 func notes(r source.Reading) string {

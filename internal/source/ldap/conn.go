@@ -26,9 +26,9 @@ const (
 
 const (
 	oidStartTLS = "1.3.6.1.4.1.1466.20037"
-	oidPaging   = "1.2.840.113556.1.4.319"
 
 	connectTimeout = 15 * time.Second
+	keepAlive      = 30 * time.Second
 )
 
 var (
@@ -41,6 +41,8 @@ var (
 // was opened with closes it.
 type conn struct {
 	ctx    context.Context
+	srv    server // whom it leads to
+	stale  bool   // an answer was not read to its end: nothing more can be asked
 	net    net.Conn
 	unhook func() bool
 	in     frames
@@ -63,7 +65,9 @@ type message struct {
 // dial opens a TCP connection. TLS is a step of its own, so that the doctor can
 // tell them apart.
 func dial(ctx context.Context, hostPort string, idle time.Duration) (*conn, error) {
-	d := net.Dialer{Timeout: connectTimeout}
+	// A connection that waits for changes may be silent for long: TCP finds out that
+	// the other side is gone.
+	d := net.Dialer{Timeout: connectTimeout, KeepAlive: keepAlive}
 	n, err := d.DialContext(ctx, "tcp", hostPort)
 	if err != nil {
 		return nil, err
@@ -210,26 +214,32 @@ func (c *conn) flush() error {
 
 // receive waits for the next message that answers the last request.
 func (c *conn) receive() (message, error) {
+	id, m, err := c.receiveAny()
+	if err == nil && id != c.id {
+		return message{}, errors.New("an answer came to a question that was not asked")
+	}
+	return m, err
+}
+
+// receiveAny waits for the next message, and tells which request it answers.
+func (c *conn) receiveAny() (int, message, error) {
 	frame, err := c.in.next()
 	if err != nil {
-		return message{}, c.cause(err)
+		return 0, message{}, c.cause(err)
 	}
 	c.wanted = false
 	id, m, err := decodeMessage(frame)
 	if err != nil {
-		return message{}, err
+		return 0, message{}, err
 	}
 	if id == 0 && m.tag == opExtendedResponse {
 		// Notice of disconnection (RFC 4511, 4.4.1) is the only unsolicited one there is.
 		if r, err := decodeResult(m); err == nil && r.code != 0 {
-			return message{}, fmt.Errorf("the server ended the connection: %w", r.err())
+			return 0, message{}, fmt.Errorf("the server ended the connection: %w", r.err())
 		}
-		return message{}, errors.New("the server ended the connection")
+		return 0, message{}, errors.New("the server ended the connection")
 	}
-	if id != c.id {
-		return message{}, errors.New("an answer came to a question that was not asked")
-	}
-	return m, nil
+	return id, m, nil
 }
 
 // cause prefers the reason the connection was closed for to what it looks like
@@ -263,84 +273,4 @@ func decodeMessage(frame string) (int, message, error) {
 		}
 	}
 	return id, m, nil
-}
-
-// result is an LDAPResult (RFC 4511, 4.1.9) with the answer to paging.
-type result struct {
-	code      int
-	matched   string
-	text      string
-	referrals []string
-	paged     bool   // the server answered the paging control
-	cookie    string // where the next page starts; "" after the last
-}
-
-func decodeResult(m message) (result, error) {
-	var r result
-	var err error
-	if r.code, err = m.op.integer(tagEnumerated); err != nil {
-		return r, err
-	}
-	matched, err := m.op.take(tagOctetString)
-	if err != nil {
-		return r, err
-	}
-	text, err := m.op.take(tagOctetString)
-	if err != nil {
-		return r, err
-	}
-	r.matched, r.text = string(matched), string(text)
-	for len(m.op) > 0 {
-		tag, content, err := m.op.next()
-		if err != nil {
-			return r, err
-		}
-		for tag == 0xa3 && len(content) > 0 {
-			uri, err := content.take(tagOctetString)
-			if err != nil {
-				return r, err
-			}
-			r.referrals = append(r.referrals, string(uri))
-		}
-	}
-	for len(m.controls) > 0 {
-		if err := r.control(&m.controls); err != nil {
-			return r, err
-		}
-	}
-	return r, nil
-}
-
-// control takes one control: type, criticality, value (RFC 4511, 4.1.11).
-func (r *result) control(c *cursor) error {
-	control, err := c.take(tagSequence)
-	if err != nil {
-		return err
-	}
-	oid, err := control.take(tagOctetString)
-	if err != nil {
-		return err
-	}
-	for len(control) > 0 {
-		tag, value, err := control.next()
-		if err != nil {
-			return err
-		}
-		if tag != tagOctetString || oid != oidPaging {
-			continue
-		}
-		paging, err := value.take(tagSequence)
-		if err != nil {
-			return err
-		}
-		if _, err := paging.take(tagInteger); err != nil {
-			return err
-		}
-		cookie, err := paging.take(tagOctetString)
-		if err != nil {
-			return err
-		}
-		r.paged, r.cookie = true, string(cookie)
-	}
-	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/source"
 )
 
 // connect opens a connection to the first server that can be reached and signs
@@ -63,6 +64,7 @@ func (s *settings) reach(ctx context.Context, srv server) (*conn, error) {
 	if err != nil {
 		return nil, s.explain(fmt.Sprintf("connect to %s", srv), err)
 	}
+	c.srv = srv
 	if err := s.secure(c, srv); err != nil {
 		c.drop()
 		return nil, s.explain(fmt.Sprintf("begin TLS with %s", srv), err)
@@ -127,10 +129,23 @@ func (c *conn) readRoot() (*rootDSE, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.code == codeBusy || r.code == codeUnavailable {
-		return nil, r.err()
+	switch r.code {
+	case 0, codeNoSuchObject, codeInsufficientAccess:
+		return d, nil // it may not be for everybody
 	}
-	return d, nil
+	return nil, r.err()
+}
+
+// same makes sure that a server is still what it was taken for. One that for once
+// does not tell would be asked for other people, by other IDs, and all would seem
+// to have left.
+func (s *settings) same(before source.Preset, d *rootDSE) error {
+	now := s.presetFor(d)
+	if now.Vendor == before.Vendor && now.Anchor == before.Anchor && now.Filter == before.Filter {
+		return nil
+	}
+	return fault.New(fault.Unavailable, "ldap: read the root DSE: the server was taken for %s before, and looks like %s now", before.Vendor, now.Vendor).
+		WithHint("If the servers in addr are of different kinds, give each a connection of its own. Otherwise the next reading may be well again.")
 }
 
 // resolveBase gives the base in force: the one set, or the server's only one.

@@ -16,17 +16,21 @@ import (
 type role uint8
 
 const (
-	roleAnchor role = 1 << iota // the external ID is made of it
-	roleWanted                  // it is handed on
-	roleName                    // it is a group's name
-	roleMember                  // its values are a group's members
-	roleLogin                   // posix groups name the person by it
+	roleAnchor  role = 1 << iota // the external ID is made of it
+	roleWanted                   // it is handed on
+	roleName                     // it is a group's name
+	roleMember                   // its values are a group's members
+	roleLogin                    // posix groups name the person by it
+	roleSID                      // Active Directory's number of the person
+	rolePrimary                  // the last part of the number of the person's primary group
+	roleStamp                    // when the entry was last changed
 )
 
 // field is an attribute as spelled by the server, or by us before it spoke.
 type field struct {
 	name string
 	role role
+	text func(value string) string // turns binary values into their usual text; nil leaves them
 }
 
 // decoder turns search entries into records, again and again the same one: its
@@ -40,11 +44,17 @@ type decoder struct {
 	rec     directory.Record
 	values  []string
 	parts   []part
-	logins  []string // of the last record
+	name    string // the attribute of a group's name
+
+	// Of the last record:
+	logins   []string
+	sid, rid []string
+	stamps   []string
+	excluded bool // a group whose name is not among those that are read
 }
 
 func newDecoder(kind directory.Kind, anchor string, wanted []string, name string, members []string) decoder {
-	d := decoder{kind: kind, anchor: anchor, known: map[string]field{}}
+	d := decoder{kind: kind, anchor: anchor, known: map[string]field{}, name: name}
 	if name != "" {
 		d.ask(name, roleName)
 	}
@@ -87,7 +97,7 @@ func (d *decoder) field(name string) field {
 	if f, ok := d.known[name]; ok {
 		return f
 	}
-	f := field{name: strings.Clone(name)}
+	f := field{name: strings.Clone(name), text: textOf(name)}
 	whole, _, _ := strings.Cut(name, ";")
 	for _, a := range d.asked {
 		switch {
@@ -104,8 +114,7 @@ func (d *decoder) field(name string) field {
 	return f
 }
 
-// record decodes one entry. It gives nil for a group that is not included, and
-// what is missing of ranged attributes.
+// record decodes one entry, and gives what is missing of ranged attributes.
 func (d *decoder) record(op cursor) (*directory.Record, []part, error) {
 	dn, attributes, err := entryParts(op)
 	if err != nil {
@@ -113,7 +122,8 @@ func (d *decoder) record(op cursor) (*directory.Record, []part, error) {
 	}
 	rec := &d.rec
 	*rec = directory.Record{Kind: d.kind, Name: dn, Ref: dn, Attributes: rec.Attributes[:0], Members: rec.Members[:0]}
-	d.values, d.parts, d.logins = d.values[:0], d.parts[:0], nil
+	d.values, d.parts = d.values[:0], d.parts[:0]
+	d.logins, d.sid, d.rid, d.stamps, d.excluded = nil, nil, nil, d.stamps[:0], false
 	if !utf8.ValidString(dn) {
 		rec.Name = clean(dn)
 		rec.Ref = rec.Name
@@ -142,13 +152,14 @@ func (d *decoder) record(op cursor) (*directory.Record, []part, error) {
 		if f.role&roleAnchor != 0 {
 			anchor = values
 		}
-		if f.role&roleLogin != 0 {
-			d.logins = values
-		}
+		d.takeOwn(f.role, values)
 		if f.role&roleMember != 0 {
 			rec.Members = append(rec.Members, values...)
 		}
 		if f.role&(roleWanted|roleName) != 0 && len(values) > 0 {
+			if f.text != nil {
+				values = texts(values, f.text)
+			}
 			rec.Attributes = append(rec.Attributes, directory.Attribute{Name: f.name, Values: values})
 		}
 		if f.role&roleName != 0 {
@@ -163,15 +174,29 @@ func (d *decoder) record(op cursor) (*directory.Record, []part, error) {
 		}
 	}
 	if d.kind == directory.Group {
-		if d.include != nil && (len(names) == 0 || !d.include.MatchString(names[0])) {
-			return nil, nil, nil
-		}
-		if len(names) == 0 && rec.Problem == "" {
-			rec.Problem = "The group has no name (" + d.asked[0].name + ")."
+		d.excluded = d.include != nil && (len(names) == 0 || !d.include.MatchString(names[0]))
+		if len(names) == 0 && rec.Problem == "" && d.name != "" {
+			rec.Problem = "The group has no name (" + d.name + ")."
 		}
 	}
 	d.identify(rec, anchor)
 	return rec, d.parts, nil
+}
+
+// takeOwn keeps what the reading itself needs of an entry.
+func (d *decoder) takeOwn(r role, values []string) {
+	if r&roleLogin != 0 {
+		d.logins = values
+	}
+	if r&roleSID != 0 {
+		d.sid = values
+	}
+	if r&rolePrimary != 0 {
+		d.rid = values
+	}
+	if r&roleStamp != 0 {
+		d.stamps = append(d.stamps, values...)
+	}
 }
 
 // identify gives the record its external ID, or its problem.
@@ -194,7 +219,7 @@ func (d *decoder) identify(rec *directory.Record, anchor []string) {
 
 // externalID is the usual text form of an anchor's value, "" when it has none.
 func externalID(attribute, value string) directory.ExternalID {
-	if strings.EqualFold(attribute, "objectGUID") {
+	if strings.EqualFold(attribute, objectGUID) {
 		if len(value) != 16 {
 			return ""
 		}

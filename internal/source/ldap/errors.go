@@ -138,8 +138,8 @@ func (s *settings) explainResult(doing string, r *resultError) error {
 		kind, hint = fault.Denied, "The account may not do this: give it the right to read people and groups below the base."
 	case codeInvalidCredentials:
 		kind, hint = fault.Denied, "Check bind_dn and bind_password, and that the account is neither locked nor expired."
-		if why := subCode(r.text); why != "" {
-			hint = "The server says: " + why + ". " + hint
+		if why, todo := subCode(r.text); why != "" {
+			hint = "The server says: " + why + ". " + todo
 		}
 	case codeUnwilling:
 		kind, hint = fault.Denied, "The server knows what it was asked and refuses; its text says why."
@@ -151,23 +151,30 @@ func (s *settings) explainResult(doing string, r *resultError) error {
 
 var subCodePattern = regexp.MustCompile(`\bdata ([0-9a-f]+)\b`)
 
-// subCode is what Active Directory says in the text of an invalidCredentials.
-func subCode(text string) string {
+// subCode is what Active Directory says in the text of an invalidCredentials (a
+// Win32 error in hexadecimal, MS-ERREF 2.2), and what to do. All but 525, 52e and
+// 775 are told only to those who know the password.
+func subCode(text string) (why, todo string) {
 	m := subCodePattern.FindStringSubmatch(text)
 	if m == nil {
-		return ""
+		return "", ""
 	}
-	return map[string]string{
-		"525": "there is no such account",
-		"52e": "wrong name or password",
-		"530": "the account may not sign in at this time",
-		"531": "the account may not sign in from this machine",
-		"532": "the password has expired",
-		"533": "the account is disabled",
-		"701": "the account has expired",
-		"773": "the password must be changed first",
-		"775": "the account is locked",
-	}[m[1]]
+	s := subCodes[m[1]]
+	return s[0], s[1]
+}
+
+var subCodes = map[string][2]string{
+	"525": {"there is no such account", "Check bind_dn: a DN, user@domain or DOMAIN\\user."},
+	"52e": {"wrong name or password", "Check bind_dn and bind_password; each wrong attempt brings the account nearer to being locked."},
+	"52f": {"the account may not sign in: it has no password, or a policy forbids it", "Look at the account's restrictions in Active Directory."},
+	"530": {"the account may not sign in at this time", "Look at the account's logon hours in Active Directory, or read at another time."},
+	"531": {"the account may not sign in from this machine", "Look at the account's list of workstations (\"Log On To\") in Active Directory."},
+	"532": {"the password has expired", "Give the account a new password, and let it not expire: nobody will be there to change it."},
+	"533": {"the account is disabled", "Enable it in Active Directory, or set bind_dn to another one."},
+	"568": {"the account is in too many groups", "Take it out of groups it does not need: it has to read, no more."},
+	"701": {"the account has expired", "Lift its end date in Active Directory."},
+	"773": {"the password must be changed first", "Take away \"User must change password at next logon\" from the account, or sign in with it once and change it."},
+	"775": {"the account is locked", "Unlock it in Active Directory, and look who tries its password: often another program still has the old one."},
 }
 
 // limitReason puts an answer that stopped early into words.

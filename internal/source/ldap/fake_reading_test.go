@@ -43,7 +43,7 @@ func TestWhatGoesWrongInTheMiddleIsAnError(t *testing.T) {
 		{"the connection is cut", func(*fakeConn) bool { return false }, fault.Unavailable, "after 25 people: the connection was cut"},
 		{"the connection is cut inside a message", func(c *fakeConn) bool { _, _ = c.Write([]byte{0x30, 0x50, 2, 1, 2}); return false }, fault.Unavailable, "cut"},
 		{"the server says nothing more", func(*fakeConn) bool { <-goOn; return false }, fault.Unavailable, "sent nothing for 200ms"},
-		{"the server says good-bye", func(c *fakeConn) bool { c.id = 0; c.result(opExtendedResponse, 52, "going down", nil); return true }, fault.Unavailable, "going down"},
+		{"the server says good-bye", func(c *fakeConn) bool { c.id = 0; c.result(opExtendedResponse, 52, "going down"); return true }, fault.Unavailable, "going down"},
 		{"an answer to another question", func(c *fakeConn) bool { c.id = 99; c.done(0, ""); return true }, fault.Unavailable, "not asked"},
 		{"garbage", func(c *fakeConn) bool { _, _ = c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n")); return true }, fault.Unavailable, "not LDAP"},
 		{"an endless length", func(c *fakeConn) bool { _, _ = c.Write([]byte{0x30, 0x80, 2, 1}); return true }, fault.Unavailable, "length"},
@@ -274,7 +274,7 @@ func TestGroupsThatMustWaitAreLetGoOfAndReadAgain(t *testing.T) {
 	var r reading
 	for range 3 {
 		rec := directory.Record{Name: "CN=Big", Members: []string{strings.Repeat("x", heldLimit/2)}}
-		r.hold(&rec, []part{{dn: "CN=Big", field: field{name: "member", role: roleMember}, next: 1}})
+		r.hold(&rec, []part{{dn: "CN=Big", field: field{name: "member", role: roleMember}, next: 1}}, "")
 	}
 	if n := len(r.held[2].rec.Members); n != 0 || r.held[2].parts[0].next != 0 {
 		t.Errorf("the third keeps %d members, goes on at %d", n, r.held[2].parts[0].next)

@@ -2,6 +2,7 @@ package ldap
 
 import (
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,8 @@ type fake struct {
 	url    string
 	root   map[string][]string
 	script func(c *fakeConn, q request) (goOn bool)
+	knows  []string      // controls the script answers; others that are critical are refused
+	asked  chan struct{} // told of each question for the root DSE
 }
 
 // request is a search as the fake was asked it.
@@ -25,6 +28,9 @@ type request struct {
 	sizeLimit  int
 	pageSize   int
 	cookie     string
+	filter     string
+	controls   map[string]cursor // their values
+	critical   []string          // those the client insists on
 }
 
 type fakeConn struct {
@@ -46,7 +52,7 @@ func startFake(t *testing.T, root map[string][]string, script func(c *fakeConn, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fake{url: "ldap://" + l.Addr().String(), root: root, script: script}
+	f := &fake{url: "ldap://" + l.Addr().String(), root: root, script: script, asked: make(chan struct{}, 100)}
 	var all sync.WaitGroup
 	all.Go(func() {
 		for {
@@ -87,13 +93,19 @@ func (f *fake) serve(c *fakeConn) {
 		c.id = id
 		switch m.tag {
 		case opBind:
-			c.result(opBindResponse, 0, "", nil)
+			c.result(opBindResponse, 0, "")
 		case opSearch:
 			q, err := decodeRequest(m)
 			if err != nil {
 				return
 			}
-			if q.base == "" && q.scope == scopeBase {
+			if i := slices.IndexFunc(q.critical, func(oid string) bool { return !slices.Contains(f.knows, oid) }); i >= 0 {
+				c.done(codeUnavailableCritical, q.critical[i])
+			} else if q.base == "" && q.scope == scopeBase {
+				select {
+				case f.asked <- struct{}{}:
+				default:
+				}
 				var pairs []string
 				for k, values := range f.root {
 					for _, v := range values {
@@ -119,26 +131,18 @@ func decodeRequest(m message) (q request, err error) {
 		func() { q.sizeLimit, err = m.op.integer(tagInteger) },
 		func() { _, err = m.op.integer(tagInteger) },
 		func() { _, err = m.op.take(tagBoolean) },
-		func() { _, _, err = m.op.next() },
+		func() {
+			whole := m.op
+			_, _, err = m.op.next()
+			q.filter = string(whole[:len(whole)-len(m.op)])
+		},
 		func() {
 			var list, a cursor
 			for list, err = m.op.take(tagSequence); err == nil && len(list) > 0; q.attributes = append(q.attributes, string(a)) {
 				a, err = list.take(tagOctetString)
 			}
 		},
-		func() {
-			if len(m.controls) == 0 {
-				return
-			}
-			control, _ := m.controls.take(tagSequence)
-			_, _ = control.take(tagOctetString)
-			value, _ := control.take(tagOctetString)
-			value, _ = value.take(tagSequence)
-			q.pageSize, _ = value.integer(tagInteger)
-			var cookie cursor
-			cookie, err = value.take(tagOctetString)
-			q.cookie = string(cookie)
-		},
+		func() { err = q.takeControls(m.controls) },
 	}
 	for _, step := range steps {
 		if step(); err != nil {
@@ -146,6 +150,46 @@ func decodeRequest(m message) (q request, err error) {
 		}
 	}
 	return q, nil
+}
+
+func (q *request) takeControls(controls cursor) error {
+	q.controls = map[string]cursor{}
+	for len(controls) > 0 {
+		control, err := controls.take(tagSequence)
+		if err != nil {
+			return err
+		}
+		oid, err := control.take(tagOctetString)
+		if err != nil {
+			return err
+		}
+		q.controls[string(oid)] = ""
+		for len(control) > 0 {
+			tag, content, err := control.next()
+			switch {
+			case err != nil:
+				return err
+			case tag == tagOctetString:
+				q.controls[string(oid)] = content
+			case tag == tagBoolean && content == "\xff":
+				q.critical = append(q.critical, string(oid))
+			}
+		}
+	}
+	value, ok := q.controls[oidPaging]
+	if !ok {
+		return nil
+	}
+	value, err := value.take(tagSequence)
+	if err != nil {
+		return err
+	}
+	if q.pageSize, err = value.integer(tagInteger); err != nil {
+		return err
+	}
+	cookie, err := value.take(tagOctetString)
+	q.cookie = string(cookie)
+	return err
 }
 
 // send writes a message; a client that has gone away is noticed by the next read.
@@ -160,7 +204,10 @@ func (c *fakeConn) send(op func(w *writer)) {
 
 // entry sends an entry; pairs are attribute, value, attribute, value. Values of
 // one attribute stand one after the other. An attribute "member=" has no values.
-func (c *fakeConn) entry(dn string, pairs ...string) {
+func (c *fakeConn) entry(dn string, pairs ...string) { c.entryWith(nil, dn, pairs...) }
+
+// entryWith sends an entry with controls.
+func (c *fakeConn) entryWith(controls []control, dn string, pairs ...string) {
 	c.send(func(w *writer) {
 		w.begin(opEntry)
 		w.string(tagOctetString, dn)
@@ -180,6 +227,28 @@ func (c *fakeConn) entry(dn string, pairs ...string) {
 		}
 		w.end()
 		w.end()
+		w.controls(controls)
+	})
+}
+
+func (w *writer) controls(list []control) {
+	if len(list) == 0 {
+		return
+	}
+	w.begin(0xa0)
+	for _, c := range list {
+		w.control(c)
+	}
+	w.end()
+}
+
+// info sends an intermediate message with a Sync Info value.
+func (c *fakeConn) info(value string) {
+	c.send(func(w *writer) {
+		w.begin(opIntermediate)
+		w.string(0x80, oidSyncInfo)
+		w.string(0x81, value)
+		w.end()
 	})
 }
 
@@ -194,10 +263,12 @@ func (c *fakeConn) reference(uris ...string) {
 }
 
 // done ends a search without paging, page one with it.
-func (c *fakeConn) done(code int, text string)                { c.result(opDone, code, text, nil) }
-func (c *fakeConn) page(code int, text string, cookie string) { c.result(opDone, code, text, &cookie) }
+func (c *fakeConn) done(code int, text string) { c.result(opDone, code, text) }
+func (c *fakeConn) page(code int, text string, cookie string) {
+	c.result(opDone, code, text, pagingControl(0, cookie))
+}
 
-func (c *fakeConn) result(tag byte, code int, text string, cookie *string) {
+func (c *fakeConn) result(tag byte, code int, text string, controls ...control) {
 	c.send(func(w *writer) {
 		w.begin(tag)
 		w.integer(tagEnumerated, code)
@@ -209,19 +280,6 @@ func (c *fakeConn) result(tag byte, code int, text string, cookie *string) {
 			w.end()
 		}
 		w.end()
-		if cookie == nil {
-			return
-		}
-		w.begin(0xa0)
-		w.begin(tagSequence)
-		w.string(tagOctetString, oidPaging)
-		w.begin(tagOctetString)
-		w.begin(tagSequence)
-		w.integer(tagInteger, 0)
-		w.string(tagOctetString, *cookie)
-		w.end()
-		w.end()
-		w.end()
-		w.end()
+		w.controls(controls)
 	})
 }

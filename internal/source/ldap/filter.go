@@ -24,12 +24,85 @@ func compileFilter(option, text string) ([]byte, error) {
 	return b, nil
 }
 
+// Filters we make ourselves, of parts that are compiled.
+const (
+	filterAnd     = 0xa0
+	filterOr      = 0xa1
+	filterNot     = 0xa2
+	filterEqual   = 0xa3
+	filterAtLeast = 0xa5
+)
+
+// compare makes (attribute=value) or (attribute>=value); the value may be any bytes.
+func compare(kind byte, attribute, value string) []byte {
+	var w writer
+	w.begin(kind)
+	w.string(tagOctetString, attribute)
+	w.string(tagOctetString, value)
+	w.end()
+	return w.b
+}
+
+// combine makes (&…), (|…) or (!…) of filters.
+func combine(kind byte, parts ...[]byte) []byte {
+	var w writer
+	w.begin(kind)
+	for _, p := range parts {
+		w.b = append(w.b, p...)
+	}
+	w.end()
+	return w.b
+}
+
+// anyOf is true of entries whose attribute has one of the values.
+func anyOf(attribute string, values []string) []byte {
+	parts := make([][]byte, len(values))
+	for i, v := range values {
+		parts[i] = compare(filterEqual, attribute, v)
+	}
+	return combine(filterOr, parts...)
+}
+
 func bracketed(text string) string {
 	text = strings.TrimSpace(text)
 	if !strings.HasPrefix(text, "(") {
 		text = "(" + text + ")"
 	}
 	return text
+}
+
+// filterAttributes are the attributes a compiled filter looks at.
+func filterAttributes(filter []byte) []string {
+	var out []string
+	var walk func(c cursor)
+	walk = func(c cursor) {
+		for len(c) > 0 {
+			tag, content, err := c.next()
+			if err != nil {
+				return
+			}
+			switch tag {
+			case filterAnd, filterOr, filterNot:
+				walk(content)
+			case 0x87: // present
+				out = append(out, string(content))
+			case 0xa9: // extensible
+				for len(content) > 0 {
+					if tag, part, err := content.next(); err != nil {
+						return
+					} else if tag == 0x82 {
+						out = append(out, string(part))
+					}
+				}
+			default:
+				if name, err := content.take(tagOctetString); err == nil {
+					out = append(out, string(name))
+				}
+			}
+		}
+	}
+	walk(cursor(filter))
+	return out
 }
 
 // trueAsFF rewrites the dnAttributes flag of extensible matches, which the

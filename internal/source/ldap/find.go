@@ -117,8 +117,6 @@ func nameFilter(who, anchor string) string {
 	return b.String()
 }
 
-const objectGUID = "objectGUID"
-
 // anchorValue is the value of an anchor whose external ID is id, "" if none can
 // have it.
 func anchorValue(anchor, id string) string {

@@ -14,7 +14,7 @@
 //	    groups: {base_dn: "ou=groups,dc=sunfix,dc=com", include: "^Proxy"}
 //
 // In place of the servers, ldap+srv://sunfix.com (or srv:sunfix.com) stands for
-// those the domain's DNS records _ldap._tcp name.
+// those the domain's DNS records _ldap._tcp.dc._msdcs, or else _ldap._tcp, name.
 //
 // The server is asked what it is, and what is not set follows from that: here
 // the external ID is objectGUID, people are
@@ -36,19 +36,25 @@
 //		Attributes: {{"mail", {"anna@sunfix.com"}}, {"manager", {"CN=Bo Berg,…"}}},
 //	}
 //
-// A group's first attribute is its name and Members holds its members' DNs.
+// A group's first attribute is its name and Members holds its members' DNs; a
+// person's Primary is the DN of the primary group, where groups are read.
 // Attribute options other than ranges (;binary, ;lang-de) stay part of the name:
-// "cn;lang-de" is another attribute than "cn". Values are kept as they came.
+// "cn;lang-de" is another attribute than "cn". Values are kept as they came, but
+// for objectSid, sIDHistory and objectGUID, which are put into their usual text.
 //
 // References to other servers are reported and never followed. A reading is
 // complete when every page of every search ended with success, every ranged
 // attribute was read to its end, and no reference led away from below the base.
+//
+// A reading with a cursor asks for changes where the server has a way of telling
+// them (DirSync, uSNChanged, RFC 4533, modifyTimestamp; see choose), and names
+// every entry there is where that way does not see all of them, or it is time.
+// Whatever does not fit leads to a full reading in the same call, with a note.
 package ldap
 
 import (
 	"context"
 
-	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/source"
 )
@@ -107,33 +113,6 @@ func (s *settings) presetFor(d *rootDSE) source.Preset {
 		out.Filter = s.filter
 	}
 	return out
-}
-
-// Read reads everything there is: a cursor from before makes no difference yet.
-func (s *ldapSource) Read(ctx context.Context, req source.Request, emit func(*directory.Record) error) (source.Reading, error) {
-	c, err := s.set.connect(ctx)
-	if err != nil {
-		return source.Reading{}, err
-	}
-	defer c.close()
-	d, err := c.readRoot()
-	if err != nil {
-		return source.Reading{}, s.set.explain("read the root DSE", err)
-	}
-	r, err := newReading(c, s.set, d, emit)
-	if err != nil {
-		return source.Reading{}, err
-	}
-	r.progress = req.Progress
-	if err := r.people(req.Attributes); err != nil {
-		return source.Reading{}, err
-	}
-	if s.set.groups != nil {
-		if err := r.groups(true); err != nil {
-			return source.Reading{}, err
-		}
-	}
-	return r.end(), nil
 }
 
 // Close has nothing to close.

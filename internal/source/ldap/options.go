@@ -23,7 +23,7 @@ import (
 
 var options = []setting.Option{
 	{Name: "addr", Type: setting.List, Required: true, Label: "Servers",
-		Help: "Addresses, tried in this order: ldaps://host, ldap://host or host, each with :port where it is not 636 or 389. ldap+srv://domain (or srv:domain) stands for the servers the DNS records _ldap._tcp.domain name, with their ports, by priority and weight."},
+		Help: "Addresses, tried in this order: ldaps://host, ldap://host or host, each with :port where it is not 636 or 389. ldap+srv://domain (or srv:domain) stands for the servers the DNS names for a domain, with their ports, by priority and weight: its domain controllers (_ldap._tcp.dc._msdcs.domain), or else _ldap._tcp.domain. 3268 and 3269 are the ports of a Global Catalog, which holds few attributes."},
 	{Name: "bind_dn", Label: "Account",
 		Help: "The account that reads: a DN, or user@domain in Active Directory. Nothing reads without an account, where the directory allows that."},
 	{Name: "bind_password", Secret: true, Label: "Password", Help: "The account's password."},
@@ -47,6 +47,15 @@ var options = []setting.Option{
 		Help: "The attribute that never changes, not by a rename or a move either. Left out, the server's own is taken (objectGUID, entryUUID, nsUniqueId, dominoUNID)."},
 	{Name: "sync.idle_timeout", Type: setting.Duration, Default: "60s", Advanced: true, Label: "Patience",
 		Help: "Give up when the server has sent nothing for this long. A reading may take any time as long as it goes on."},
+
+	{Name: "sync.method", Default: methodAuto, Choices: []string{methodAuto, methodDirSync, methodUSN, methodSync, methodStamp, methodOff}, Advanced: true, Label: "Changes",
+		Help: "How to find out what changed since the last reading. auto asks the server and takes the best it has (`rollcall check` says which); dirsync and usn are Active Directory's, syncrepl is content synchronization (RFC 4533), modify-timestamp looks at the time each entry carries; off reads everything each time."},
+	{Name: "sync.sweep_every", Type: setting.Duration, Advanced: true, Label: "Sweep",
+		Help: "How often a reading of changes also asks for the names of all entries, so that nobody who left is missed. Left out, every 24h, and each time where the method does not see something that matters."},
+	{Name: "sync.full_every", Type: setting.Duration, Default: "168h", Advanced: true, Label: "Full reading",
+		Help: "How often everything is read again, whatever changed."},
+	{Name: "sync.deny_groups", Type: setting.List, Advanced: true, Label: "Deny groups",
+		Help: "Names or DNs of groups whose people, also those of groups in them, are locked out. They are handed on with an attribute denied = TRUE, which Domino's starting mapping takes for disabled."},
 
 	{Name: "groups.base_dn", Basis: true, Label: "Base of groups", Help: "Where groups are looked for; left out, the base of people. With none of the settings below `groups`, no groups are read."},
 	{Name: "groups.filter", Basis: true, Label: "Filter for groups", Help: "An LDAP filter. Left out, one that suits the server is taken."},
@@ -79,8 +88,15 @@ type settings struct {
 	people   []byte // filter, compiled; nil takes the preset's
 	anchor   string
 	idle     time.Duration
+
+	method     string
+	sweepEvery time.Duration // 0: what suits the method
+	fullEvery  time.Duration
+	deny       []string // groups whose people are locked out
+
 	groups   *groupSettings // nil: groups are not read
 	resolver resolver
+	before   string // the server that answered the last time
 }
 
 type groupSettings struct {
@@ -92,12 +108,20 @@ type groupSettings struct {
 	member  string
 }
 
+// catalog is true of the ports of a Global Catalog, which holds a few attributes
+// of every entry of a forest.
+func (s server) catalog() bool { return s.port == "3268" || s.port == "3269" }
+
+const catalogNote = "A Global Catalog (port 3268 or 3269) answers: it holds few attributes of each entry, and cannot tell what changed. Read a domain controller (port 389 or 636) where one has all that is needed."
+
 // server is one address, or a domain whose DNS records name addresses.
 type server struct {
 	host, port string
 	tls        bool
 	domain     string // of an address that is to be looked up; then there is no host
 	name       string // the name in the certificate, where it is not the host
+	record     string // the DNS record that named it
+	priority   uint16 // what that says: lower ones first
 }
 
 func (s server) String() string {
@@ -121,6 +145,8 @@ func decode(v setting.Values, env source.Env) (*settings, error) {
 		name: v.String("tls.server_name"), startTLS: v.Bool("tls.start_tls"),
 		pageSize: v.Int("sync.page_size"), filter: v.String("sync.filter"), anchor: v.String("sync.anchor"),
 		idle: v.Duration("sync.idle_timeout"), resolver: net.DefaultResolver,
+		method: v.String("sync.method"), sweepEvery: v.Duration("sync.sweep_every"), fullEvery: v.Duration("sync.full_every"),
+		deny: v.List("sync.deny_groups"),
 	}
 	_, s.hasBase = v["base_dn"]
 	switch v.String("scope") {
@@ -146,6 +172,8 @@ func decode(v setting.Values, env source.Env) (*settings, error) {
 		return nil, fault.New(fault.Invalid, "ldap: setting bind_dn: there is a password, but no account").WithHint("Set bind_dn to the account's DN.")
 	case s.pageSize < 1 || s.pageSize > 1<<31-1:
 		return nil, fault.New(fault.Invalid, "ldap: setting sync.page_size: %d is not a number of entries", s.pageSize).WithHint("1000 suits nearly every server.")
+	case s.fullEvery <= 0:
+		return nil, fault.New(fault.Invalid, "ldap: setting sync.full_every: it must be longer than nothing").WithHint("To read everything each time, set sync.method to off.")
 	case s.idle <= 0:
 		return nil, fault.New(fault.Invalid, "ldap: setting sync.idle_timeout: it must be longer than nothing").WithHint("60s suits nearly every server.")
 	}

@@ -16,6 +16,7 @@ type preset struct {
 	groups  string
 	name    string   // the attribute a group's name comes from
 	members []string // the attributes a group's members come from
+	primary bool     // people have a primary group, which does not name them
 	mapping map[string]setting.Rule
 }
 
@@ -24,17 +25,18 @@ type preset struct {
 // Active Directory too.
 var presets = []preset{
 	{
-		vendor: "Active Directory",
+		vendor: vendorAD,
 		is: func(d *rootDSE) bool {
 			return d.has("supportedCapabilities", oidActiveDirectory) || d.first("forestFunctionality") != ""
 		},
-		anchor: "objectGUID",
+		anchor: objectGUID,
 		// Neither trusts (sAMAccountType) nor Guest, krbtgt and the built-in
 		// Administrator (isCriticalSystemObject) are people.
 		people:  "(&(objectCategory=person)(objectClass=user)(sAMAccountType=805306368)(!(isCriticalSystemObject=TRUE)))",
 		groups:  "(objectClass=group)",
 		name:    "cn",
 		members: []string{"member"},
+		primary: true,
 		mapping: map[string]setting.Rule{
 			"username":     {Expr: "firstOf(userPrincipalName, sAMAccountName)"},
 			"email":        {Attribute: "mail"},
@@ -52,11 +54,11 @@ var presets = []preset{
 		},
 	},
 	{
-		vendor: "OpenLDAP",
+		vendor: vendorOpenLDAP,
 		is: func(d *rootDSE) bool {
 			return d.has("objectClass", "OpenLDAProotDSE") || d.has("structuralObjectClass", "OpenLDAProotDSE")
 		},
-		anchor:  "entryUUID",
+		anchor:  entryUUID,
 		people:  "(objectClass=inetOrgPerson)",
 		groups:  groupsOfNames,
 		name:    "cn",
@@ -64,11 +66,11 @@ var presets = []preset{
 		mapping: inetOrgPerson("ldapStatus(pwdAccountLockedTime, shadowExpire, loginDisabled)"),
 	},
 	{
-		vendor: "389 Directory Server",
+		vendor: vendor389,
 		is: func(d *rootDSE) bool {
 			return d.vendorIs("389 project", "fedora project", "red hat", "sun microsystems", "oracle corporation")
 		},
-		anchor:  "nsUniqueId",
+		anchor:  nsUniqueID,
 		people:  "(|(objectClass=inetOrgPerson)(objectClass=nsPerson))",
 		groups:  groupsOfNames,
 		name:    "cn",
@@ -76,9 +78,9 @@ var presets = []preset{
 		mapping: inetOrgPerson("lockStatus(nsAccountLock)"),
 	},
 	{
-		vendor:  "Apache Directory",
+		vendor:  vendorApache,
 		is:      func(d *rootDSE) bool { return d.vendorIs("apache software foundation") },
-		anchor:  "entryUUID",
+		anchor:  entryUUID,
 		people:  "(objectClass=inetOrgPerson)",
 		groups:  groupsOfNames,
 		name:    "cn",
@@ -86,21 +88,21 @@ var presets = []preset{
 		mapping: inetOrgPerson("ldapStatus(pwdAccountLockedTime, shadowExpire, loginDisabled)"),
 	},
 	{
-		// Domino has no attribute for a disabled person: status is left alone,
-		// and a deny list is expressed as a scope or a mapping by group.
-		vendor:  "Domino",
+		// Domino has no attribute for a disabled person: who is in one of the deny
+		// groups set is.
+		vendor:  vendorDomino,
 		is:      func(d *rootDSE) bool { return d.vendorIs("ibm lotus", "lotus", "hcl") },
 		anchor:  "dominoUNID",
 		people:  "(|(objectClass=dominoPerson)(objectClass=inetOrgPerson))",
 		groups:  "(|(objectClass=dominoGroup)(objectClass=groupOfNames))",
 		name:    "cn",
 		members: []string{"member"},
-		mapping: inetOrgPerson(""),
+		mapping: inetOrgPerson("lockStatus(" + deniedAttribute + ")"),
 	},
 	{
 		vendor:  "LDAP",
 		is:      func(*rootDSE) bool { return true },
-		anchor:  "entryUUID",
+		anchor:  entryUUID,
 		people:  "(objectClass=inetOrgPerson)",
 		groups:  groupsOfNames,
 		name:    "cn",
@@ -108,6 +110,22 @@ var presets = []preset{
 		mapping: inetOrgPerson("ldapStatus(pwdAccountLockedTime, shadowExpire, loginDisabled)"),
 	},
 }
+
+// The vendors whose servers are treated in a way of their own.
+const (
+	vendorAD       = "Active Directory"
+	vendorOpenLDAP = "OpenLDAP"
+	vendor389      = "389 Directory Server"
+	vendorApache   = "Apache Directory"
+	vendorDomino   = "Domino"
+)
+
+// The attributes servers give each entry themselves, never to change.
+const (
+	objectGUID = "objectGUID"
+	entryUUID  = "entryUUID"
+	nsUniqueID = "nsUniqueId"
+)
 
 const (
 	groupsOfNames      = "(|(objectClass=groupOfNames)(objectClass=groupOfUniqueNames))"
@@ -149,6 +167,7 @@ var rootAttributes = []string{
 	"objectClass", "structuralObjectClass", "namingContexts", "defaultNamingContext",
 	"supportedControl", "supportedExtension", "supportedCapabilities", "supportedLDAPVersion",
 	"vendorName", "vendorVersion", "forestFunctionality", "dnsHostName",
+	"dsServiceName", "highestCommittedUSN",
 }
 
 func (d *rootDSE) all(name string) []string { return d.attributes[strings.ToLower(name)] }

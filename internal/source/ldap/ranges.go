@@ -24,21 +24,17 @@ type part struct {
 
 // held is an entry that waits for the rest of it.
 type held struct {
-	rec   directory.Record
-	parts []part
+	rec     directory.Record
+	parts   []part
+	primary string // the SID of its primary group, whose DN is not known yet
 }
 
 // heldLimit is how much of values may wait at a time. Beyond, an attribute is
 // read again from its start when its turn comes.
 const heldLimit = 16 << 20
 
-func (r *reading) hold(rec *directory.Record, parts []part) {
-	h := held{rec: *rec, parts: slices.Clone(parts)}
-	h.rec.Attributes = slices.Clone(rec.Attributes)
-	for i := range h.rec.Attributes {
-		h.rec.Attributes[i].Values = slices.Clone(h.rec.Attributes[i].Values)
-	}
-	h.rec.Members = slices.Clone(rec.Members)
+func (r *reading) hold(rec *directory.Record, parts []part, primary string) {
+	h := held{rec: keep(rec), parts: slices.Clone(parts), primary: primary}
 	size := 0
 	for _, m := range h.rec.Members {
 		size += len(m)
@@ -48,6 +44,17 @@ func (r *reading) hold(rec *directory.Record, parts []part) {
 		r.heldMem -= size
 	}
 	r.held = append(r.held, h)
+}
+
+// keep makes a record that outlives the decoder's next one.
+func keep(rec *directory.Record) directory.Record {
+	out := *rec
+	out.Attributes = slices.Clone(rec.Attributes)
+	for i := range out.Attributes {
+		out.Attributes[i].Values = slices.Clone(out.Attributes[i].Values)
+	}
+	out.Members = slices.Clone(rec.Members)
+	return out
 }
 
 // shed lets go of the members, and of the frame they keep in memory.
@@ -78,6 +85,12 @@ func (r *reading) completeHeld() error {
 			}
 			h.add(p.field, values)
 		}
+		if h.primary != "" {
+			var err error
+			if h.rec.Primary, err = r.primaryGroup(h.primary); err != nil {
+				return err
+			}
+		}
 		if err := r.deliver(&h.rec); err != nil {
 			return err
 		}
@@ -93,6 +106,9 @@ func (h *held) add(f field, values []string) {
 	}
 	if f.role&(roleWanted|roleName) == 0 || len(values) == 0 {
 		return
+	}
+	if f.text != nil {
+		values = texts(values, f.text)
 	}
 	for i := range h.rec.Attributes {
 		if a := &h.rec.Attributes[i]; a.Name == f.name {

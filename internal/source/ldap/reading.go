@@ -1,7 +1,6 @@
 package ldap
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -19,6 +18,14 @@ const progressEvery = 500
 // many there are, and after these nobody reads on.
 const mostNotes = 50
 
+// half is one of the two searches a reading consists of: people or groups.
+type half struct {
+	kind    directory.Kind
+	what    string  // "people", "groups"
+	query   query   // base, scope and filter
+	decoder decoder // of whole records
+}
+
 // reading is one pass over a directory.
 type reading struct {
 	c        *conn
@@ -27,141 +34,149 @@ type reading struct {
 	preset   *preset
 	base     string
 	anchor   string
+	wanted   []string
 	emit     func(*directory.Record) error
 	progress func(users, groups int)
 	refused  error // by emit; returned as it is
+	known    func(directory.Kind, directory.ExternalID) (bool, error)
 
 	out     source.Reading
 	reasons []string
 	seen    map[string]bool // references told of already
+	changes bool            // not everything is read
+	named   [2]int          // people and groups that were said to be there, and no more
 
-	logins  logins
-	decoder decoder
-	held    []held // entries of this page that wait for the rest of an attribute
-	heldMem int
+	newcomers newcomers
+	logins    logins
+	denied    denied
+	primaries map[string]string // DNs of groups by SID
+	stamped   bool              // stamps are looked at
+	newest    stamp             // the latest of them
+	stampless int               // entries without one
+	held      []held            // entries of this page that wait for the rest of an attribute
+	heldMem   int
 }
 
-func newReading(c *conn, set *settings, d *rootDSE, emit func(*directory.Record) error) (*reading, error) {
+func newReading(c *conn, set *settings, d *rootDSE, wanted []string, emit func(*directory.Record) error) (*reading, error) {
 	base, err := set.resolveBase(d)
 	if err != nil {
 		return nil, err
 	}
-	r := &reading{c: c, set: set, dse: d, preset: d.preset(), base: base, emit: emit, seen: map[string]bool{}}
+	r := &reading{c: c, set: set, dse: d, preset: d.preset(), base: base, emit: emit, seen: map[string]bool{}, primaries: map[string]string{}}
 	r.anchor = set.presetFor(d).Anchor
+	r.wanted = slices.DeleteFunc(slices.Clone(wanted), func(a string) bool { return strings.EqualFold(a, deniedAttribute) && r.denies() })
 	r.logins = loginsFor(set.groups)
+	if c.srv.catalog() {
+		r.out.Notes = append(r.out.Notes, catalogNote)
+	}
 	return r, nil
 }
 
-// people reads the people with the attributes wanted.
-func (r *reading) people(wanted []string) error {
-	filter := r.set.people
-	if filter == nil {
+// people is the half of the people, with the attributes wanted.
+func (r *reading) people() (*half, error) {
+	h := &half{kind: directory.User, what: "people", query: query{base: r.base, scope: r.set.scope, filter: r.set.people}}
+	if h.query.filter == nil {
 		var err error
-		if filter, err = compileFilter("sync.filter", r.preset.people); err != nil {
-			return err
+		if h.query.filter, err = compileFilter("sync.filter", r.preset.people); err != nil {
+			return nil, err
 		}
 	}
-	r.decoder = newDecoder(directory.User, r.anchor, wanted, "", nil)
+	h.decoder = newDecoder(directory.User, r.anchor, r.wanted, "", nil)
 	if r.logins != nil {
-		r.decoder.ask(uid, roleLogin)
+		h.decoder.ask(uid, roleLogin)
 	}
-	return r.search("people", query{base: r.base, scope: r.set.scope, filter: filter})
+	if r.preset.primary && r.set.groups != nil {
+		h.decoder.ask("objectSid", roleSID)
+		h.decoder.ask("primaryGroupID", rolePrimary)
+	}
+	return h, nil
 }
 
-// groups reads the groups. Without their members it is cheap, which is what the
-// doctor needs.
-func (r *reading) groups(members bool) error {
+// groups is the half of the groups. Without their members it is cheap, which is
+// what the doctor needs.
+func (r *reading) groups(members bool) (*half, error) {
 	g := r.set.groups
-	filter, name, base := g.filter, r.preset.name, r.base
-	if filter == nil {
+	h := &half{kind: directory.Group, what: "groups", query: query{base: r.base, scope: scopeSub, filter: g.filter}}
+	if h.query.filter == nil {
 		var err error
-		if filter, err = compileFilter("groups.filter", r.preset.groups); err != nil {
-			return err
+		if h.query.filter, err = compileFilter("groups.filter", r.preset.groups); err != nil {
+			return nil, err
 		}
 	}
-	if g.name != "" {
-		name = g.name
-	}
 	if g.hasBase {
-		base = g.base
+		h.query.base = g.base
 	}
 	var from []string
 	if members {
-		from = r.preset.members
-		if g.member != "" {
-			from = []string{g.member}
-		}
+		from = r.memberAttributes()
 	}
-	r.decoder = newDecoder(directory.Group, r.anchor, nil, name, from)
-	r.decoder.include = g.include
-	return r.search("groups", query{base: base, scope: scopeSub, filter: filter})
+	h.decoder = newDecoder(directory.Group, r.anchor, nil, r.groupName(), from)
+	h.decoder.include = g.include
+	return h, nil
 }
 
-// search goes through the pages of one search. What it returns as an error
-// voids the reading; what only makes it incomplete is noted.
-func (r *reading) search(what string, q query) error {
-	q.attributes = r.decoder.request()
-	if r.dse.has("supportedControl", oidPaging) {
-		q.pageSize = r.set.pageSize
+func (r *reading) groupName() string {
+	if r.set.groups.name != "" {
+		return r.set.groups.name
 	}
-	total := 0
-	failed := func(err error, more int) error {
-		return r.set.explain(fmt.Sprintf("search %q, after %d %s", q.base, total+more, what), err)
+	return r.preset.name
+}
+
+func (r *reading) memberAttributes() []string {
+	if r.set.groups != nil && r.set.groups.member != "" {
+		return []string{r.set.groups.member}
 	}
-	for {
-		onPage := 0
-		res, err := r.c.ask(&q, func(op cursor) error {
-			onPage++
-			return r.entry(op)
-		}, func(uris []string) { r.reference(uris, q.base) })
-		if r.refused != nil {
-			return r.refused
-		}
-		if err != nil {
-			return failed(err, onPage)
-		}
-		total += onPage
-		if err := r.completeHeld(); err != nil {
-			return err
-		}
-		switch res.code {
-		case 0:
-		case codeTimeLimit, codeSizeLimit, codeAdminLimit, codeReferral:
-			r.incomplete(limitReason(what, total, res))
-			return nil
-		default:
-			return failed(res.err(), 0)
-		}
-		switch {
-		case q.pageSize == 0:
-			return nil
-		case !res.paged:
-			// Nobody says whether this was all: a short answer was.
-			if onPage >= q.pageSize {
-				r.incomplete(fmt.Sprintf("the server was asked for pages and did not say whether there is another after %d %s", total, what))
-			}
-			return nil
-		case res.cookie == "":
-			return nil
-		case res.cookie == q.cookie && onPage == 0:
-			return failed(errors.New("the server hands out the same empty page again"), 0)
-		}
-		q.cookie = res.cookie
+	return r.preset.members
+}
+
+// halves are the searches of this connection, people first.
+func (r *reading) halves() ([]*half, error) {
+	people, err := r.people()
+	if err != nil || r.set.groups == nil {
+		return []*half{people}, err
 	}
+	groups, err := r.groups(true)
+	return []*half{people, groups}, err
+}
+
+// whole reads a half from one end to the other.
+func (r *reading) whole(h *half) error {
+	return r.part(h, h.query)
+}
+
+// part reads whole records of what a query finds of a half.
+func (r *reading) part(h *half, q query) error {
+	q.attributes = h.decoder.request()
+	e, err := r.pages(h.what, q, func(op cursor) error { return r.entry(h, op) }, r.completeHeld)
+	if err != nil {
+		return err
+	}
+	_, err = r.judge(h.what, q, e)
+	return err
 }
 
 // entry decodes one entry and hands it on, or keeps it until the rest of it can
 // be read.
-func (r *reading) entry(op cursor) error {
-	rec, parts, err := r.decoder.record(op)
-	if err != nil || rec == nil {
+func (r *reading) entry(h *half, op cursor) error {
+	d := &h.decoder
+	rec, parts, err := d.record(op)
+	if err != nil {
 		return err
 	}
-	if rec.Kind == directory.User {
-		r.logins.add(r.decoder.logins, rec.Ref)
+	r.noteStamps(d.stamps)
+	if d.excluded {
+		return r.gone(h.kind, rec.ID)
 	}
-	if len(parts) > 0 {
-		r.hold(rec, parts)
+	if rec.Kind == directory.User {
+		r.logins.add(d.logins, rec.Ref)
+	}
+	sid := d.primary()
+	known := true
+	if sid != "" {
+		rec.Primary, known = r.primaries[sid]
+	}
+	if len(parts) > 0 || !known {
+		r.hold(rec, parts, sid)
 		return nil
 	}
 	return r.deliver(rec)
@@ -170,19 +185,36 @@ func (r *reading) entry(op cursor) error {
 func (r *reading) deliver(rec *directory.Record) error {
 	if rec.Kind == directory.Group {
 		r.logins.resolve(rec)
+	} else {
+		r.denied.mark(rec)
 	}
-	if r.refused = r.emit(rec); r.refused != nil {
-		return r.refused
+	if err := r.greet(rec); err != nil {
+		return err
+	}
+	if err := r.hand(rec); err != nil {
+		return err
 	}
 	if rec.Kind == directory.User {
 		r.out.Users++
 	} else {
 		r.out.Groups++
 	}
-	if r.progress != nil && (r.out.Users+r.out.Groups)%progressEvery == 0 {
-		r.progress(r.out.Users, r.out.Groups)
-	}
+	r.report()
 	return nil
+}
+
+// report tells of progress now and then: what was read, and what was named.
+func (r *reading) report() {
+	users, groups := r.out.Users+r.named[0], r.out.Groups+r.named[1]
+	if r.progress != nil && (users+groups)%progressEvery == 0 {
+		r.progress(users, groups)
+	}
+}
+
+// hand gives a record on. What the receiver says is returned as it is.
+func (r *reading) hand(rec *directory.Record) error {
+	r.refused = r.emit(rec)
+	return r.refused
 }
 
 func (r *reading) incomplete(reason string) {
@@ -191,12 +223,19 @@ func (r *reading) incomplete(reason string) {
 	}
 }
 
+// note adds what a person should know.
+func (r *reading) note(text string) {
+	if !slices.Contains(r.out.Notes, text) {
+		r.out.Notes = append(r.out.Notes, text)
+	}
+}
+
 // end gives the verdict.
 func (r *reading) end() source.Reading {
 	if r.progress != nil {
-		r.progress(r.out.Users, r.out.Groups)
+		r.progress(r.out.Users+r.named[0], r.out.Groups+r.named[1])
 	}
-	r.out.Full = true
+	r.out.Full = !r.changes
 	r.out.Complete = len(r.reasons) == 0
 	if !r.out.Complete {
 		r.out.Reason = r.reasons[0]
@@ -221,7 +260,7 @@ func (r *reading) reference(uris []string, base string) {
 		dn = strings.TrimPrefix(u.Path, "/")
 	}
 	dn = Refer(dn)
-	if !under(dn, Refer(base)) || r.preset.vendor == "Active Directory" && housekeeping(dn) {
+	if !under(dn, Refer(base)) || r.preset.vendor == vendorAD && housekeeping(dn) {
 		return
 	}
 	r.incomplete(fmt.Sprintf("the part of the directory at %s was not read: it lies on another server; set base_dn to a place that does not hold it, or give it a connection of its own", uri))

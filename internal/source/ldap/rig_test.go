@@ -6,10 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/rig/openldap"
+	"rollcall.dev/rollcall/internal/rig/servers"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/source"
 )
@@ -38,11 +40,39 @@ func withRig(m *testing.M) int {
 		return 1
 	}
 	code := m.Run()
+	if err := servers.StopAll(started.all); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	if err := rig.Stop(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return code
+}
+
+// started are the servers of other kinds, each started by the first test that
+// needs it. They change, so a test looks at what it has done itself.
+var started struct {
+	sync.Mutex
+	all []*servers.Server
+}
+
+func theServer(t *testing.T, vendor string) *servers.Server {
+	t.Helper()
+	started.Lock()
+	defer started.Unlock()
+	for _, s := range started.all {
+		if s.Vendor == vendor {
+			return s
+		}
+	}
+	s, err := servers.Start(t.Context(), vendor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	started.all = append(started.all, s)
+	return s
 }
 
 const bigValue = 200_000

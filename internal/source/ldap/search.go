@@ -17,41 +17,27 @@ type query struct {
 	sizeLimit  int // 0: as many as the server gives
 	pageSize   int // 0: not paged
 	cookie     string
+	controls   []control
+	elsewhere  bool // what lies on other servers does not matter
+}
+
+// answers take what comes before a search is done. What is nil is passed over.
+type answers struct {
+	entry        func(m message) error
+	reference    func(uris []string)
+	intermediate func(m message) error
 }
 
 // ask sends a search and hands on what comes: each entry's operation content
 // and each reference's URIs. It returns the final result, whatever its code; an
 // error means that there was none. An error of entry is returned as it is.
 func (c *conn) ask(q *query, entry func(op cursor) error, reference func(uris []string)) (result, error) {
-	w := c.begin()
-	w.begin(opSearch)
-	w.string(tagOctetString, q.base)
-	w.integer(tagEnumerated, q.scope)
-	w.integer(tagEnumerated, 0) // aliases are not followed
-	w.integer(tagInteger, q.sizeLimit)
-	w.integer(tagInteger, 0)
-	w.boolean(tagBoolean, false)
-	w.b = append(w.b, q.filter...)
-	w.begin(tagSequence)
-	for _, a := range q.attributes {
-		w.string(tagOctetString, a)
-	}
-	w.end()
-	w.end()
-	if q.pageSize > 0 {
-		w.begin(0xa0)
-		w.begin(tagSequence)
-		w.string(tagOctetString, oidPaging)
-		w.begin(tagOctetString)
-		w.begin(tagSequence)
-		w.integer(tagInteger, q.pageSize)
-		w.string(tagOctetString, q.cookie)
-		w.end()
-		w.end()
-		w.end()
-		w.end()
-	}
-	if err := c.flush(); err != nil {
+	return c.search(q, answers{entry: func(m message) error { return entry(m.op) }, reference: reference})
+}
+
+// search is ask for those who look at controls and intermediate messages too.
+func (c *conn) search(q *query, to answers) (result, error) {
+	if err := c.request(q); err != nil {
 		return result{}, err
 	}
 	for {
@@ -59,28 +45,76 @@ func (c *conn) ask(q *query, entry func(op cursor) error, reference func(uris []
 		if err != nil {
 			return result{}, err
 		}
-		switch m.tag {
-		case opEntry:
-			if err := entry(m.op); err != nil {
-				return result{}, err
-			}
-		case opReference:
-			var uris []string
-			for len(m.op) > 0 {
-				uri, err := m.op.take(tagOctetString)
-				if err != nil {
-					return result{}, err
-				}
-				uris = append(uris, string(uri))
-			}
-			reference(uris)
-		case opIntermediate:
-		case opDone:
+		done, err := to.take(m)
+		if err != nil {
+			c.stale = true
+			return result{}, err
+		}
+		if done {
 			return decodeResult(m)
-		default:
-			return result{}, errTag
 		}
 	}
+}
+
+// take hands on one message and tells whether it is the last of its search.
+func (to *answers) take(m message) (done bool, err error) {
+	switch m.tag {
+	case opEntry:
+		if to.entry != nil {
+			return false, to.entry(m)
+		}
+	case opReference:
+		var uris []string
+		for len(m.op) > 0 {
+			uri, err := m.op.take(tagOctetString)
+			if err != nil {
+				return false, err
+			}
+			uris = append(uris, string(uri))
+		}
+		if to.reference != nil {
+			to.reference(uris)
+		}
+	case opIntermediate:
+		if to.intermediate != nil {
+			return false, to.intermediate(m)
+		}
+	case opDone:
+		return true, nil
+	default:
+		return false, errTag
+	}
+	return false, nil
+}
+
+// request sends a search request.
+func (c *conn) request(q *query) error {
+	w := c.begin()
+	w.begin(opSearch)
+	w.string(tagOctetString, q.base)
+	w.integer(tagEnumerated, q.scope)
+	w.integer(tagEnumerated, 0) // aliases are not followed
+	w.integer(tagInteger, q.sizeLimit)
+	w.integer(tagInteger, 0)
+	w.boolean(false)
+	w.b = append(w.b, q.filter...)
+	w.begin(tagSequence)
+	for _, a := range q.attributes {
+		w.string(tagOctetString, a)
+	}
+	w.end()
+	w.end()
+	if q.pageSize > 0 || len(q.controls) > 0 {
+		w.begin(0xa0)
+		if q.pageSize > 0 {
+			w.control(pagingControl(q.pageSize, q.cookie))
+		}
+		for _, c := range q.controls {
+			w.control(c)
+		}
+		w.end()
+	}
+	return c.flush()
 }
 
 // attribute takes one attribute of an entry: its description and its values.

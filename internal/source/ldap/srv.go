@@ -11,8 +11,9 @@ import (
 	"rollcall.dev/rollcall/internal/fault"
 )
 
-// A domain may publish where its LDAP servers are (RFC 2782); each Active
-// Directory does.
+// A domain may publish where its LDAP servers are (RFC 2782). Each Active
+// Directory does, and names its domain controllers apart from whatever else
+// speaks LDAP there: below dc._msdcs, which is asked first.
 
 const srvScheme = "ldap+srv://"
 
@@ -64,6 +65,9 @@ func checkDomain(domain string) string {
 
 func srvRecord(domain string) string { return "_ldap._tcp." + domain }
 
+// controllers is where a domain of Active Directory names its domain controllers.
+const controllers = "dc._msdcs."
+
 // addresses are all servers to be tried, with domains looked up, and what went
 // wrong with those that could not be.
 func (s *settings) addresses(ctx context.Context) (servers []server, failed []error) {
@@ -85,15 +89,23 @@ func (s *settings) addresses(ctx context.Context) (servers []server, failed []er
 func (s *settings) lookUp(ctx context.Context, domain string) ([]server, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
+	if found, err := s.published(ctx, controllers+domain, domain); err == nil {
+		return found, nil
+	}
+	return s.published(ctx, domain, domain)
+}
+
+// published gives the servers a record names.
+func (s *settings) published(ctx context.Context, at, domain string) ([]server, error) {
 	const hint = "Ask the DNS for it: nslookup -type=srv %s. Where the domain publishes no servers, name them in addr."
-	_, records, err := s.resolver.LookupSRV(ctx, "ldap", "tcp", domain)
+	_, records, err := s.resolver.LookupSRV(ctx, "ldap", "tcp", at)
 	if len(records) == 0 && err != nil {
 		text := err.Error()
 		var dns *net.DNSError
 		if errors.As(err, &dns) {
 			text = dns.Err // the name of the record stands before it already
 		}
-		return nil, fault.New(fault.Unavailable, "ldap: look up %s: %s%w", srvRecord(domain), text, silentError{err}).WithHint(hint, srvRecord(domain))
+		return nil, fault.New(fault.Unavailable, "ldap: look up %s: %s%w", srvRecord(at), text, silentError{err}).WithHint(hint, srvRecord(at))
 	}
 	records = slices.Clone(records)
 	slices.SortStableFunc(records, func(a, b *net.SRV) int { return int(a.Priority) - int(b.Priority) })
@@ -104,7 +116,7 @@ func (s *settings) lookUp(ctx context.Context, domain string) ([]server, error) 
 		if host == "" || r.Port == 0 || len(out) == mostServers {
 			continue
 		}
-		srv := server{host: host, port: strconv.Itoa(int(r.Port))}
+		srv := server{host: host, port: strconv.Itoa(int(r.Port)), record: srvRecord(at), priority: r.Priority}
 		// DNS answers can be forged, so a certificate for any name they mention
 		// proves nothing: a server outside of the domain must show one for the
 		// domain itself (RFC 6125, 6.2.1).
@@ -114,7 +126,17 @@ func (s *settings) lookUp(ctx context.Context, domain string) ([]server, error) 
 		out = append(out, srv)
 	}
 	if len(out) == 0 {
-		return nil, fault.New(fault.Unavailable, "ldap: look up %s: the domain says that it has no LDAP server", srvRecord(domain)).WithHint(hint, srvRecord(domain))
+		return nil, fault.New(fault.Unavailable, "ldap: look up %s: the domain says that it has no LDAP server", srvRecord(at)).WithHint(hint, srvRecord(at))
 	}
-	return out, nil
+	return preferred(out, s.before), nil
+}
+
+// preferred puts the server that answered the last time first among its equals:
+// what changed since is told by none as well as by that one.
+func preferred(servers []server, before string) []server {
+	i := slices.IndexFunc(servers, func(s server) bool { return s.String() == before })
+	for ; i > 0 && servers[i-1].priority == servers[i].priority; i-- {
+		servers[i-1], servers[i] = servers[i], servers[i-1]
+	}
+	return servers
 }

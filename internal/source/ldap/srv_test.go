@@ -106,6 +106,18 @@ func TestADomainGivesItsServersInOrder(t *testing.T) {
 			}
 		})
 	}
+	s.before = "ldap://dc1.example.com:389"
+	if found, err := s.lookUp(t.Context(), "example.com"); err != nil || found[0].host != "dc1.example.com" {
+		t.Errorf("the server that answered the last time is not asked first: %v, %v", found, err)
+	}
+	s.before = "ldap://far.example.com:389"
+	if found, err := s.lookUp(t.Context(), "example.com"); err != nil || found[0].host != "dc2.example.com" {
+		t.Errorf("the server that answered the last time comes before better ones: %v, %v", found, err)
+	}
+	s.resolver.(zone)["_ldap._tcp.dc._msdcs.example.com"] = []*net.SRV{{Target: "ad.example.com.", Port: 389}}
+	if found, err := s.lookUp(t.Context(), "example.com"); err != nil || len(found) != 1 || found[0].String() != "ldap://ad.example.com:389" {
+		t.Errorf("the domain controllers are not asked for first: %v, %v", found, err)
+	}
 	if found, err := s.lookUp(t.Context(), "many.example.com"); err != nil || len(found) != mostServers {
 		t.Errorf("%d of many servers are tried, want %d: %v", len(found), mostServers, err)
 	}
@@ -181,11 +193,11 @@ func TestTheDoctorTellsWhatADomainNames(t *testing.T) {
 		text string
 	}{
 		{"the second server answers", []string{"srv:example.org"}, rigZone(t),
-			"DNS ok, DNS ok, TCP warn, DNS ok, TCP ok, TLS warn, bind ok, root DSE ok, search ok, anchor ok, groups skip",
+			"DNS ok, DNS ok, TCP warn, DNS ok, TCP ok, TLS warn, bind ok, root DSE ok, search ok, anchor ok, groups skip, changes ok",
 			"_ldap._tcp.example.org names, in this order:\nldap://localhost:1\nldap://localhost:"},
 		{"the domain is not there", []string{"srv:example.org"}, zone{}, "DNS fail", "look up _ldap._tcp.example.org: no such host"},
 		{"the domain is not there, but another server is", []string{"srv:example.org", rig.URL}, zone{},
-			"DNS warn, DNS skip, TCP ok, TLS warn, bind ok, root DSE ok, search ok, anchor ok, groups skip", "no such host"},
+			"DNS warn, DNS skip, TCP ok, TLS warn, bind ok, root DSE ok, search ok, anchor ok, groups skip, changes ok", "no such host"},
 		{"none of its servers answers", []string{"srv:example.org"}, zone{"_ldap._tcp.example.org": {{Target: "localhost.", Port: 1}, {Target: "localhost.", Port: 1}}},
 			"DNS ok, DNS ok, TCP warn, DNS ok, TCP fail", "names, in this order"},
 	} {

@@ -1,0 +1,77 @@
+package ldap
+
+import (
+	"slices"
+	"strings"
+
+	"rollcall.dev/rollcall/internal/directory"
+)
+
+// Somebody who is moved to where people are read may be in groups already. They
+// called that person by another DN when they were read, one that meant nobody,
+// and servers do not mark a group as changed when a member's DN changes. So for
+// those who come the groups they are in are looked for.
+
+// newcomers are the entries a reading of changes has met for the first time.
+type newcomers struct {
+	dns    []string
+	groups map[directory.ExternalID]bool // those handed on in this reading
+}
+
+// manyNewcomers is how many it pays to look for one by one. Beyond that all
+// groups are read.
+const manyNewcomers = 5000
+
+// greet takes down a record that is about to be handed on.
+func (r *reading) greet(rec *directory.Record) error {
+	if !r.changes || rec.ID == "" || r.set.groups == nil || r.logins != nil {
+		return nil
+	}
+	if rec.Kind == directory.Group {
+		r.newcomers.groups[directory.ExternalID(strings.Clone(string(rec.ID)))] = true
+	}
+	if len(r.newcomers.dns) > manyNewcomers {
+		return nil
+	}
+	known, err := r.isKnown(rec.Kind, rec.ID)
+	if err == nil && !known {
+		r.newcomers.dns = append(r.newcomers.dns, strings.Clone(rec.Ref))
+	}
+	return err
+}
+
+// regroup reads the groups newcomers are in.
+func (r *reading) regroup(groups *half) error {
+	if groups.kind != directory.Group || len(r.newcomers.dns) == 0 {
+		return nil
+	}
+	if len(r.newcomers.dns) > manyNewcomers {
+		return r.whole(groups)
+	}
+	names := newDecoder(directory.Group, r.anchor, nil, "", nil)
+	var keys []string
+	for some := range slices.Chunk(r.newcomers.dns, batch) {
+		var of [][]byte
+		for _, a := range r.memberAttributes() {
+			of = append(of, anyOf(a, some))
+		}
+		q := groups.query
+		q.filter = combine(filterAnd, groups.query.filter, combine(filterOr, of...))
+		q.attributes = names.request()
+		e, err := r.pages(groups.what, q, func(op cursor) error {
+			rec, _, err := names.record(op)
+			if err == nil && rec.ID != "" && !r.newcomers.groups[rec.ID] {
+				r.newcomers.groups[directory.ExternalID(strings.Clone(string(rec.ID)))] = true
+				keys = append(keys, strings.Clone(anchorValue(r.anchor, string(rec.ID))))
+			}
+			return err
+		}, func() error { return nil })
+		if err != nil {
+			return err
+		}
+		if _, err := r.judge(groups.what, q, e); err != nil {
+			return err
+		}
+	}
+	return r.fetch(groups, keys)
+}

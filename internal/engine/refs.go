@@ -44,12 +44,21 @@ func loadRefs(ctx context.Context, store Mirror, connection string) (*refs, erro
 // of gives the present form of a ref in a row of a generation. It is zero, which
 // no entry has, where the one that was meant is gone.
 func (r *refs) of(ref directory.Digest, generation int64) directory.Digest {
-	for _, f := range r.former[ref] {
-		if f.until > generation {
-			return r.now[f.key]
-		}
+	if key, ok := r.meant(ref, generation); ok {
+		return r.now[key]
 	}
 	return ref
+}
+
+// meant gives the key of the entry that a ref in a row of a generation means,
+// where that is another one than carries it now, or none does.
+func (r *refs) meant(ref directory.Digest, generation int64) (key directory.Digest, ok bool) {
+	for _, f := range r.former[ref] {
+		if f.until > generation {
+			return f.key, true
+		}
+	}
+	return key, false
 }
 
 // formerly gives the refs that entries with these refs had before.

@@ -23,7 +23,7 @@ type sketch struct {
 	groups  []mirror.Group
 	byRef   map[directory.Digest]int // of groups that are there
 	byKey   map[directory.Digest]int
-	gone    map[directory.Digest]bool // refs of groups that went with this pass
+	gone    map[directory.Digest]bool // refs and keys of groups that went with this pass
 	nested  [][]int                   // the groups listed in each
 	parents [][]int
 	whole   map[int]bool // groups to be compared whole: moved, or one nested in them did
@@ -115,7 +115,7 @@ func (b *builder) sketch() (*sketch, error) {
 		for i := range rows {
 			s.whole[s.byKey[rows[i].Key]] = true
 			if rows[i].Gone {
-				s.gone[rows[i].Ref] = true
+				s.gone[rows[i].Ref], s.gone[rows[i].Key] = true, true
 			}
 		}
 		return nil
@@ -165,7 +165,8 @@ func (b *builder) sketch() (*sketch, error) {
 func (b *builder) sketchMembers(s *sketch, i int, g *mirror.Group) {
 	for at := 0; at+16 <= len(g.Refs); at += 16 {
 		raw := directory.Digest(g.Refs[at:])
-		if s.gone[raw] {
+		key, former := b.refs.meant(raw, g.Generation)
+		if !former && s.gone[raw] || former && s.gone[key] {
 			s.whole[i] = true // the graph does not lead to a group that went
 		}
 		ref := b.refs.of(raw, g.Generation)

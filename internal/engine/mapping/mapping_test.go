@@ -161,6 +161,8 @@ func TestStatusRules(t *testing.T) {
 		"nonsense is active":                 {ad, []string{"userAccountControl", "x", "accountExpires", "y"}, "", time.Time{}},
 		"nsAccountLock":                      {expr("lockStatus(nsAccountLock)"), []string{"nsAccountLock", "TRUE"}, "nsAccountLock says disabled", time.Time{}},
 		"nsAccountLock false":                {expr("lockStatus(nsAccountLock)"), []string{"nsAccountLock", "false"}, "", time.Time{}},
+		"in a deny group":                    {expr("denyStatus(denied)"), []string{"denied", "TRUE"}, "a deny group has them in it", time.Time{}},
+		"in none":                            {expr("denyStatus(denied)"), nil, "", time.Time{}},
 		"locked for good":                    {ldap, []string{"pwdAccountLockedTime", "000001010000Z"}, "pwdAccountLockedTime says locked for good", time.Time{}},
 		"locked for a while is no leaver":    {ldap, []string{"pwdAccountLockedTime", "20261121100000Z"}, "", time.Time{}},
 		"shadowExpire never":                 {ldap, []string{"shadowExpire", "-1"}, "", time.Time{}},

@@ -97,7 +97,7 @@ var presets = []preset{
 		groups:  "(|(objectClass=dominoGroup)(objectClass=groupOfNames))",
 		name:    "cn",
 		members: []string{"member"},
-		mapping: inetOrgPerson("lockStatus(" + deniedAttribute + ")"),
+		mapping: inetOrgPerson("denyStatus(" + deniedAttribute + ")"),
 	},
 	{
 		vendor:  "LDAP",

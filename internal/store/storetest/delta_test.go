@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/setting"
 )
@@ -154,6 +155,27 @@ func TestWhoIsInASelectedGroupAsTheirPrimaryOneIsIn(t *testing.T) {
 		w.Applied("hq")
 		equal(t, "accounts", len(w.Accounts()), 1)
 		equal(t, "anna", w.Account("anna").Status, account.Active)
+		w.Settled("hq")
+	})
+}
+
+func TestANestedGroupThatWasRenamedAndThenWentTakesItsMembersAlong(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq", func(c *setting.Connection) { c.Limits.GroupRemovals, c.Limits.MembershipRemovals = 1, 1 })
+		people := []rec{Person("anna"), Person("bob")}
+		w.Changes("hq", nil, append(people, Group("inner", "anna"), Group("outer", "@inner", "bob"))...)
+		w.Applied("hq")
+		equal(t, "outer", w.Members("outer"), "anna bob")
+		renamed := Group("inner", "anna", "ref=cn=within,ou=groups")
+		w.Changes("hq", []rec{renamed}, append(people, renamed, Group("outer", "cn=within,ou=groups", "bob"))...)
+		w.Applied("hq")
+		equal(t, "outer", w.Members("outer"), "anna bob")
+		w.Settled("hq")
+		gone := rec{Kind: directory.Group, ID: "id-inner", Gone: true}
+		w.Changes("hq", []rec{gone}, append(people, Group("outer", "bob"))...)
+		w.Applied("hq")
+		equal(t, "outer", w.Members("outer"), "bob")
 		w.Settled("hq")
 	})
 }

@@ -34,7 +34,7 @@ var takesList = map[string]bool{
 
 // takesFrame are the functions that see the run's time and region.
 var takesFrame = map[string]bool{
-	"normalizePhone": true, "adStatus": true, "lockStatus": true, "ldapStatus": true,
+	"normalizePhone": true, "adStatus": true, "lockStatus": true, "denyStatus": true, "ldapStatus": true,
 }
 
 // FunctionNames lists the functions of the language, sorted.
@@ -139,6 +139,7 @@ func table() conf.FunctionsTable {
 		define(asFunctionName, contains, new(func(any, string) bool)),
 		define("adStatus", adStatus, new(func(string) string), new(func(string, string) string)),
 		define("lockStatus", lockStatus, new(func(string) string)),
+		define("denyStatus", denyStatus, new(func(string) string)),
 		define("ldapStatus", ldapStatus, new(func(string) string), new(func(string, string) string), new(func(string, string, string) string)),
 	} {
 		o(c)

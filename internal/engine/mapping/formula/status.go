@@ -58,6 +58,17 @@ func lockStatus(a ...any) (any, error) {
 	return active, nil
 }
 
+// denyStatus reads the mark of people in a deny group, which is how Domino locks
+// somebody out.
+func denyStatus(a ...any) (any, error) {
+	f := a[0].(*Frame)
+	if truth(Text(a[1])) {
+		f.Why = "a deny group has them in it"
+		return disabled, nil
+	}
+	return active, nil
+}
+
 // ldapStatus reads pwdAccountLockedTime (draft-behera-ldap-password-policy: year
 // 0 is locked for good, a real time is a lock that passes and no leaver),
 // shadowExpire (days since 1970, -1 never; shadow(5)) and loginDisabled.

@@ -18,8 +18,6 @@ type edit struct {
 	do   func(ctx context.Context, s *servers.Server) error
 	sees []sight
 	anew bool // a reading of changes may read everything in its place
-	// unseen are the methods that do not find out, and what of.
-	unseen map[string]string
 }
 
 // sight is a row of the table: what the next reading must show, held against
@@ -193,7 +191,6 @@ var edits = []edit{
 		anew: true,
 		// The copy has the invocation ID of the one before, which a restored domain
 		// controller has not.
-		unseen: map[string]string{"dirsync": "a controller put back to an earlier state"},
 		sees: []sight{{name: "The server set up anew", see: func(_, is *picture) error {
 			return errors.Join(is.says("weiss", account.Title, "Engineer"), is.disabled(servers.DisabledUID), is.holds("Idle"))
 		}}},

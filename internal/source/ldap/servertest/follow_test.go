@@ -48,7 +48,6 @@ type follower struct {
 	method
 	*picture
 	failed bool
-	unseen []string // what it did not find out, as was to be expected
 }
 
 // begin has everything read for each method that is to work on a server.
@@ -113,11 +112,8 @@ func follow(t *testing.T, s *servers.Server, results *table) {
 	by := map[string]bool{}
 	for _, f := range followers {
 		cell := "yes"
-		switch {
-		case f.failed:
+		if f.failed {
 			cell = "**fails**"
-		case len(f.unseen) > 0:
-			cell = "yes, but for " + strings.Join(f.unseen, ", ")
 		}
 		results.put(f.row(), s.Vendor, cell)
 		if f.name == "auto" {
@@ -150,18 +146,11 @@ func (f *follower) keepUp(t *testing.T, e edit, is *picture) {
 		err = errors.New("the reading says it was by another method")
 	}
 	err = errors.Join(err, f.differs(is))
-	what, unseen := e.unseen[f.last.Method]
-	switch {
-	case unseen && !f.anew && err == nil:
-		t.Errorf("changes read by %s: they are seen, though it was thought that %s is not", f.title, what)
-	case unseen && !f.anew:
-		f.unseen = append(f.unseen, what)
-	case err != nil:
-		f.failed = true
-		t.Errorf("changes read by %s (%s, notes %q): %v", f.title, f.last.Method, f.last.Notes, err)
-	default:
+	if err == nil {
 		return
 	}
+	f.failed = true
+	t.Errorf("changes read by %s (%s, notes %q): %v", f.title, f.last.Method, f.last.Notes, err)
 	// One fault is told once.
 	f.publish(maps.Clone(is.records), is.generation, true)
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
-	"github.com/google/uuid"
 
 	"rollcall.dev/rollcall/internal/simulator/tree"
 )
@@ -40,7 +39,7 @@ func syncNow(t *testing.T, s *Server, c *ldap.Conn, q *ldap.SearchRequest, cooki
 
 var gone = map[[16]byte]string{} // names of deleted entries
 
-func nameOf(s *Server, id uuid.UUID) string {
+func nameOf(s *Server, id [16]byte) string {
 	e := s.Tree.ByUUID(id)
 	if e == nil {
 		return gone[id]

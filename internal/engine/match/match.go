@@ -37,7 +37,8 @@ type Entry struct {
 	State      State
 	Why        string // why it is out of scope or broken
 	User       mapping.User
-	HasSecret  bool // the row carries a password's hash
+	Values     []account.Value // of the further matching attributes, where it is present
+	HasSecret  bool            // the row carries a password's hash
 }
 
 // How an account was found for an entry.
@@ -74,7 +75,8 @@ type Pair struct {
 	Unresolved string
 }
 
-// Holder is an account that carries a username or e-mail an entry claims.
+// Holder is an account that carries a username, an e-mail or a value an entry
+// claims.
 type Holder struct {
 	ID           account.ID
 	Connection   string
@@ -87,6 +89,7 @@ type Holder struct {
 	Cause        account.Cause
 	ExternalID   string
 	Organization string
+	Values       []account.Value // those of further matching attributes it was found by
 }
 
 // Leaver says that the account's person left its directory: the account is kept

@@ -24,8 +24,8 @@ type outcome struct {
 // Resolve to be told what they are called.
 func (s *Survey) Ambiguous() []directory.Digest {
 	var out []directory.Digest
-	for _, group := range s.clashes {
-		for _, i := range group {
+	for h, group := range s.clashes {
+		for _, i := range s.asked(h, group) {
 			out = append(out, s.slots[i].key)
 		}
 	}
@@ -69,30 +69,20 @@ func (s *Survey) tally() bool {
 func (s *Survey) clash(names map[directory.Digest]*Entry) {
 	texts := map[int32][]string{}
 	for h, group := range s.clashes {
-		incumbent := s.incumbent(h, group)
-		for _, i := range group {
-			me := names[s.slots[i].key]
-			if i == incumbent || me == nil {
-				continue
-			}
-			field := account.Username
-			if s.slots[i].email == h {
-				field = account.Email
-			}
-			var others []string
-			for _, j := range group {
-				other := names[s.slots[j].key]
-				if j == i || other == nil || account.Fold(other.User.Text[field]) != account.Fold(me.User.Text[field]) {
-					continue // itself, or another name with the same hash
-				}
-				others = append(others, other.Name)
-			}
-			if len(others) == 0 {
-				continue
-			}
-			slices.Sort(others)
-			texts[i] = append(texts[i], fmt.Sprintf("%s and %s both claim the %s %q", me.Name, strings.Join(others, " and "), field, me.User.Text[field]))
+		if !s.isName(group[0], h) {
+			s.clashOfValues(h, group, names, texts)
+			continue
 		}
+		field := account.Username
+		if s.slots[group[0]].email == h {
+			field = account.Email
+		}
+		incumbent := s.incumbent(h, group)
+		s.claimants(group, names, func(e *Entry) string { return account.Fold(e.User.Text[field]) }, func(i int32, me *Entry, others string) {
+			if i != incumbent {
+				texts[i] = append(texts[i], fmt.Sprintf("%s and %s both claim the %s %q", me.Name, others, field, me.User.Text[field]))
+			}
+		})
 	}
 	for i, all := range texts {
 		slices.Sort(all)
@@ -137,6 +127,11 @@ func (s *Survey) settle(i int32) {
 		}
 	}
 	if len(s.holders[i]) == 0 {
+		return
+	}
+	if v, ok := s.crowds[i]; ok {
+		s.outcome[i] = outcome{refusal: &Refusal{Kind: "dispute",
+			Text: fmt.Sprintf("more than %d accounts carry the %s %q it claims; it tells nobody apart", MostHolders, v.Name, v.Key)}}
 		return
 	}
 	var candidates []found
@@ -199,6 +194,9 @@ func (s *Survey) choose(i int32, candidates []found) {
 	}
 	var taken *found // a name is held by an account the matching attributes may not claim
 	for k := range candidates {
+		if len(candidates[k].names()) == 0 {
+			continue // further values need not be unique: it blocks nobody
+		}
 		if len(chosen) <= 1 && !s.frees(&candidates[k]) && (len(chosen) == 0 || candidates[k].ID != chosen[0].ID) {
 			taken = &candidates[k]
 			break
@@ -207,11 +205,11 @@ func (s *Survey) choose(i int32, candidates []found) {
 	switch {
 	case taken != nil:
 		s.outcome[i] = outcome{refusal: &Refusal{Kind: "dispute",
-			Text: fmt.Sprintf("the %s it claims belongs to %s", strings.Join(taken.by, " and "), taken.label())}}
+			Text: fmt.Sprintf("the %s it claims belongs to %s", strings.Join(taken.names(), " and "), taken.label())}}
 	case len(chosen) == 0:
 	case len(chosen) > 1:
 		s.outcome[i] = outcome{refusal: &Refusal{Kind: "dispute",
-			Text: fmt.Sprintf("it claims two accounts: %s by %s, %s by %s", chosen[0].label(), chosen[0].by[0], chosen[1].label(), chosen[1].by[0])}}
+			Text: fmt.Sprintf("it claims two accounts: %s by %s, %s by %s", chosen[0].label(), s.first(&chosen[0]), chosen[1].label(), s.first(&chosen[1]))}}
 	default:
 		h := chosen[0]
 		if !s.ours(&h) {
@@ -242,7 +240,7 @@ func (s *Survey) released(h *found) bool {
 			holds = true
 		}
 	}
-	return !holds
+	return !holds // a further value it still held would be claimed by two
 }
 
 // leaves: the account's person left, or its entry of this connection is gone or

@@ -37,7 +37,8 @@ type Survey struct {
 	settled bool   // there was a round
 	leaving map[account.ID]bool
 	coming  map[account.ID]bool
-	moved   map[account.ID]bool // accounts an entry without one was matched with
+	moved   map[account.ID]bool     // accounts an entry without one was matched with
+	crowds  map[int32]account.Value // a further value of an entry that too many accounts carry
 }
 
 // NewSurvey starts an empty survey.
@@ -45,6 +46,7 @@ func NewSurvey(rules Rules) *Survey {
 	return &Survey{
 		rules: rules, byKey: map[directory.Digest]int32{}, byRef: map[directory.Digest]int32{},
 		names: map[uint64]int32{}, clashes: map[uint64][]int32{}, holders: map[int32][]found{}, outcome: map[int32]outcome{},
+		crowds: map[int32]account.Value{},
 	}
 }
 
@@ -85,14 +87,10 @@ func (s *Survey) Add(e *Entry, linked *Holder) (lookup bool) {
 			sl.leaver = linked.Leaver()
 		}
 		lookup = sl.holds != [2]bool{true, true} || sl.leaver
-		for _, h := range [...]uint64{sl.username, sl.email} {
-			if first, ok := s.names[h]; !ok {
-				s.names[h] = i
-			} else if c := s.clashes[h]; c == nil {
-				s.clashes[h] = []int32{first, i}
-			} else {
-				s.clashes[h] = append(c, i)
-			}
+		s.claim(i, sl.username)
+		s.claim(i, sl.email)
+		for _, v := range e.Values {
+			s.claim(i, valueHash(v))
 		}
 	}
 	s.slots = append(s.slots, sl)
@@ -104,6 +102,17 @@ func (s *Survey) Add(e *Entry, linked *Holder) (lookup bool) {
 	return lookup
 }
 
+// claim notes that an entry claims a name or value, by its hash.
+func (s *Survey) claim(i int32, h uint64) {
+	if first, ok := s.names[h]; !ok {
+		s.names[h] = i
+	} else if c := s.clashes[h]; c == nil {
+		s.clashes[h] = []int32{first, i}
+	} else {
+		s.clashes[h] = append(c, i)
+	}
+}
+
 // before says which of two entries with one ref it leads to: the one that is
 // there, in whatever order they came.
 func (s *Survey) before(i, j int32) bool {
@@ -113,7 +122,7 @@ func (s *Survey) before(i, j int32) bool {
 }
 
 // Holders takes the accounts of the organization that carry the entry's
-// username or e-mail.
+// username or e-mail, or, where it has no account yet, one of its further values.
 func (s *Survey) Holders(e *Entry, all []Holder) {
 	i := s.byKey[e.Key]
 	username, email := account.Fold(e.User.Text[account.Username]), account.Fold(e.User.Text[account.Email])
@@ -129,10 +138,14 @@ func (s *Survey) Holders(e *Entry, all []Holder) {
 		if h.EmailKey == email {
 			f.by = append(f.by, "email")
 		}
+		if s.slots[i].how == Not {
+			f.shares(e.Values)
+		}
 		if len(f.by) > 0 {
 			out = append(out, f)
 		}
 	}
+	s.crowd(i, e.Values, out)
 	if len(out) == 0 {
 		return
 	}

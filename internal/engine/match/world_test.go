@@ -40,6 +40,31 @@ func (e Entry) in(s State) Entry {
 	return e
 }
 
+// with gives an entry values of a custom attribute.
+func (e Entry) with(name string, keys ...string) Entry {
+	e.Values = append(slices.Clone(e.Values), values(name, keys)...)
+	return e
+}
+
+// with gives an account values of a custom attribute.
+func (h Holder) with(name string, keys ...string) Holder {
+	h.Values = append(slices.Clone(h.Values), values(name, keys)...)
+	return h
+}
+
+func values(name string, keys []string) []account.Value {
+	var out []account.Value
+	for _, k := range keys {
+		out = append(out, account.Value{Name: name, Key: k})
+	}
+	return out
+}
+
+// limited leaves out values nobody matches by, as the engine does.
+func limited(list []account.Value, names []string) []account.Value {
+	return slices.DeleteFunc(slices.Clone(list), func(v account.Value) bool { return !slices.Contains(names, v.Name) })
+}
+
 func (e Entry) at(ref string) Entry {
 	e.Ref = directory.RefOf(ref)
 	return e
@@ -88,8 +113,13 @@ func (w *world) survey(entries []Entry) *Survey {
 	}
 	s := NewSurvey(r)
 	names := map[directory.Digest]*Entry{}
+	further := Further(r.Match)
 	for i := range entries {
-		e := &entries[i]
+		one := entries[i]
+		e := &one
+		if e.Values = limited(e.Values, further); e.State != Present {
+			e.Values = nil
+		}
 		names[e.Key] = e
 		var linked *Holder
 		for k := range w.accounts {
@@ -102,7 +132,9 @@ func (w *world) survey(entries []Entry) *Survey {
 		}
 		var all []Holder
 		for _, h := range w.accounts {
-			if h.UsernameKey == account.Fold(e.User.Text[account.Username]) || h.EmailKey == account.Fold(e.User.Text[account.Email]) {
+			h.Values = limited(h.Values, further)
+			shared := slices.ContainsFunc(h.Values, func(v account.Value) bool { return slices.Contains(e.Values, v) })
+			if shared || h.UsernameKey == account.Fold(e.User.Text[account.Username]) || h.EmailKey == account.Fold(e.User.Text[account.Email]) {
 				all = append(all, h)
 			}
 		}
@@ -193,7 +225,7 @@ func anyWorld(rng *rand.Rand) *world {
 	w := &world{overlap: map[string]string{"lab": []string{"", setting.OverlapOwn, setting.OverlapYield}[rng.IntN(3)]}}
 	w.rules.Policy = setting.Policy{NoUpdate: rng.IntN(4) == 0, NoDelete: rng.IntN(4) == 0, NoUpdateProviderMismatch: rng.IntN(2) == 0, DeleteDisables: true}
 	w.rules.Incomplete = rng.IntN(4) == 0
-	w.rules.Match = [][]string{{"username", "email"}, {"email"}, {"email", "username"}, {}}[rng.IntN(4)]
+	w.rules.Match = [][]string{{"username", "email"}, {"email"}, {"email", "username"}, {}, {"badge"}, {"badge", "email"}, {"username", "badge", "card"}}[rng.IntN(7)]
 	taken := map[string]bool{}
 	for i := range 1 + rng.IntN(5) {
 		h := holder(fmt.Sprint("p", i), name(), name())
@@ -213,13 +245,13 @@ func anyWorld(rng *rand.Rand) *world {
 		if !h.Leaver() {
 			taken["u"+h.UsernameKey], taken["e"+h.EmailKey] = true, true
 		}
-		w.accounts = append(w.accounts, h)
+		w.accounts = append(w.accounts, h.with("badge", badges(rng)...).with("card", badges(rng)...))
 	}
 	for i := range 8 {
 		if rng.IntN(2) == 0 {
 			continue
 		}
-		e := entry(fmt.Sprint("p", i), name(), name())
+		e := entry(fmt.Sprint("p", i), name(), name()).with("badge", badges(rng)...).with("card", badges(rng)...)
 		if i < 5 {
 			e = e.in([]State{Present, Present, Present, OutOfScope, Gone, Broken}[rng.IntN(6)])
 		}
@@ -228,8 +260,20 @@ func anyWorld(rng *rand.Rand) *world {
 	return w
 }
 
+// badges are at most two of few.
+func badges(rng *rand.Rand) []string {
+	out := []string{}
+	for range rng.IntN(3) {
+		if b := string(rune('1' + rng.IntN(5))); !slices.Contains(out, b) {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
 // apply carries out what follows from the survey and gives the names that then
-// have two holders.
+// have two holders. A further value may have several, but nobody gets a new
+// account beside one in use that carries the value they are known by.
 func (w *world) apply(s *Survey) []string {
 	after := map[account.ID]Holder{}
 	for _, h := range w.accounts {
@@ -237,6 +281,7 @@ func (w *world) apply(s *Survey) []string {
 	}
 	changed := map[account.ID]string{}
 	var twice []string
+	var created []account.ID
 	change := func(id account.ID, by string) {
 		if other, ok := changed[id]; ok {
 			twice = append(twice, fmt.Sprintf("account %s is changed by %s and %s", id, other, by))
@@ -261,6 +306,8 @@ func (w *world) apply(s *Survey) []string {
 			change(p.NewID, p.Name)
 			n := holder("", p.User.Text[account.Username], strings.TrimSuffix(p.User.Text[account.Email], "@x.org"))
 			n.ID = p.NewID
+			n.Values = p.Values
+			created = append(created, n.ID)
 			after[p.NewID] = n
 		case w.rules.Policy.NoUpdate:
 			if h.Leaver() {
@@ -269,8 +316,20 @@ func (w *world) apply(s *Survey) []string {
 		default:
 			change(id, p.Name)
 			h.UsernameKey, h.EmailKey = account.Fold(p.User.Text[account.Username]), account.Fold(p.User.Text[account.Email])
-			h.Status, h.Cause = account.Active, account.NoCause
+			h.Status, h.Cause, h.Values = account.Active, account.NoCause, p.Values
 			after[id] = h
+		}
+	}
+	for _, id := range created {
+		for other, h := range after {
+			if id == other || h.Leaver() {
+				continue
+			}
+			for _, v := range limited(h.Values, Further(w.rules.Match)) {
+				if slices.Contains(after[id].Values, v) {
+					twice = append(twice, fmt.Sprintf("%s was created beside %s, which carries %s %s", id, other, v.Name, v.Key))
+				}
+			}
 		}
 	}
 	holders := map[string][]string{}

@@ -80,7 +80,7 @@ connections:
     backend:
       csv: {path: people.csv, separater: comma, passwords: nome}
     mapping: {emial: mail}
-    match: [badge]
+    match: [last_name]
   - alias: hq
     backend:
       ldap: {adr: x, bind_password: `+secret("typed-into-the-file")+`, sync: {page_size: many}}
@@ -93,7 +93,7 @@ connections:
 		file+`:7:31: unknown key "separater" under backend.csv; did you mean "separator"?`,
 		file+`:7:60: backend.csv.passwords: expected one of required, none`,
 		file+`:8:15: mapping: unknown field "emial"; did you mean "email"?`,
-		file+`:9:13: match: accounts are found by username or email, not by "badge"`,
+		file+`:9:13: match: "last_name" tells nobody apart; accounts are found by username, email, mobile_phone, phone or a custom attribute`,
 		file+`:12:14: unknown key "adr" under backend.ldap; did you mean "addr"?`,
 		"backend.ldap.sync.page_size: expected a whole number", "hint: ")
 	has(t, newHouse(t, "connections: [").refuses(1, "accounts", "list"), "rollcall.yaml:1:")

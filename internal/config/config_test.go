@@ -72,7 +72,7 @@ func TestParseReadsAWholeFile(t *testing.T) {
 					"email": {Attribute: "mail"}, "department": {Expr: "first(departmentNumber)"}, "location": {Value: "Brussels"},
 					"phone": {None: true}, "title": {None: true}, "badge": {Attribute: "employeeNumber"},
 				},
-				Scope: []string{`department != ""`}, Match: []string{"username", "email"},
+				Scope: []string{`department != ""`}, Match: []string{"badge", "mobile_phone", "username", "email"},
 			},
 			{
 				Alias: "guests", Organization: "sunfix", Kind: "csv",
@@ -115,7 +115,7 @@ connections:
       title: none
       badge: {attribute: employeeNumber}
     scope: department != ""
-    match: [username, email]
+    match: [badge, mobile_phone, username, email]
     overlap: own
   - alias: guests
     organization: sunfix
@@ -235,11 +235,19 @@ func TestErrorsNameTheirPlaceAndTheNearestKey(t *testing.T) {
 		},
 		"a match by what many share": {
 			minimal + "    match: [email, last_name]\n",
-			`f.yaml:4:20: match: accounts are found by username or email, not by "last_name"`,
+			`f.yaml:4:20: match: "last_name" tells nobody apart; accounts are found by username, email, mobile_phone, phone or a custom attribute`,
 		},
-		"a match by a custom attribute": {
-			minimal + "    mapping: {badge: employeeNumber}\n    match: badge\n",
-			`f.yaml:5:12: match: accounts are found by username or email, not by "badge"`,
+		"a match by what the mapping leaves alone": {
+			minimal + "    mapping: {badge: null}\n    match: badge\n",
+			`f.yaml:5:12: match: "badge" is left to the application by the mapping, so nobody can be found by it`,
+		},
+		"a match by what looks like a field": {
+			minimal + "    match: [badge, usrname]\n",
+			`f.yaml:4:20: match: unknown field "usrname"; did you mean "username"? A custom attribute needs a name that is further from it`,
+		},
+		"a match by what Rollcall keeps itself": {
+			minimal + "    match: external_id\n",
+			`f.yaml:4:12: match: "external_id" is kept by Rollcall itself; an entry is known by its external ID in any case`,
 		},
 		"an overlap that is none": {
 			minimal + "    overlap: onw\n",

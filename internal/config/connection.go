@@ -97,7 +97,7 @@ func (d *decoder) connections(path string, n *node, c *Config) {
 			d.add(item, "connection %q has no backend; one of %s", conn.Alias, strings.Join(d.kindNames(), ", "))
 		}
 		for i, name := range conn.Match {
-			if err := checkMatch(name); err != nil {
+			if err := checkMatch(name, conn.Mapping); err != nil {
 				d.add(item.get("match").item(i), "match: %s", err)
 			}
 		}
@@ -182,8 +182,8 @@ func (d *decoder) connectionKeys(c *setting.Connection, env string) []key {
 			node:   func(path string, n *node) { c.Scope = d.texts(path, n) },
 		},
 		{
-			name: "match", typ: "names", help: "How an entry without an account finds one it may take over: `username`, `email` or both, tried in this order.",
-			schema: schema{"anyOf": []schema{{"enum": matchable}, {"type": "array", "items": schema{"enum": matchable}}}},
+			name: "match", typ: "names", help: "How an entry without an account finds one it may take over: `username`, `email`, `mobile_phone`, `phone` and custom attributes, in their order.",
+			schema: matchSchema(),
 			node:   func(path string, n *node) { c.Match = d.texts(path, n) },
 		},
 		choice("overlap", &c.Overlap, "What happens to an entry that another connection of the organization claims too.",
@@ -425,12 +425,27 @@ func oneOff(a, b string) bool {
 	return x == y[1:]
 }
 
-// matchable are the fields by which an entry may find an account.
-var matchable = []string{"username", "email"}
+// matchable are the fields by which an entry may find an account. The others
+// tell nobody apart.
+var matchable = []string{"username", "email", "mobile_phone", "phone"}
 
-func checkMatch(name string) error {
-	if slices.Contains(matchable, name) {
+// checkMatch refuses a name by which nobody can be found. Whether a custom
+// attribute has a rule is known when the source has told of its starting rules.
+func checkMatch(name string, rules map[string]setting.Rule) error {
+	switch r, ok := rules[name]; {
+	case ok && r.None:
+		return fmt.Errorf("%q is left to the application by the mapping, so nobody can be found by it", name)
+	case slices.Contains(matchable, name):
 		return nil
+	case slices.Contains(fieldNames(), name):
+		return fmt.Errorf("%q tells nobody apart; accounts are found by %s or a custom attribute", name, strings.Join(matchable, ", "))
+	case slices.Contains(ownFields, name):
+		return fmt.Errorf("%q is kept by Rollcall itself; an entry is known by its external ID in any case", name)
 	}
-	return fmt.Errorf("accounts are found by %s, not by %q", strings.Join(matchable, " or "), name)
+	return checkField(name)
+}
+
+func matchSchema() schema {
+	one := schema{"anyOf": []schema{{"enum": matchable}, {"type": "string", "pattern": customForm.String()}}}
+	return schema{"anyOf": []schema{one, {"type": "array", "items": one}}}
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 
@@ -40,6 +38,7 @@ type builder struct {
 	groups   *groupGraph
 	refs     *refs
 	primary  map[directory.Digest]directory.Digest // of people, by ref: the ref of the group they are in besides
+	further  []string                              // matching attributes besides username and e-mail
 	empty    bool                                  // the organization has no account yet: none is looked for
 	regroup  bool                                  // memberships may have to change: an entry moved, or an account comes or goes
 	moved    [2]int                                // people and groups to be planned
@@ -48,7 +47,7 @@ type builder struct {
 }
 
 func newBuilder(ctx context.Context, p *pass, made *Plan) *builder {
-	b := &builder{ctx: ctx, p: p, plan: made, managers: map[account.ID]account.ID{}, primary: map[directory.Digest]directory.Digest{},
+	b := &builder{ctx: ctx, p: p, plan: made, managers: map[account.ID]account.ID{}, primary: map[directory.Digest]directory.Digest{}, further: match.Further(p.c.Match),
 		sel: Selection{Connection: p.c.Alias, All: made.Basis.All, Planned: p.state.Planned, Now: made.Basis.At, Batch: batchSize}}
 	keep := func(part string) func(int, int64, []byte) error {
 		return func(seq int, first int64, body []byte) error {
@@ -231,6 +230,7 @@ func (b *builder) entry(row *mirror.Row, quick bool) (match.Entry, error) {
 			e.Primary = b.refs.of(directory.RefOf(b.p.kind.Refer(r.Primary)), row.Generation)
 		}
 	}
+	e.Values = account.Values(b.further, &e.User.Text, e.User.Attributes)
 	if len(e.User.Problems) > 0 {
 		e.State, e.Why = match.Broken, strings.Join(e.User.Problems, "; ")
 		return e, nil
@@ -245,115 +245,6 @@ func (b *builder) entry(row *mirror.Row, quick bool) (match.Entry, error) {
 		}
 	}
 	return e, nil
-}
-
-// look is the survey.
-func (b *builder) look() error {
-	rules := match.Rules{Organization: b.p.c.Organization, Connection: b.p.c.Alias, Match: b.p.c.Match, Policy: b.p.c.Policy,
-		Incomplete: b.rules.Incomplete, Owner: b.p.e.owner, Overlaps: map[directory.Digest]match.Claimant{}}
-	err := b.p.e.Store.Mirror().Claims(b.ctx, b.p.c.Alias, func(key directory.Digest, claimant, name string) {
-		rules.Overlaps[key] = match.Claimant{Connection: claimant, Name: name}
-	})
-	if err != nil {
-		return err
-	}
-	b.survey = match.NewSurvey(rules)
-	quick := len(b.p.c.Scope) == 0
-	if err := b.eachUser(quick, b.lookAt); err != nil {
-		return err
-	}
-	named, err := b.p.e.Store.Mirror().Rows(b.ctx, b.p.c.Alias, append(b.survey.Ambiguous(), b.survey.Rivals()...))
-	if err != nil {
-		return err
-	}
-	names := map[directory.Digest]*match.Entry{}
-	entries, err := b.entries(named, quick)
-	if err != nil {
-		return err
-	}
-	for i := range entries {
-		names[entries[i].Key] = &entries[i]
-	}
-	b.survey.Resolve(names)
-	return nil
-}
-
-func (b *builder) lookAt(rows []mirror.Row, entries []match.Entry) error {
-	keys := make([]directory.Digest, len(rows))
-	for i := range rows {
-		keys[i] = rows[i].Key
-	}
-	var linked map[directory.Digest]match.Holder
-	if !b.empty {
-		var err error
-		if linked, err = b.p.e.Store.Accounts().Linked(b.ctx, b.p.c.Alias, keys); err != nil {
-			return err
-		}
-	}
-	var asked []match.Entry
-	var usernames, emails []string
-	for _, e := range entries {
-		var holder *match.Holder
-		if h, ok := linked[e.Key]; ok {
-			holder = &h
-		}
-		if b.survey.Add(&e, holder) {
-			asked = append(asked, e)
-			usernames = append(usernames, account.Fold(e.User.Text[account.Username]))
-			emails = append(emails, account.Fold(e.User.Text[account.Email]))
-		}
-	}
-	if b.empty {
-		return nil
-	}
-	if err := b.freeIDs(asked); err != nil {
-		return err
-	}
-	holders, err := b.p.e.Store.Accounts().Holders(b.ctx, b.p.c.Organization, usernames, emails)
-	if err != nil || len(holders) == 0 {
-		return err
-	}
-	byName := map[string][]match.Holder{}
-	for _, h := range holders {
-		byName["u"+h.UsernameKey] = append(byName["u"+h.UsernameKey], h)
-		byName["e"+h.EmailKey] = append(byName["e"+h.EmailKey], h)
-	}
-	for i := range asked {
-		mine := byName["u"+usernames[i]]
-		for _, h := range byName["e"+emails[i]] {
-			if h.UsernameKey != usernames[i] {
-				mine = append(mine[:len(mine):len(mine)], h)
-			}
-		}
-		if len(mine) > 0 {
-			b.survey.Holders(&asked[i], mine)
-		}
-	}
-	return nil
-}
-
-// freeIDs makes sure that the accounts to be created get IDs no account has: the
-// one derived from an external ID may belong to somebody whose entry has got
-// another one since.
-func (b *builder) freeIDs(asked []match.Entry) error {
-	wanted := map[account.ID]*match.Entry{}
-	for i := range asked {
-		if id := b.survey.Planned(asked[i].Key); !id.IsZero() {
-			wanted[id] = &asked[i]
-		}
-	}
-	for round := 2; len(wanted) > 0; round++ {
-		have, err := b.p.e.Store.Accounts().Fetch(b.ctx, slices.Collect(maps.Keys(wanted)))
-		if err != nil {
-			return err
-		}
-		again := map[account.ID]*match.Entry{}
-		for id := range have {
-			again[b.survey.Taken(wanted[id], round)] = wanted[id]
-		}
-		wanted = again
-	}
-	return nil
 }
 
 // decide is the second pass.

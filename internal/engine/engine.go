@@ -13,6 +13,7 @@ import (
 
 	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/engine/apply"
+	"rollcall.dev/rollcall/internal/engine/match"
 	"rollcall.dev/rollcall/internal/engine/mirror"
 	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/fault"
@@ -190,6 +191,9 @@ func (e *Engine) carryOut(ctx context.Context, lease mirror.Lease, c setting.Con
 	stored := made.stored()
 	stored.Excluded = excluded
 	batch := apply.Batch{Lease: lease, Organization: c.Organization, Run: run.ID, Plan: made.ID, Actor: run.Actor, Basis: made.Basis}
+	if made.Basis.Reverts == "" {
+		batch.Match = match.Further(c.Match)
+	}
 	total := made.Summary.Changes()
 	o.report(Progress{Phase: "applying", Total: total})
 	failed, err := apply.Run(ctx, batch, stored, e.Store.Plans(), e.Store.Ledger(), func(rows int64) {

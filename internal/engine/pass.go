@@ -12,6 +12,7 @@ import (
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/engine/mapping"
+	"rollcall.dev/rollcall/internal/engine/match"
 	"rollcall.dev/rollcall/internal/engine/mirror"
 	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/engine/safeguard"
@@ -91,8 +92,11 @@ func merge(c setting.Connection, preset source.Preset) map[string]setting.Rule {
 
 func (e *Engine) compile(c setting.Connection, kind source.Kind, preset source.Preset) (*rules, error) {
 	all := merge(c, preset)
-	m, err := mapping.Compile(all, mapping.Options{Region: c.Region})
+	m, err := mapping.Compile(all, mapping.Options{Region: c.Region, Identifying: match.Further(c.Match)})
 	if err != nil {
+		return nil, err
+	}
+	if err := findable(c, m); err != nil {
 		return nil, err
 	}
 	var custom []string
@@ -122,6 +126,18 @@ func (e *Engine) compile(c setting.Connection, kind source.Kind, preset source.P
 		return nil, err
 	}
 	return &rules{mapping: m, scope: s, text: string(text), fingerprint: fmt.Sprintf("%x", directory.Sum(text))}, nil
+}
+
+// findable refuses a matching attribute that no rule fills: it would find nobody.
+func findable(c setting.Connection, m *mapping.Mapping) error {
+	for _, name := range match.Further(c.Match) {
+		if f, text := account.FieldNamed(name); text && m.Manages(f) || slices.Contains(m.Custom(), name) {
+			continue
+		}
+		return fault.New(fault.Invalid, "connection %s: match: no rule of the mapping fills %s, so it would find nobody", c.Alias, name).
+			WithHint("map %s under `mapping:`, or take it out of `match:`", name)
+	}
+	return nil
 }
 
 // basisOf are the source's settings that decide who is read.
@@ -221,6 +237,9 @@ func (p *pass) read(ctx context.Context) (*ReadingReport, error) {
 // make plans what moved since the last applied plan, judges it and keeps it.
 func (p *pass) make(ctx context.Context, run *Run) (*Plan, error) {
 	p.o.report(Progress{Phase: "planning"})
+	if err := p.e.index(ctx, p.lease, p.c); err != nil {
+		return nil, err
+	}
 	all := p.state.Rules != p.rules.fingerprint
 	if p.c.Backend.Bool("groups.members_only") && !all {
 		// Who is in scope hangs on the groups: when one moves, everybody is looked at.
@@ -253,6 +272,16 @@ func (p *pass) make(ctx context.Context, run *Run) (*Plan, error) {
 	s.Keep = facts.Accounts - b.touched
 	s.Groups.Keep = max(0, facts.Groups-s.Groups.Update-s.Groups.Delete)
 	return made, p.e.finish(ctx, p.lease, made, b, facts, p.c.Limits)
+}
+
+// index sees to it that accounts can be found by the connection's further
+// matching attributes.
+func (e *Engine) index(ctx context.Context, lease mirror.Lease, c setting.Connection) error {
+	aliases := make([]string, len(e.Connections))
+	for i := range e.Connections {
+		aliases[i] = e.Connections[i].Alias
+	}
+	return e.Store.Ledger().Index(ctx, lease, c.Organization, match.Further(c.Match), aliases)
 }
 
 func (p *pass) facts(ctx context.Context) (f safeguard.Facts, err error) {

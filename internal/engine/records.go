@@ -159,7 +159,9 @@ type Mirror interface {
 // Accounts reads accounts, groups and memberships.
 type Accounts interface {
 	Linked(ctx context.Context, connection string, keys []directory.Digest) (map[directory.Digest]match.Holder, error)
-	Holders(ctx context.Context, organization string, usernames, emails []string) ([]match.Holder, error)
+	// Holders gives the accounts that carry one of the names, or one of the values of
+	// indexed attributes; of each value at the most one more than match.MostHolders.
+	Holders(ctx context.Context, organization string, usernames, emails []string, values []account.Value) ([]match.Holder, error)
 	Fetch(ctx context.Context, ids []account.ID) (map[account.ID]*account.Account, error)
 	Find(ctx context.Context, organization, word string) ([]*account.Account, error)
 	// Any reports whether an organization has accounts at all.

@@ -16,7 +16,7 @@ type Connection struct {
 	Backend      Values          // the source's own settings
 	Mapping      map[string]Rule // field or custom attribute name to rule; what is not named keeps the source's starting rule
 	Scope        []string        // expressions over mapped fields; all must hold
-	Match        []string        // matching attributes in order; "username", "email" or a custom attribute
+	Match        []string        // matching attributes in order: "username", "email", "mobile_phone", "phone" or a custom attribute
 	Overlap      string          // "wait", "own" or "yield": see Overlap*
 }
 

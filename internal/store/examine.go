@@ -51,5 +51,9 @@ func (s *Store) Examine(ctx context.Context) ([]Finding, error) {
 		}
 		out = append(out, f)
 	}
-	return out, nil
+	f := Finding{Check: "the values kept for matching are those the accounts carry",
+		Hint: "take the attributes out of `match`, run `rollcall plan`, and put them in again: their values are collected anew"}
+	var err error
+	f.Count, err = s.AccountTable.Amiss(ctx)
+	return append(out, f), err
 }

@@ -22,6 +22,7 @@ type Batch struct {
 	Actor        string
 	Seq          int // the chunk's number; the ledger refuses any but the next
 	Basis        plan.Basis
+	Match        []string // the connection's further matching attributes
 	Changes      []plan.Change
 }
 
@@ -47,6 +48,11 @@ func Notes(outcomes []Outcome) []plan.Note {
 // of single changes that were left out while the rest went in.
 type Ledger interface {
 	Commit(ctx context.Context, b Batch) ([]Outcome, error)
+	// Index keeps, from now on and for all accounts there are, the values by which a
+	// connection finds accounts besides username and e-mail address, and forgets
+	// what no connection of the organization finds them by any more. configured are
+	// the connections there are.
+	Index(ctx context.Context, lease mirror.Lease, organization string, names, configured []string) error
 	// Purge ends accounts that have been flagged deleted since before a time.
 	Purge(ctx context.Context, b Batch, before time.Time) (int, error)
 }

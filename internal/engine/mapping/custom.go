@@ -9,20 +9,20 @@ import (
 	"rollcall.dev/rollcall/internal/engine/mapping/formula"
 )
 
-// attributesOf is the JSON object of the custom attributes, names in order,
+// attributesOf is the JSON object of custom attributes, names in order,
 // without space, or "" where all are empty. A text is a string; a list is an
 // array, even of one. Empty ones are left out.
-func (m *Mapping) attributesOf(s *state, u *User) string {
+func attributesOf(custom []rule, s *state, u *User) string {
 	b := append(s.json[:0], '{')
-	for i := range m.custom {
-		r := &m.custom[i]
+	for i := range custom {
+		r := &custom[i]
 		before := len(b)
 		if len(b) > 1 {
 			b = append(b, ',')
 		}
 		b = append(b, r.quoted...)
 		var wrote bool
-		if b, wrote = m.custom[i].append(b, s, u); !wrote {
+		if b, wrote = r.append(b, s, u); !wrote {
 			b = b[:before]
 		}
 	}

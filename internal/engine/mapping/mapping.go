@@ -34,6 +34,9 @@ const (
 type Options struct {
 	Region string // the country of phone numbers written without one: "BE"; may be ""
 	Role   string // the role of a user whose rules give none
+	// Identifying are text fields and custom attributes that Identity gives besides
+	// the mandatory ones.
+	Identifying []string
 }
 
 // User is a record as the connection's rules see it.
@@ -61,7 +64,9 @@ type Mapping struct {
 	status      *rule
 	managed     [len(account.Text{})]bool
 	names       []string // slot to attribute name, as first spelled
-	identity    int      // slots the mandatory fields use: the first ones
+	identity    int      // slots the mandatory and identifying rules use: the first ones
+	identifying int      // how many of fields are mandatory or identifying: the first ones
+	known       []rule   // the custom ones that identify, by name
 	attributes  []string
 	fingerprint string
 	states      sync.Pool // *state
@@ -93,7 +98,7 @@ func Compile(rules map[string]setting.Rule, o Options) (*Mapping, error) {
 				WithHint("map %s to an attribute, a value or an expression", f)
 		}
 	}
-	for _, name := range targets(rules) {
+	for _, name := range targets(rules, o.Identifying) {
 		if rules[name].None {
 			continue
 		}
@@ -110,9 +115,6 @@ func Compile(rules map[string]setting.Rule, o Options) (*Mapping, error) {
 			r.field = f
 			m.fields = append(m.fields, r)
 			m.managed[f] = true
-			if slices.Contains(account.Mandatory, f) {
-				m.identity = len(m.names)
-			}
 		case name == manager:
 			m.manager = &r
 		case name == status:
@@ -120,8 +122,15 @@ func Compile(rules map[string]setting.Rule, o Options) (*Mapping, error) {
 		default:
 			r.quoted = string(appendJSON(nil, name)) + ":"
 			m.custom = append(m.custom, r)
+			if slices.Contains(o.Identifying, name) {
+				m.known = append(m.known, r)
+			}
+		}
+		if text && slices.Contains(account.Mandatory, f) || slices.Contains(o.Identifying, name) {
+			m.identity, m.identifying = len(m.names), len(m.fields)
 		}
 	}
+	slices.SortFunc(m.custom, func(a, b rule) int { return strings.Compare(a.name, b.name) })
 	for _, name := range m.names {
 		if !strings.EqualFold(name, "dn") {
 			m.attributes = append(m.attributes, name)
@@ -133,19 +142,23 @@ func Compile(rules map[string]setting.Rule, o Options) (*Mapping, error) {
 	return m, nil
 }
 
-// targets orders rule names: mandatory fields, other text fields, the rest.
-func targets(rules map[string]setting.Rule) []string {
+// targets orders rule names: mandatory fields, identifying ones, other text
+// fields, the rest.
+func targets(rules map[string]setting.Rule, identifying []string) []string {
 	names := make([]string, 0, len(rules))
 	for name := range rules {
 		names = append(names, name)
 	}
 	rank := func(name string) int {
 		f, ok := account.FieldNamed(name)
-		if !ok {
-			return 1000
-		}
-		if i := slices.Index(account.Mandatory, f); i >= 0 {
+		if i := slices.Index(account.Mandatory, f); ok && i >= 0 {
 			return i
+		}
+		switch {
+		case slices.Contains(identifying, name):
+			return 50
+		case !ok:
+			return 1000
 		}
 		return 100 + int(f)
 	}
@@ -259,7 +272,7 @@ func (m *Mapping) Fingerprint() string { return m.fingerprint }
 func fingerprint(rules map[string]setting.Rule, o Options) string {
 	var b strings.Builder
 	b.WriteString("mapping 1 region " + strconv.Quote(o.Region) + " role " + strconv.Quote(o.Role) + "\n")
-	for _, name := range targets(rules) {
+	for _, name := range targets(rules, nil) {
 		r := rules[name]
 		b.WriteString(strconv.Quote(name))
 		switch {

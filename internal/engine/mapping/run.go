@@ -68,19 +68,23 @@ func (m *Mapping) Map(r *directory.Record, now time.Time) User {
 		m.decide(s, m.status, &u)
 	}
 	if len(m.custom) > 0 {
-		u.Attributes = m.attributesOf(s, &u)
+		u.Attributes = attributesOf(m.custom, s, &u)
 	}
 	return u
 }
 
-// Identity applies the rules of the mandatory fields only, with their problems.
+// Identity applies the rules of the mandatory fields and the identifying ones
+// only, with their problems.
 func (m *Mapping) Identity(r *directory.Record, now time.Time) User {
 	var u User
 	s := m.states.Get().(*state)
 	defer m.release(s)
 	s.frame.Now = now
 	s.load(m.names[:m.identity], r)
-	m.text(s, m.fields[:len(account.Mandatory)], &u)
+	m.text(s, m.fields[:m.identifying], &u)
+	if len(m.known) > 0 {
+		u.Attributes = attributesOf(m.known, s, &u)
+	}
 	return u
 }
 

@@ -24,7 +24,9 @@ func TestAnAccountFoundByAFurtherValue(t *testing.T) {
 	local := func(label string, badges ...string) Holder {
 		return holder(label, label, label).of(account.Local).with("badge", badges...)
 	}
-	mine := func(label string, badges ...string) Holder { return holder(label, label, label).with("badge", badges...) }
+	mine := func(label string, badges ...string) Holder {
+		return holder(label, label, label).with("badge", badges...)
+	}
 	anna := []Entry{entry("anna", "anna", "a").with("badge", "7")}
 	for _, c := range []struct {
 		name string

@@ -80,8 +80,9 @@ func (s *Accounts) Linked(ctx context.Context, connection string, keys []directo
 }
 
 // Holders gives the accounts of an organization that carry one of the
-// usernames or e-mail addresses, all in their folded form.
-func (s *Accounts) Holders(ctx context.Context, organization string, usernames, emails []string) ([]match.Holder, error) {
+// usernames or e-mail addresses, all in their folded form, or one of the values
+// of indexed attributes (see Carriers).
+func (s *Accounts) Holders(ctx context.Context, organization string, usernames, emails []string, values []account.Value) ([]match.Holder, error) {
 	var out []match.Holder
 	seen := map[account.ID]bool{}
 	for _, look := range []struct {
@@ -106,7 +107,7 @@ func (s *Accounts) Holders(ctx context.Context, organization string, usernames, 
 			return nil, err
 		}
 	}
-	return out, nil
+	return s.carrying(ctx, organization, values, out)
 }
 
 // ByID gives accounts by ID; those that do not exist are not in the answer.

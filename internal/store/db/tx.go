@@ -269,6 +269,9 @@ func (t *Tx) Bytes() string {
 	return "blob"
 }
 
+// Dialect of the transaction's database.
+func (t *Tx) Dialect() Dialect { return t.db.Dialect }
+
 // Analyze takes a table's statistics anew in PostgreSQL, where the planner
 // believes them; SQLite needs none for the indexes we have.
 func (t *Tx) Analyze(ctx context.Context, tables ...string) error {

@@ -65,6 +65,13 @@ func forUpdate(d *db.DB) string {
 	return "" // writers of SQLite are alone from the first statement on
 }
 
+func skipLocked(tx *db.Tx) string {
+	if tx.Dialect() == db.PostgreSQL {
+		return " FOR UPDATE SKIP LOCKED"
+	}
+	return ""
+}
+
 // Renew is a sign of life.
 func (l *Leases) Renew(ctx context.Context, lease mirror.Lease) error {
 	return l.DB.Write(ctx, func(tx *db.Tx) error { return Hold(ctx, tx, lease) })
@@ -80,6 +87,18 @@ func Hold(ctx context.Context, tx *db.Tx, lease mirror.Lease) error {
 			WithHint("this happens when a process stood still for more than %s; the other one has taken over", Length)
 	}
 	return err
+}
+
+// Idle reports inside a writing transaction that nobody works on a connection,
+// and that nobody will before the transaction ends. It waits for nobody: a
+// connection whose row another transaction holds is worked on.
+func Idle(ctx context.Context, tx *db.Tx, alias string) (bool, error) {
+	var left int64
+	err := tx.QueryRowContext(ctx, `SELECT CASE WHEN lease_owner = '' THEN 0 ELSE lease_until - `+tx.Now()+` END FROM connections WHERE alias = $1`+skipLocked(tx), alias).Scan(&left)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return left <= 0, db.Explain("read the lease", err)
 }
 
 // Release gives the lease back; one that was lost is left alone.

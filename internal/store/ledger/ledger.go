@@ -8,6 +8,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -55,7 +56,7 @@ func (l *Ledger) Commit(ctx context.Context, b apply.Batch) ([]apply.Outcome, er
 		if b.Seq&(b.Seq-1) == 0 && b.Seq&0x11111111 != 0 {
 			// A table that grew a hundredfold since its statistics were taken is
 			// searched the wrong way: after chunk 1, 16, 256, ... they are taken anew.
-			return tx.Analyze(ctx, "accounts", "memberships")
+			return tx.Analyze(ctx, "accounts", "memberships", "account_values")
 		}
 		return nil
 	})
@@ -72,7 +73,8 @@ type writer struct {
 	events   []event.Event
 	outcomes []apply.Outcome
 	tally    tally
-	gaps     *bool // rows of the plan were taken out, or failed in an earlier chunk; nil while not asked
+	indexed  []string // attributes whose values are kept for matching
+	gaps     *bool    // rows of the plan were taken out, or failed in an earlier chunk; nil while not asked
 }
 
 func (w *writer) run() error {
@@ -84,6 +86,9 @@ func (w *writer) run() error {
 	}
 	var err error
 	if w.was, err = w.Accounts.ByID(w.ctx, w.tx, ids); err != nil {
+		return err
+	}
+	if w.indexed, err = accounts.Indexed(w.ctx, w.tx, w.b.Organization); err != nil {
 		return err
 	}
 	taken, err := w.taken()
@@ -172,6 +177,13 @@ func (w *writer) refuse(c *plan.Change, taken map[string]string) string {
 			return fmt.Sprintf("the %s %q was given to account %s after the plan was made", f, c.After.Text[f], by)
 		}
 	}
+	if c.Action == plan.Create {
+		for _, v := range account.Values(w.b.Match, &c.After.Text, c.After.Attributes) {
+			if by, ok := taken[valueKey(v)]; ok {
+				return fmt.Sprintf("the %s %q was given to account %s after the plan was made", v.Name, v.Key, by)
+			}
+		}
+	}
 	return ""
 }
 
@@ -224,6 +236,8 @@ func nameKey(f account.Field, value string) string {
 	return f.String() + "\x00" + account.Fold(value)
 }
 
+func valueKey(v account.Value) string { return v.Name + "\x00" + v.Key }
+
 // taken finds names of this batch that accounts of others took since the plan
 // was made. What this connection holds, the plan has judged already.
 func (w *writer) taken() (map[string]string, error) {
@@ -264,7 +278,38 @@ func (w *writer) taken() (map[string]string, error) {
 			}
 		}
 	}
-	return out, nil
+	return out, w.takenValues(out)
+}
+
+// takenValues adds the values by which accounts to be created would have been
+// found, had they not come to accounts of others since the plan was made.
+func (w *writer) takenValues(into map[string]string) error {
+	var values []account.Value
+	for i := range w.b.Changes {
+		if c := &w.b.Changes[i]; c.Target == plan.Account && c.Action == plan.Create {
+			values = append(values, account.Values(w.b.Match, &c.After.Text, c.After.Attributes)...)
+		}
+	}
+	if len(values) == 0 {
+		return nil
+	}
+	carriers, err := w.Accounts.Carriers(w.ctx, w.tx, w.b.Organization, values)
+	if err != nil {
+		return err
+	}
+	have, err := w.Accounts.ByID(w.ctx, w.tx, slices.Collect(maps.Keys(carriers)))
+	if err != nil {
+		return err
+	}
+	for id, a := range have {
+		if a.Connection == w.b.Lease.Connection || left(a) {
+			continue
+		}
+		for _, v := range carriers[id] {
+			into[valueKey(v)] = id.String()
+		}
+	}
+	return nil
 }
 
 var accountColumns = []string{"id", "organization", "connection", "key", "external_id", "username_key", "email_key",
@@ -295,9 +340,17 @@ func (w *writer) create(list []*plan.Change) error {
 		w.tally.count(c.After, 1)
 		w.event(event.AccountCreated, c, nil, plan.Everything(c.After).JSON(c.After))
 	}
-	return w.tx.Insert(w.ctx, "accounts", accountColumns, len(list), func(i int, into []any) {
+	err := w.tx.Insert(w.ctx, "accounts", accountColumns, len(list), func(i int, into []any) {
 		fill(into, list[i].After)
 	}, "")
+	if err != nil || len(w.indexed) == 0 {
+		return err
+	}
+	made := make([]*account.Account, len(list))
+	for i, c := range list {
+		made[i] = c.After
+	}
+	return accounts.PutValues(w.ctx, w.tx, w.b.Organization, w.indexed, made)
 }
 
 var accountEvents = map[plan.Action]event.Type{
@@ -355,6 +408,9 @@ func (w *writer) modify(c *plan.Change) error {
 	}
 	if n != 1 {
 		return fmt.Errorf("ledger: account %s moved inside its own transaction", a.ID)
+	}
+	if err := accounts.MoveValues(w.ctx, w.tx, w.indexed, w.was[c.Account], &a); err != nil {
+		return err
 	}
 	w.tally.count(w.was[c.Account], -1)
 	w.tally.count(&a, 1)

@@ -52,6 +52,17 @@ func (l *Ledger) CreateLocal(ctx context.Context, organization, actor string, li
 		if err := tx.Insert(ctx, "accounts", accountColumns, len(list), func(i int, into []any) { fill(into, &list[i].Account) }, ""); err != nil {
 			return err
 		}
+		indexed, err := accounts.Indexed(ctx, tx, organization)
+		if err != nil {
+			return err
+		}
+		made := make([]*account.Account, len(list))
+		for i := range list {
+			made[i] = &list[i].Account
+		}
+		if err := accounts.PutValues(ctx, tx, organization, indexed, made); err != nil {
+			return err
+		}
 		if err := counted.write(ctx, tx, organization, now); err != nil {
 			return err
 		}
@@ -138,6 +149,9 @@ func (l *Ledger) Purge(ctx context.Context, b apply.Batch, before time.Time) (in
 				return err
 			})
 		if err != nil {
+			return err
+		}
+		if err := l.forgetValues(ctx, tx, b.Organization, ids); err != nil {
 			return err
 		}
 		var told []event.Event

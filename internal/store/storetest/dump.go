@@ -14,7 +14,7 @@ import (
 )
 
 // Tables are all tables there are.
-var Tables = []string{"organizations", "connections", "mirror", "standing", "claims", "accounts", "credentials", "groups", "memberships",
+var Tables = []string{"organizations", "connections", "mirror", "standing", "claims", "accounts", "account_values", "matching", "credentials", "groups", "memberships",
 	"plans", "plan_chunks", "plan_excluded", "runs", "counters", "events"}
 
 // what lists, per table, the columns that say where an installation stands. Left
@@ -27,10 +27,12 @@ var what = map[string]string{
 	"claims":      "organization, account, owner, owner_key, claimant, claimant_key, claimant_name",
 	"accounts": `id, organization, connection, key, external_id, username_key, email_key, username, email, first_name, last_name, display_name,
 		mobile_phone, phone, language, title, department, location, role, manager, status, cause, attributes, version`,
-	"credentials": "account",
-	"groups":      "id, organization, connection, key, external_id, name, status, version",
-	"memberships": "group_id, account_id",
-	"counters":    "name, 0",
+	"account_values": "organization, name, value_key, account",
+	"matching":       "organization, connection, name",
+	"credentials":    "account",
+	"groups":         "id, organization, connection, key, external_id, name, status, version",
+	"memberships":    "group_id, account_id",
+	"counters":       "name, 0",
 }
 
 // State tells of everything that counts in a database, a line for each row, so

@@ -15,6 +15,7 @@ import (
 
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/app"
+	"rollcall.dev/rollcall/internal/config"
 	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/engine/mapping"
 	"rollcall.dev/rollcall/internal/fault"
@@ -27,6 +28,7 @@ func (r *root) accountsCreate() *cobra.Command {
 	var organization string
 	var fromStdin bool
 	values := map[string]*string{}
+	var attributes []string
 	cmd := &cobra.Command{
 		Use: "create", Short: "Create a local account, one no connection keeps", Args: args(0, "no words, only options"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -34,6 +36,16 @@ func (r *root) accountsCreate() *cobra.Command {
 				row := map[string]string{}
 				for name, v := range values {
 					row[name] = *v
+				}
+				for _, text := range attributes {
+					name, value, ok := strings.Cut(text, "=")
+					if !ok {
+						return usage{fmt.Errorf("--attribute is NAME=VALUE, not %q", text)}
+					}
+					if err := config.CheckAttribute(name); err != nil {
+						return usage{fmt.Errorf("--attribute: %w", err)}
+					}
+					row[attributePrefix+name] = value
 				}
 				if fromStdin {
 					line, err := bufio.NewReader(r.In).ReadString('\n')
@@ -67,6 +79,7 @@ func (r *root) accountsCreate() *cobra.Command {
 	for _, name := range account.FieldNames() {
 		values[name] = cmd.Flags().String(strings.ReplaceAll(name, "_", "-"), "", name)
 	}
+	cmd.Flags().StringArrayVar(&attributes, "attribute", nil, "a custom attribute as NAME=VALUE; may be given several times")
 	return cmd
 }
 
@@ -87,6 +100,10 @@ func theOrganization(a *app.App, name string) (string, error) {
 	return name, nil
 }
 
+// attributePrefix begins the columns of custom attributes, as JSON has them one
+// level down.
+const attributePrefix = "attributes."
+
 // localAccount checks the fields of a local account by the same rules as those
 // of a synchronised one.
 func localAccount(ctx context.Context, row map[string]string) (ledger.Local, error) {
@@ -99,6 +116,12 @@ func localAccount(ctx context.Context, row map[string]string) (ledger.Local, err
 			record.Attributes = append(record.Attributes, directory.Attribute{Name: name, Values: []string{v}})
 		}
 	}
+	for name, v := range row {
+		if custom, ok := strings.CutPrefix(name, attributePrefix); ok {
+			rules[custom] = setting.Rule{Attribute: name}
+			record.Attributes = append(record.Attributes, directory.Attribute{Name: name, Values: []string{v}})
+		}
+	}
 	m, err := mapping.Compile(rules, mapping.Options{})
 	if err != nil {
 		return out, err
@@ -107,7 +130,7 @@ func localAccount(ctx context.Context, row map[string]string) (ledger.Local, err
 	if problems := append(u.Problems, u.Warnings...); len(problems) > 0 {
 		return out, fault.New(fault.Invalid, "the account cannot be created: %s", strings.Join(problems, "; "))
 	}
-	out.Account.Text = u.Text
+	out.Account.Text, out.Account.Attributes = u.Text, u.Attributes
 	if row["password"] != "" {
 		out.Hash, err = seal.HashPassword(ctx, row["password"])
 	}
@@ -120,7 +143,7 @@ func (r *root) accountsImport() *cobra.Command {
 		Use: "import FILE", Short: "Create local accounts from a CSV file (\"-\" for standard input): all of them or none",
 		Long: `The first line names the columns: username, email, first_name, last_name, and
 any of display_name, mobile_phone, phone, language, title, department, location,
-role, password. Every line is checked before any account is created.`,
+role, password, and attributes.NAME for custom attributes. Every line is checked before any account is created.`,
 		Args: args(1, "a CSV file"),
 		RunE: func(cmd *cobra.Command, words []string) error {
 			return r.open(cmd.Context(), func(a *app.App) error {
@@ -168,7 +191,15 @@ func readLocals(ctx context.Context, in io.Reader) ([]ledger.Local, error) {
 	}
 	known := append(slices.Clone(account.FieldNames()), "password")
 	for i, name := range head {
-		head[i] = strings.ToLower(strings.TrimPrefix(strings.TrimSpace(name), "\ufeff"))
+		name = strings.TrimPrefix(strings.TrimSpace(name), "\ufeff")
+		if custom, ok := strings.CutPrefix(name, attributePrefix); ok {
+			if err := config.CheckAttribute(custom); err != nil {
+				return nil, fault.New(fault.Invalid, "accounts import: line 1: column %q: %w", name, err)
+			}
+			head[i] = name
+			continue
+		}
+		head[i] = strings.ToLower(name)
 		if !slices.Contains(known, head[i]) {
 			err := fault.New(fault.Invalid, "accounts import: line 1: there is no column %q", head[i])
 			if near := setting.Nearest(head[i], known); near != "" {

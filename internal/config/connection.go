@@ -401,6 +401,14 @@ func checkField(name string) error {
 	return nil
 }
 
+// CheckAttribute refuses what is no name for a custom attribute.
+func CheckAttribute(name string) error {
+	if slices.Contains(fieldNames(), name) {
+		return fmt.Errorf("%q is a field of its own and no custom attribute", name)
+	}
+	return checkField(name)
+}
+
 // oneOff reports whether two words differ by one letter more, less, other or
 // swapped, or only in case and dashes.
 func oneOff(a, b string) bool {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/engine/mapping"
+	"rollcall.dev/rollcall/internal/engine/match"
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/source"
@@ -45,7 +47,7 @@ func (e *Engine) Check(ctx context.Context, c setting.Connection, report func(so
 		tell(failedStep("mapping", err, began))
 		return false, nil
 	}
-	t := &tally{rules: r, now: e.now(), filled: map[string]int{}, emails: map[string][]string{}, usernames: map[string][]string{}, problems: map[string][]string{}, groups: nil}
+	t := &tally{rules: r, now: e.now(), further: match.Further(c.Match), filled: map[string]int{}, claimed: map[account.Value][]string{}, problems: map[string][]string{}}
 	reading, err := src.Read(ctx, source.Request{Attributes: r.mapping.Attributes()}, t.take)
 	if err != nil {
 		tell(failedStep("reading", err, began))
@@ -63,24 +65,24 @@ func failedStep(name string, err error, began time.Time) source.Step {
 	return source.Step{Name: name, Verdict: source.Fail, Detail: err.Error(), Hint: fault.HintOf(err), Took: time.Since(began)}
 }
 
-// tally counts what a reading holds. E-mail addresses are kept to find twins:
-// a check is for looking, it may take the memory a run must not.
+// tally counts what a reading holds. What people are known by is kept to find
+// twins: a check is for looking, it may take the memory a run must not.
 type tally struct {
-	rules     *rules
-	now       time.Time
-	people    int
-	noID      int
-	outside   int
-	disabled  int
-	filled    map[string]int
-	warned    int
-	warning   string
-	emails    map[string][]string
-	usernames map[string][]string
-	problems  map[string][]string // reason to names
-	sample    []mapping.User
-	groups    []string
-	members   int
+	rules    *rules
+	now      time.Time
+	further  []string // matching attributes besides username and e-mail
+	people   int
+	noID     int
+	outside  int
+	disabled int
+	filled   map[string]int
+	warned   int
+	warning  string
+	claimed  map[account.Value][]string // to names
+	problems map[string][]string        // reason to names
+	sample   []mapping.User
+	groups   []string
+	members  int
 }
 
 func (t *tally) take(r *directory.Record) error {
@@ -110,6 +112,11 @@ func (t *tally) take(r *directory.Record) error {
 	if u.Manager != "" {
 		t.filled["manager"]++
 	}
+	for _, name := range t.further {
+		if _, isField := account.FieldNamed(name); !isField && len(account.Values([]string{name}, &u.Text, u.Attributes)) > 0 {
+			t.filled[name]++
+		}
+	}
 	for _, p := range u.Problems {
 		t.problem(p, r.Name)
 	}
@@ -127,9 +134,8 @@ func (t *tally) take(r *directory.Record) error {
 	if u.Disabled {
 		t.disabled++
 	}
-	for key, into := range map[account.Field]map[string][]string{account.Email: t.emails, account.Username: t.usernames} {
-		k := account.Fold(u.Text[key])
-		into[k] = append(into[k], r.Name)
+	for _, v := range account.Values(append([]string{"email", "username"}, t.further...), &u.Text, u.Attributes) {
+		t.claimed[v] = append(t.claimed[v], r.Name)
 	}
 	if len(t.sample) < 5 {
 		t.sample = append(t.sample, u)
@@ -147,9 +153,11 @@ func (t *tally) problem(reason, name string) {
 
 func (t *tally) steps(reading source.Reading, c setting.Connection) []source.Step {
 	steps := []source.Step{t.reading(reading), t.fill(), t.troubles()}
-	disputes := append(twins("e-mail", t.emails), twins("username", t.usernames)...)
 	s := source.Step{Name: "duplicates", Verdict: source.OK, Detail: "no e-mail address or username is claimed twice"}
-	if len(disputes) > 0 {
+	if len(t.further) > 0 {
+		s.Detail = "no e-mail address, username or " + strings.Join(t.further, " or ") + " is claimed twice"
+	}
+	if disputes := t.twins(); len(disputes) > 0 {
 		s.Verdict, s.Detail = source.Warn, strings.Join(first(disputes, 10), "\n")
 		s.Hint = "nobody in a dispute is created or changed; correct the directory, or exclude one side by filter or scope"
 	}
@@ -189,7 +197,13 @@ func (t *tally) fill() source.Step {
 		return s
 	}
 	var parts []string
-	for _, name := range append(slices.Clone(account.FieldNames()), "manager") {
+	names := append(slices.Clone(account.FieldNames()), "manager")
+	for _, name := range t.further {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	for _, name := range names {
 		if n := t.filled[name]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%s %d%%", name, n*100/t.people))
 		}
@@ -241,11 +255,27 @@ func orDash(s string) string {
 	return s
 }
 
-func twins(what string, by map[string][]string) []string {
+// twins tells of what is claimed by several.
+func (t *tally) twins() []string {
 	var out []string
-	for _, value := range slices.Sorted(maps.Keys(by)) {
-		if names := by[value]; len(names) > 1 {
-			out = append(out, fmt.Sprintf("%s %s is claimed by %s", what, value, strings.Join(names, " and ")))
+	values := slices.SortedFunc(maps.Keys(t.claimed), func(a, b account.Value) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Key, b.Key))
+	})
+	for _, name := range append([]string{"email", "username"}, t.further...) {
+		what := name
+		if name == "email" {
+			what = "e-mail"
+		}
+		for _, v := range values {
+			names := t.claimed[v]
+			if v.Name != name || len(names) < 2 {
+				continue
+			}
+			who := strings.Join(names[:min(5, len(names))], " and ")
+			if len(names) > 5 {
+				who += fmt.Sprintf(" and %d more", len(names)-5)
+			}
+			out = append(out, fmt.Sprintf("%s %s is claimed by %s", what, v.Key, who))
 		}
 	}
 	return out

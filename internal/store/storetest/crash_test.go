@@ -24,13 +24,14 @@ func chapters() [][]rec {
 	for _, p := range crowd {
 		keys = append(keys, p.First("uid"))
 	}
-	first := append([]rec{Person("anna", "manager=boss", "password=secret"), Person("bob"), Person("carl"), Person("boss"), Person("nomail", "mail=")}, crowd...)
+	first := append([]rec{Person("anna", "manager=boss", "password=secret", "employeeNumber=1"), Person("bob", "employeeNumber=2"), Person("carl", "employeeNumber=3"),
+		Person("boss", "employeeNumber=4"), Person("nomail", "mail=")}, crowd...)
 	for i := range 5 {
 		first = append(first, Group(fmt.Sprintf("g%02d", i), keys...))
 	}
 	first = append(first, Group("all", "@g00", "boss"), Group("old", "anna", "bob"))
-	second := append([]rec{Person("anna", "manager=boss", "title=Queen", "password=other"), Person("bob", "userAccountControl=514"), Person("newbie", "manager=bob"),
-		Person("boss", "id=second-boss"), Person("nomail", "mail=")}, crowd[5:]...)
+	second := append([]rec{Person("anna", "manager=boss", "title=Queen", "password=other", "employeeNumber=7"), Person("bob", "userAccountControl=514"), Person("newbie", "manager=bob", "employeeNumber=5"),
+		Person("boss", "id=second-boss", "employeeNumber=4"), Person("nomail", "mail=")}, crowd[5:]...)
 	for i := range second[5:] {
 		second[5+i].Attributes = append(second[5+i].Attributes, directory.Attribute{Name: "title", Values: []string{"Colleague"}})
 	}
@@ -46,7 +47,7 @@ func chapters() [][]rec {
 }
 
 func chapterConnection(c *setting.Connection) {
-	c.Match = []string{"email"}
+	c.Match = []string{"badge", "email"}
 	c.Limits = setting.Limits{Removals: 1, GroupRemovals: 1, MembershipRemovals: 1, IdentityChanges: 1}
 	c.Policy.PurgeAfter = 24 * time.Hour
 }

@@ -141,6 +141,10 @@ func (l tapLedger) Commit(ctx context.Context, b apply.Batch) (out []apply.Outco
 	return out, err
 }
 
+func (l tapLedger) Index(ctx context.Context, lease mirror.Lease, organization string, names, configured []string) error {
+	return l.t.do("ledger index", func() error { return l.Ledger.Index(ctx, lease, organization, names, configured) })
+}
+
 func (l tapLedger) Purge(ctx context.Context, b apply.Batch, before time.Time) (n int, err error) {
 	err = l.t.do("ledger purge", func() error {
 		n, err = l.Ledger.Purge(ctx, b, before)

@@ -17,16 +17,17 @@ func (r *root) connections() *cobra.Command {
 }
 
 type connectionJSON struct {
-	Alias        string  `json:"alias"`
-	Organization string  `json:"organization"`
-	Source       string  `json:"source"`
-	Schedule     *string `json:"schedule"`
-	DryRun       bool    `json:"dry_run"`
-	Complete     *bool   `json:"last_reading_complete"`
-	LastFullAt   any     `json:"last_full_at"`
-	People       int     `json:"people"`
-	Groups       int     `json:"groups"`
-	Attention    *string `json:"attention"`
+	Alias        string   `json:"alias"`
+	Organization string   `json:"organization"`
+	Source       string   `json:"source"`
+	Schedule     *string  `json:"schedule"`
+	DryRun       bool     `json:"dry_run"`
+	Complete     *bool    `json:"last_reading_complete"`
+	LastFullAt   any      `json:"last_full_at"`
+	People       int      `json:"people"`
+	Groups       int      `json:"groups"`
+	Attention    *string  `json:"attention"`
+	Unset        []string `json:"unset"`
 }
 
 func (r *root) connectionsList() *cobra.Command {
@@ -46,7 +47,7 @@ func (r *root) connectionsList() *cobra.Command {
 					if err != nil {
 						return err
 					}
-					j := connectionJSON{Alias: c.Alias, Organization: c.Organization, Source: c.Kind, DryRun: c.Policy.DryRun, People: users, Groups: groups}
+					j := connectionJSON{Alias: c.Alias, Organization: c.Organization, Source: c.Kind, DryRun: c.Policy.DryRun, People: users, Groups: groups, Unset: []string{}}
 					note := s.Attention
 					if c.Schedule != "" {
 						j.Schedule = &c.Schedule
@@ -62,6 +63,12 @@ func (r *root) connectionsList() *cobra.Command {
 					}
 					if !s.LastFullAt.IsZero() {
 						j.LastFullAt = s.LastFullAt
+					}
+					if len(c.Unset) > 0 {
+						note = "cannot be reached from here: " + c.Unset[0].Problem
+						for _, u := range c.Unset {
+							j.Unset = append(j.Unset, u.Problem)
+						}
 					}
 					if c.Policy.DryRun && note == "" {
 						note = "dry-run: nothing of it is written"

@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"rollcall.dev/rollcall/internal/app"
+	"rollcall.dev/rollcall/internal/setting"
+	"rollcall.dev/rollcall/internal/store"
 )
 
 func (r *root) organizations() *cobra.Command {
@@ -57,7 +60,7 @@ func (r *root) backup() *cobra.Command {
 
 func (r *root) doctor() *cobra.Command {
 	return &cobra.Command{
-		Use: "doctor", Short: "Check the database for what must never be: gaps, loose ends, broken plans",
+		Use: "doctor", Short: "Check the database for what must never be, and the configuration for variables that are not set",
 		Long: `Exit status: 0 all is well, 1 something is wrong.`, Args: args(0, "no words"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return r.open(cmd.Context(), func(a *app.App) error { return r.examine(cmd.Context(), a) })
@@ -70,6 +73,7 @@ func (r *root) examine(ctx context.Context, a *app.App) error {
 	if err != nil {
 		return err
 	}
+	findings = append(findings, absent(a.Config.Connections))
 	if r.output == "json" {
 		if err := r.json(findings); err != nil {
 			return err
@@ -94,6 +98,22 @@ func (r *root) examine(ctx context.Context, a *app.App) error {
 		return status(exitError)
 	}
 	return nil
+}
+
+// absent tells of variables and files that connections need and do not have here.
+func absent(list []setting.Connection) store.Finding {
+	f := store.Finding{Check: "every variable and file that the settings of a connection name is there"}
+	var problems []string
+	for _, c := range list {
+		for _, u := range c.Unset {
+			problems = append(problems, "connection "+c.Alias+": "+u.Problem)
+		}
+	}
+	f.Count, f.Hint = len(problems), "give it to the process that runs rollcall"
+	if len(problems) > 0 {
+		f.Hint += "; " + strings.Join(problems, "; ")
+	}
+	return f
 }
 
 func (r *root) version() *cobra.Command {

@@ -254,8 +254,10 @@ func TestErrorsNameTheirPlaceAndTheNearestKey(t *testing.T) {
 			`f.yaml:4:14: overlap: "onw" is none of wait, own, yield; did you mean "own"?`,
 		},
 		"a variable that is not set": {
-			"connections:\n- alias: hq\n  backend: {csv: {file: \"${DIR}/a.csv\"}}\n",
-			`f.yaml:3:25: environment variable DIR is not set`,
+			"database: sqlite:${DIR}/a.db\n", `f.yaml:1:11: environment variable DIR is not set`,
+		},
+		"a variable of a connection that is not set, outside of its source's settings": {
+			minimal + "    role: ${ROLE}\n", `f.yaml:4:11: environment variable ROLE is not set`,
 		},
 		"a variable without an end": {
 			"connections:\n- alias: hq\n  backend: {csv: {file: \"${DIR\"}}\n",

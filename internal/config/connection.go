@@ -259,10 +259,16 @@ func (d *decoder) backend(path, env string, n *node, c *setting.Connection) {
 		return
 	}
 	bad := map[string]bool{}
+	d.absent = &absent{}
+	defer func() { d.absent = nil }()
 	d.options(path, "", e.value, kind.Options, c.Backend, bad)
 	for _, o := range kind.Options {
+		d.absent.option, d.absent.raw = o, nil
 		if v := d.variable(env+"_"+variableName(kind.Name)+"_"+variableName(o.Name), o.Secret); v != nil {
+			d.absent.found(o.Name) // the environment wins, so what the file names is not needed
 			d.scalar(join(path, o.Name), v, func(s string) error { return put(c.Backend, o, s, true) })
+		} else if d.absent.lacks(o.Name) {
+			bad[o.Name] = true
 		}
 		if _, ok := c.Backend[o.Name]; o.Required && !ok && !bad[o.Name] {
 			d.add(e.key, "%s: %q is missing: %s", path, o.Name, missing(o))
@@ -271,6 +277,7 @@ func (d *decoder) backend(path, env string, n *node, c *setting.Connection) {
 	if err := setting.Defaults(kind.Options, c.Backend); err != nil {
 		d.add(e.key, "%s: %s", path, err)
 	}
+	c.Unset = d.absent.list
 }
 
 func missing(o setting.Option) string {
@@ -314,6 +321,7 @@ func (d *decoder) options(path, under string, n *node, options []setting.Option,
 			}
 			d.options(full, name, e.value, options, values, bad)
 		case o.Type == setting.List:
+			d.absent.reads(o, e.value)
 			if items, ok := d.listOption(full, o, e.value); ok {
 				values[name] = items
 			} else {
@@ -321,6 +329,7 @@ func (d *decoder) options(path, under string, n *node, options []setting.Option,
 			}
 		default:
 			bad[name] = true
+			d.absent.reads(o, e.value)
 			d.scalar(full, e.value, func(s string) error {
 				err := put(values, o, s, false)
 				bad[name] = err != nil
@@ -353,7 +362,7 @@ func below(options []setting.Option, under string) []string {
 // listOption reads a list, a single value, or a block of keys, which becomes
 // "key=value" in the order of the file.
 func (d *decoder) listOption(path string, o setting.Option, n *node) ([]string, bool) {
-	before := len(d.problems)
+	before, lacking := len(d.problems), len(d.absent.list)
 	out := []string{}
 	if n.shape == mapping {
 		for _, e := range n.entries {
@@ -370,7 +379,7 @@ func (d *decoder) listOption(path string, o setting.Option, n *node) ([]string, 
 			d.add(n.item(i), "%s: expected any of %s", path, strings.Join(o.Choices, ", "))
 		}
 	}
-	return out, len(d.problems) == before
+	return out, len(d.problems) == before && len(d.absent.list) == lacking
 }
 
 // fieldNames are the fields a rule may fill, custom attributes aside.

@@ -37,6 +37,7 @@ type decoder struct {
 	kinds    []source.Kind
 	lookup   func(string) (string, bool)
 	problems []problem
+	absent   *absent // what is not there is noted in here and is no problem; nil outside of backends
 }
 
 type problem struct {
@@ -46,15 +47,18 @@ type problem struct {
 
 // add notes a problem of a node, where it stood.
 func (d *decoder) add(n *node, format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
+	d.problems = append(d.problems, d.at(n, fmt.Sprintf(format, args...)))
+}
+
+// at says where a node stood.
+func (d *decoder) at(n *node, text string) problem {
 	switch {
 	case n == nil || n.line == 0 && n.env == "":
-		d.problems = append(d.problems, problem{text: d.name + ": " + text})
+		return problem{text: d.name + ": " + text}
 	case n.env != "":
-		d.problems = append(d.problems, problem{1 << 30, 0, "environment variable " + n.env + ": " + text})
-	default:
-		d.problems = append(d.problems, problem{n.line, n.column, fmt.Sprintf("%s:%d:%d: %s", d.name, n.line, n.column, text)})
+		return problem{1 << 30, 0, "environment variable " + n.env + ": " + text}
 	}
+	return problem{n.line, n.column, fmt.Sprintf("%s:%d:%d: %s", d.name, n.line, n.column, text)}
 }
 
 // err is everything that was found, in the order of the file.
@@ -185,7 +189,7 @@ func (d *decoder) variable(name string, secret bool) *node {
 			n.env = name + "_FILE"
 			var err error
 			if text, err = d.file(path); err != nil {
-				d.add(n, "%s", err)
+				d.lacks(n, "%s", err)
 				return nil
 			}
 			ok = true
@@ -247,7 +251,7 @@ func (d *decoder) expand(n *node) (string, bool) {
 		if path, isFile := strings.CutPrefix(name, "file:"); isFile {
 			text, err := d.file(path)
 			if err != nil {
-				d.add(n, "%s", err)
+				d.lacks(n, "%s", err)
 				ok = false
 			}
 			out.WriteString(text)
@@ -255,7 +259,7 @@ func (d *decoder) expand(n *node) (string, bool) {
 		}
 		text, set := d.lookup(name)
 		if !set {
-			d.add(n, "environment variable %s is not set", name)
+			d.lacks(n, "environment variable %s is not set", name)
 			ok = false
 		}
 		out.WriteString(text)

@@ -111,7 +111,8 @@ func exportBackend(c setting.Connection, options []setting.Option) yaml.MapSlice
 	var root yaml.MapSlice
 	for _, o := range options {
 		v, ok := c.Backend[o.Name]
-		if !ok {
+		i := slices.IndexFunc(c.Unset, func(u setting.Unset) bool { return u.Option.Name == o.Name })
+		if !ok && i < 0 {
 			continue
 		}
 		switch x := v.(type) {
@@ -124,6 +125,9 @@ func exportBackend(c setting.Connection, options []setting.Option) yaml.MapSlice
 			v = literals(x)
 		case string:
 			v = literal(x)
+		}
+		if i >= 0 {
+			v = written(c.Unset[i])
 		}
 		if o.Secret {
 			v = "${" + strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(c.Alias+"_"+o.Name)) + "}"

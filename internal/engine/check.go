@@ -22,6 +22,10 @@ import (
 // through mapping and scope that is kept nowhere. It reports each step and
 // whether none failed.
 func (e *Engine) Check(ctx context.Context, c setting.Connection, report func(source.Step)) (bool, error) {
+	if err := complete(c, func(setting.Option) bool { return true }); err != nil {
+		report(failedStep("settings", err, time.Now()))
+		return false, nil
+	}
 	kind, src, err := e.open(c)
 	if err != nil {
 		return false, err

@@ -64,6 +64,9 @@ func (e *Engine) current(ctx context.Context, c setting.Connection, made *Plan) 
 		return fault.New(fault.Conflict, "plan %s is %s; only a plan that is ready or held can be applied", made.ID, made.State).
 			WithHint("make a new one with `rollcall plan %s`", c.Alias)
 	}
+	if err := basisComplete(c); err != nil {
+		return err
+	}
 	state, err := e.Store.Leases().State(ctx, c.Alias)
 	if err != nil {
 		return err

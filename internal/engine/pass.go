@@ -71,8 +71,33 @@ func (e *Engine) open(c setting.Connection) (source.Kind, source.Source, error) 
 	if !ok {
 		return kind, nil, fault.New(fault.Invalid, "connection %s: there is no source %q", c.Alias, c.Kind)
 	}
+	if err := complete(c, func(setting.Option) bool { return true }); err != nil {
+		return kind, nil, err
+	}
 	src, err := kind.Open(c.Backend, e.Env)
 	return kind, src, err
+}
+
+// complete refuses a connection with settings that name a variable or a file
+// which is not there, where they are needed.
+func complete(c setting.Connection, needed func(setting.Option) bool) error {
+	var problems []string
+	for _, u := range c.Unset {
+		if needed(u.Option) {
+			problems = append(problems, u.Problem)
+		}
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	return fault.New(fault.Invalid, "connection %s: %s", c.Alias, strings.Join(problems, "\n")).
+		WithHint("give it to the process that runs rollcall; connections that do not name it go on without")
+}
+
+// basisComplete is complete for what a plan is compared with before it is
+// carried out.
+func basisComplete(c setting.Connection) error {
+	return complete(c, func(o setting.Option) bool { return o.Basis })
 }
 
 func (p *pass) close() {

@@ -24,6 +24,9 @@ func (e *Engine) Revert(ctx context.Context, c setting.Connection, id string, on
 	if c.Policy.DryRun && !only {
 		return &out, fault.New(fault.Denied, "connection %s is in dry-run; nothing is written", c.Alias).WithHint("look at the plan with --plan")
 	}
+	if err := basisComplete(c); err != nil {
+		return &out, err
+	}
 	err := e.hold(ctx, c, &o, func(ctx context.Context, lease mirror.Lease) error {
 		target, err := e.revertible(ctx, c, id)
 		if err != nil {

@@ -33,6 +33,9 @@ type Notice struct {
 // fails ends nothing. Where the directory tells of no changes, or cannot be
 // reached, the passes of the schedule remain.
 func (e *Engine) Watch(ctx context.Context, c setting.Connection, o WatchOptions) error {
+	if err := complete(c, func(setting.Option) bool { return true }); err != nil {
+		return err
+	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	changed, turns := make(chan struct{}, 1), make(chan Notice)

@@ -18,6 +18,15 @@ type Connection struct {
 	Scope        []string        // expressions over mapped fields; all must hold
 	Match        []string        // matching attributes in order: "username", "email", "mobile_phone", "phone" or a custom attribute
 	Overlap      string          // "wait", "own" or "yield": see Overlap*
+	Unset        []Unset         // settings of the source that could not be had; it cannot be opened without them
+}
+
+// Unset is a setting of a source whose value could not be had, because a variable
+// or a file that it names is not there. Nobody else is stopped by that.
+type Unset struct {
+	Option  Option
+	Problem string   // where it stands and what is missing
+	Raw     []string // the value as it is written, an item each; none of a secret
 }
 
 // What happens to an entry that another connection of the organization claims too.

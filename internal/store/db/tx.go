@@ -37,17 +37,18 @@ func (d *DB) Write(ctx context.Context, fn func(*Tx) error) (err error) {
 		return explain("connect", err)
 	}
 	defer done()
-	if _, err := conn.ExecContext(ctx, begin); err != nil {
-		return explain("begin", err)
-	}
 	finished := false
 	defer func() {
 		if !finished {
 			// What is undone is undone whatever became of the caller's context,
-			// and also when fn panics. The first error is the one that counts.
+			// and also when fn panics. The first error is the one that counts. A
+			// transaction may have begun although its beginning was interrupted.
 			_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") //nolint:errcheck // see above
 		}
 	}()
+	if _, err := conn.ExecContext(ctx, begin); err != nil {
+		return explain("begin", err)
+	}
 	if err := fn(&Tx{db: d, conn: conn}); err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ func Open(ctx context.Context, path string, lookup func(string) (string, bool)) 
 		key = filepath.Join(cfg.Dir, key)
 	}
 	return &App{Config: cfg, Store: s, Engine: &engine.Engine{Store: s, Kinds: all.Named, Secrets: &secrets{path: key},
-		Env: source.Env{Dir: cfg.Dir}, Connections: cfg.Connections, Now: time.Now}}, nil
+		Env: source.Env{Dir: cfg.Dir}, Connections: cfg.Connections, Retention: cfg.Retention, Now: time.Now}}, nil
 }
 
 // Close closes the database.

@@ -32,7 +32,10 @@ func (r *root) eventsTail() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return r.open(cmd.Context(), func(a *app.App) error {
 				t := tail{r: r, a: a, last: after, who: names{a: a, known: map[account.ID]string{}}, groups: map[account.ID]string{}}
-				var err error
+				newest, err := a.Store.EventTable.Newest(cmd.Context())
+				if err != nil {
+					return err
+				}
 				if cmd.Flags().Changed("after") {
 					err = a.Store.EventTable.After(cmd.Context(), organization, after, most(n), t.take)
 				} else {
@@ -43,6 +46,9 @@ func (r *root) eventsTail() *cobra.Command {
 				}
 				if err != nil || !follow {
 					return err
+				}
+				if !cmd.Flags().Changed("after") {
+					t.last = max(t.last, newest)
 				}
 				return t.follow(cmd.Context(), organization)
 			})
@@ -88,15 +94,33 @@ func (t *tail) follow(ctx context.Context, organization string) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			err := t.a.Store.EventTable.After(ctx, organization, t.last, 1000, t.take)
-			if err == nil {
-				err = t.show(ctx)
-			}
-			if err != nil && ctx.Err() == nil {
+			if err := t.next(ctx, organization); err != nil && ctx.Err() == nil {
 				return err
 			}
 		}
 	}
+}
+
+// next shows what there is by now. Where the organization has had nothing, the
+// place in the feed goes on all the same: what lies behind may be pruned one day.
+func (t *tail) next(ctx context.Context, organization string) error {
+	newest, err := t.a.Store.EventTable.Newest(ctx)
+	if err != nil {
+		return err
+	}
+	const most = 1000
+	n := 0
+	err = t.a.Store.EventTable.After(ctx, organization, t.last, most, func(e event.Event) error {
+		n++
+		return t.take(e)
+	})
+	if err != nil {
+		return err
+	}
+	if n < most {
+		t.last = max(t.last, newest)
+	}
+	return t.show(ctx)
 }
 
 // show prints what was taken as lines for a person.

@@ -59,13 +59,36 @@ func (r *root) backup() *cobra.Command {
 }
 
 func (r *root) doctor() *cobra.Command {
-	return &cobra.Command{
+	var prune bool
+	cmd := &cobra.Command{
 		Use: "doctor", Short: "Check the database for what must never be, and the configuration for variables that are not set",
-		Long: `Exit status: 0 all is well, 1 something is wrong.`, Args: args(0, "no words"),
+		Long: `With --prune it first takes away all that is older than "retention" in the
+configuration says; each run takes away a part of it in any case.
+
+Exit status: 0 all is well, 1 something is wrong.`, Args: args(0, "no words"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return r.open(cmd.Context(), func(a *app.App) error { return r.examine(cmd.Context(), a) })
+			return r.open(cmd.Context(), func(a *app.App) error {
+				if prune {
+					if err := r.prune(cmd.Context(), a); err != nil {
+						return err
+					}
+				}
+				return r.examine(cmd.Context(), a)
+			})
 		},
 	}
+	cmd.Flags().BoolVar(&prune, "prune", false, "first take away what is older than the configuration's retention")
+	return cmd
+}
+
+// prune tells of what it took away where progress goes: results are the findings.
+func (r *root) prune(ctx context.Context, a *app.App) error {
+	p, err := a.Store.Prune(ctx, a.Config.Retention, now(), 0)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(r.Err, "Pruned: the rows of %s, %s, %s.\n", counted(p.Plans, "plan"), counted(p.Runs, "run"), counted(int(p.Events), "event"))
+	return nil
 }
 
 func (r *root) examine(ctx context.Context, a *app.App) error {

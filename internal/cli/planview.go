@@ -20,6 +20,9 @@ var errEnough = errors.New("enough")
 
 // eachRow hands on a plan's rows, marking those a person excluded.
 func eachRow(ctx context.Context, a *app.App, p *engine.Plan, fn func(plan.Row) error) error {
+	if p.Pruned {
+		return nil // there is nothing to show but its head
+	}
 	excluded, err := a.Store.PlanTable.Excluded(ctx, p.ID)
 	if err != nil {
 		return err
@@ -52,6 +55,10 @@ func (r *root) showPlan(ctx context.Context, a *app.App, p *engine.Plan, limit i
 		r.paragraph("  ", "The reading was NOT COMPLETE: nobody is removed, disabled or emptied.")
 	}
 	r.summary(&p.Summary, planned)
+	if p.Pruned {
+		fmt.Fprintln(r.Out, "\nIts rows were pruned and are no longer kept (`retention.plans`).")
+		return nil
+	}
 	if err := r.planRows(ctx, a, p, limit); err != nil {
 		return err
 	}

@@ -58,6 +58,7 @@ func TestParseReadsAWholeFile(t *testing.T) {
 		Path: "/etc/rollcall/rollcall.yaml", Dir: "/etc/rollcall",
 		Listen: "127.0.0.1:8080", PublicURL: "https://rollcall.example.com",
 		Database: "sqlite:/etc/rollcall/data/rollcall.db", KeyFile: "/etc/rollcall/data/rollcall.key",
+		Retention:     setting.Retention{Plans: 30 * 24 * time.Hour, Runs: 365 * 24 * time.Hour, Events: 720 * time.Hour},
 		Organizations: []setting.Organization{{ID: "sunfix", Name: "sunfix", LicenceLimit: 500}},
 		Connections: []setting.Connection{
 			{
@@ -91,6 +92,7 @@ const whole = `
 listen: 127.0.0.1:8080
 public_url: https://rollcall.example.com
 database: sqlite:data/rollcall.db
+retention: {plans: 30d, events: 720h}
 connections:
   - alias: sunfix-hq
     organization: sunfix
@@ -266,6 +268,12 @@ func TestErrorsNameTheirPlaceAndTheNearestKey(t *testing.T) {
 		"a database of another make": {
 			"database: mysql://x", `f.yaml:1:11: database: expected sqlite:FILE or postgres://USER@HOST/NAME`,
 		},
+		"days without their unit, which would be seconds": {
+			"retention: {plans: 90}\n", `f.yaml:1:20: retention.plans: expected a day and more, such as 90d, or 0 for ever`,
+		},
+		"less than nothing": {
+			"retention:\n  events: -1d\n", `f.yaml:2:11: retention.events: expected a day and more, such as 90d, or 0 for ever`,
+		},
 		"a key twice": {
 			"listen: a:1\nlisten: b:1\n", `f.yaml:2:1: mapping key "listen" already defined at [1:1]`,
 		},
@@ -280,7 +288,7 @@ func TestErrorsNameTheirPlaceAndTheNearestKey(t *testing.T) {
 		},
 		"several at once, in the file's order": {
 			"zzz: 1\npublic_url: nowhere\nlisten: here\n",
-			`f.yaml:1:1: unknown key "zzz"; known are listen, public_url, database, key_file, organizations, connections
+			`f.yaml:1:1: unknown key "zzz"; known are listen, public_url, database, key_file, retention, organizations, connections
 f.yaml:2:13: public_url: expected an address such as https://rollcall.example.com
 f.yaml:3:9: listen: expected host:port, such as 127.0.0.1:8080`,
 		},

@@ -98,6 +98,25 @@ func duration(name string, to *time.Duration, help string) key {
 	}
 }
 
+// age is a duration of days; 0 stands for ever. A bare number means seconds
+// everywhere, and who writes 90 here means days: that is not guessed.
+func age(name string, to *time.Duration, help string) key {
+	k := duration(name, to, help)
+	k.initial, k.typ = "0", "a duration such as 90d"
+	if *to > 0 {
+		k.initial = exportDuration(*to)
+	}
+	k.set = func(s string) error {
+		v, err := setting.ParseDuration(s)
+		if err != nil || v != 0 && v < 24*time.Hour {
+			return errors.New("expected a day and more, such as 90d, or 0 for ever")
+		}
+		*to = v
+		return nil
+	}
+	return k
+}
+
 func share(name string, to *setting.Share, help string) key {
 	return key{
 		name: name, help: help, typ: "a share such as 20%", initial: strconv.FormatFloat(float64(*to)*100, 'f', -1, 64) + "%",
@@ -131,6 +150,14 @@ func organizationKeys(o *setting.Organization) []key {
 		text("id", &o.ID, "Short name, unique in the installation.", checkID),
 		text("name", &o.Name, "Name for people.", nil),
 		count("licence_limit", &o.LicenceLimit, "Seats; a plan that needs more is held. 0 means no limit."),
+	}
+}
+
+func retentionKeys(r *setting.Retention) []key {
+	return []key{
+		age("plans", &r.Plans, "The rows of plans that were applied, rejected or superseded; without them a run cannot be reverted. Not longer than their run. 0 keeps them for ever."),
+		age("runs", &r.Runs, "Runs that have ended, with the summaries of their plans. The last applied one of each connection stays. 0 keeps them for ever."),
+		age("events", &r.Events, "The feed, from its beginning. An application that is further behind has to take everything anew. 0 keeps it for ever."),
 	}
 }
 

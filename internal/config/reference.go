@@ -33,7 +33,13 @@ func Reference(kinds []source.Kind) string {
 		}
 		b.WriteByte('\n')
 	}
-	section("The file", "", d.topKeys(defaults()))
+	top := d.topKeys(defaults())
+	section("The file", "", top)
+	for _, k := range top {
+		if k.keys != nil {
+			section(k.name, k.help, k.keys)
+		}
+	}
 	section("organizations", "Each entry of the list:", organizationKeys(&setting.Organization{}))
 	section("connections", "Each entry of the list:", connection)
 	for _, k := range connection {

@@ -51,7 +51,7 @@ func (e *Engine) Approve(ctx context.Context, c setting.Connection, id string, e
 		}
 		return nil
 	})
-	return &out, err
+	return &out, e.prune(ctx, err)
 }
 
 // current refuses a plan whose basis has moved.

@@ -29,6 +29,7 @@ type Engine struct {
 	Env     source.Env
 	// Connections are all there are: overlaps are judged by both sides' settings.
 	Connections []setting.Connection
+	Retention   setting.Retention
 	Now         func() time.Time
 }
 
@@ -100,7 +101,23 @@ func (e *Engine) Sync(ctx context.Context, c setting.Connection, o Options) (*Re
 		}
 		return nil
 	})
-	return &out, err
+	return &out, e.prune(ctx, err)
+}
+
+// pruning is how many transactions of each kind the end of a run spends on what
+// is no longer kept. What is left is for the next one.
+const pruning = 50
+
+// prune takes away what is no longer kept, after a run that ended well. One that
+// is interrupted meanwhile has ended well all the same.
+func (e *Engine) prune(ctx context.Context, err error) error {
+	if err != nil || e.Retention == (setting.Retention{}) {
+		return err
+	}
+	if _, err = e.Store.Prune(ctx, e.Retention, e.now(), pruning); err == nil || ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("the run has ended well, but what is older than `retention` says could not be pruned: %w", err)
 }
 
 func (p *pass) pass(ctx context.Context, run *Run) (*Plan, error) {
@@ -276,6 +293,9 @@ func (e *Engine) leftOut(ctx context.Context, made *Plan, excluded map[int64]boo
 
 // EachChange hands on a plan's changes in order.
 func (e *Engine) EachChange(ctx context.Context, p *Plan, fn func(*plan.Change) error) error {
+	if p.Pruned {
+		return p.Gone()
+	}
 	for seq := range p.Chunks {
 		body, err := e.Store.Plans().Chunk(ctx, p.ID, "changes", seq)
 		if err != nil {

@@ -13,6 +13,8 @@ import (
 	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/engine/safeguard"
 	"rollcall.dev/rollcall/internal/event"
+	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/source"
 )
 
@@ -47,10 +49,17 @@ type Plan struct {
 	DecidedBy    *string      `json:"decided_by"`
 	CreatedAt    time.Time    `json:"created_at"`
 	Organization string       `json:"organization"`
+	Pruned       bool         `json:"pruned"` // its rows are no longer kept
 	Basis        plan.Basis   `json:"-"`
 	BasisText    []byte       `json:"-"`
 	Chunks       int          `json:"-"`
 	Applied      int          `json:"-"`
+}
+
+// Gone says that the rows of a plan are no longer kept.
+func (p *Plan) Gone() error {
+	return fault.New(fault.Conflict, "the rows of plan %s were pruned; they are no longer kept", p.ID).
+		WithHint("`retention.plans` in the configuration says how long they are")
 }
 
 // RunState is where a run stands.
@@ -128,6 +137,16 @@ type Store interface {
 	Runs() Runs
 	Events() Events
 	Ledger() apply.Ledger
+	// Prune takes away what is older than a retention says, in small transactions,
+	// of each kind at the most so many; 0 means all there are.
+	Prune(ctx context.Context, r setting.Retention, now time.Time, transactions int) (Pruned, error)
+}
+
+// Pruned counts what was pruned: plans whose rows went, runs, events.
+type Pruned struct {
+	Plans  int   `json:"plans"`
+	Runs   int   `json:"runs"`
+	Events int64 `json:"events"`
 }
 
 // Leases keeps the right to work on a connection, and its state.

@@ -48,7 +48,7 @@ func (e *Engine) Revert(ctx context.Context, c setting.Connection, id string, on
 		}
 		return err
 	})
-	return &out, err
+	return &out, e.prune(ctx, err)
 }
 
 func (e *Engine) revertible(ctx context.Context, c setting.Connection, id string) (*Run, error) {
@@ -62,7 +62,12 @@ func (e *Engine) revertible(ctx context.Context, c setting.Connection, id string
 	if run.State != RunApplied || run.Plan == nil {
 		return nil, fault.New(fault.Conflict, "run %s is %s; only an applied run can be reverted", run.ID, run.State)
 	}
-	return run, nil
+	done, err := e.Store.Plans().Get(ctx, *run.Plan)
+	if err == nil && done.Pruned {
+		err = done.Gone()
+		return nil, fault.New(fault.Conflict, "run %s cannot be reverted any more: %w", run.ID, err).WithHint("%s", fault.HintOf(err))
+	}
+	return run, err
 }
 
 func (e *Engine) applyRevert(ctx context.Context, c setting.Connection, lease mirror.Lease, made *Plan, run *Run, o Options) error {

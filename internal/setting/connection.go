@@ -88,6 +88,20 @@ type Rule struct {
 	None      bool   // the field is deliberately left to the application
 }
 
+// Retention says for how long what happened is kept; 0 for ever.
+type Retention struct {
+	Plans  time.Duration // the rows of plans that were applied, rejected or superseded; not longer than their run
+	Runs   time.Duration // runs, with the heads of their plans
+	Events time.Duration
+}
+
+// DefaultRetention is in force where a file says nothing. The feed of events is
+// what applications hold on to: it is kept whole unless somebody says otherwise.
+func DefaultRetention() Retention {
+	const day = 24 * time.Hour
+	return Retention{Plans: 90 * day, Runs: 365 * day}
+}
+
 // Organization is a tenant.
 type Organization struct {
 	ID           string

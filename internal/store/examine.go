@@ -17,9 +17,9 @@ type Finding struct {
 func (s *Store) Examine(ctx context.Context) ([]Finding, error) {
 	const restore = "the database was altered from outside, or a disk failed: restore the last backup and run `rollcall sync --full`"
 	checks := []struct{ check, query, hint string }{
-		{"event numbers have no gap", `SELECT value - (SELECT COALESCE(sum(span), 0) FROM events) FROM counters WHERE name = 'event'`, restore},
-		{"every account has the event of its creation or linking", `SELECT count(*) FROM accounts a WHERE NOT EXISTS
-			(SELECT 1 FROM events e WHERE e.account = a.id AND e.type IN ('account.created', 'account.linked'))`, restore},
+		{"event numbers have no gap", `SELECT value - (SELECT value FROM counters WHERE name = 'pruned') - (SELECT COALESCE(sum(span), 0) FROM events) FROM counters WHERE name = 'event'`, restore},
+		{"every account has the event of its creation or linking", `SELECT count(*) FROM accounts a
+			WHERE a.created_at >= (SELECT value FROM counters WHERE name = 'pruned_before') AND NOT EXISTS (SELECT 1 FROM events e WHERE e.account = a.id AND e.type IN ('account.created', 'account.linked'))`, restore},
 		{"an account has its number of changes as its version", `SELECT count(*) FROM accounts a WHERE a.version < 1`, restore},
 		{"the numbers of accounts that are kept are those there are", `SELECT count(*) FROM (
 			SELECT organization, connection, here, active FROM tallies WHERE here <> 0 OR active <> 0

@@ -66,12 +66,15 @@ func TestExamineFindsWhatMustNeverBe(t *testing.T) {
 		"a manager who is nobody":  {"every manager is an account", `UPDATE accounts SET manager = (SELECT id FROM groups) WHERE username = 'bob'`},
 		"a plan left half applied": {"no plan is left half applied", `UPDATE plans SET state = 'applying'`},
 		"a run left running":       {"no run is left running", `UPDATE runs SET state = 'running'`},
+		"a value nobody carries":   {"the values kept for matching are those the accounts carry", `INSERT INTO account_values SELECT organization, 'badge', '8', id FROM accounts WHERE username = 'bob'`},
+		"a value that is missing":  {"the values kept for matching are those the accounts carry", `DELETE FROM account_values`},
+		"another value":            {"the values kept for matching are those the accounts carry", `UPDATE account_values SET value_key = '8'`},
 		"a row of an open reading": {"no row of an unfinished reading is left", `UPDATE mirror SET generation = 99`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			both(t, func(t *testing.T, w *storetest.World) {
-				w.Connect("hq")
-				w.Holds("hq", storetest.Person("anna"), storetest.Person("bob", "manager=anna"), storetest.Group("staff", "anna"))
+				w.Connect("hq", func(c *setting.Connection) { c.Match = []string{"badge"} })
+				w.Holds("hq", storetest.Person("anna", "employeeNumber=7"), storetest.Person("bob", "manager=anna"), storetest.Group("staff", "anna"))
 				w.Applied("hq")
 				w.Examine()
 				err := w.Store.DB.Write(t.Context(), func(tx *db.Tx) error {

@@ -143,20 +143,27 @@ func raw(s string) json.RawMessage {
 // errEnough ends a walk that has given as many events as were asked for.
 var errEnough = errors.New("enough")
 
-// After hands on the events behind an ID, in order, at most limit.
+// After hands on the events behind an ID, in order, at most limit. It is a
+// fault.NotFound when some behind that ID are no longer kept.
 func (s *Events) After(ctx context.Context, organization string, after int64, limit int, fn func(event.Event) error) error {
 	left := limit
-	err := s.each(ctx, ` WHERE id > $1 AND id + span - 1 > $2 AND ($3 = '' OR organization = $3) ORDER BY id LIMIT $4`,
-		[]any{after - mostSpan, after, organization, limit}, func(e event.Event) error {
-			if e.ID <= after {
-				return nil
-			}
-			if left == 0 {
-				return errEnough
-			}
-			left--
-			return fn(e)
-		})
+	// One picture of both: nothing may be pruned between the look and the reading.
+	err := s.DB.Snapshot(ctx, func(q db.Querier) error {
+		if err := kept(ctx, q, after); err != nil {
+			return err
+		}
+		return each(ctx, q, ` WHERE id > $1 AND id + span - 1 > $2 AND ($3 = '' OR organization = $3) ORDER BY id LIMIT $4`,
+			[]any{after - mostSpan, after, organization, limit}, func(e event.Event) error {
+				if e.ID <= after {
+					return nil
+				}
+				if left == 0 {
+					return errEnough
+				}
+				left--
+				return fn(e)
+			})
+	})
 	if errors.Is(err, errEnough) {
 		return nil
 	}
@@ -209,5 +216,9 @@ func (s *Events) OfAccount(ctx context.Context, id account.ID, limit int, fn fun
 }
 
 func (s *Events) each(ctx context.Context, where string, args []any, fn func(event.Event) error) error {
-	return db.Each(ctx, s.DB.Reader(), selected+where, args, func(rows *sql.Rows) error { return scan(rows, fn) })
+	return each(ctx, s.DB.Reader(), where, args, fn)
+}
+
+func each(ctx context.Context, q db.Querier, where string, args []any, fn func(event.Event) error) error {
+	return db.Each(ctx, q, selected+where, args, func(rows *sql.Rows) error { return scan(rows, fn) })
 }

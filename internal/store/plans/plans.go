@@ -80,14 +80,15 @@ func (s *Plans) Finish(ctx context.Context, lease mirror.Lease, p *engine.Plan, 
 			AND plan IN (SELECT id FROM plans WHERE connection = $1 AND state IN ('ready', 'held') AND id <> $2)`, p.Connection, p.ID); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `UPDATE plans SET state = 'superseded' WHERE connection = $1 AND state IN ('ready', 'held') AND id <> $2`, p.Connection, p.ID); err != nil {
+		if _, err := tx.Exec(ctx, `UPDATE plans SET state = 'superseded', ended_at = $3 WHERE connection = $1 AND state IN ('ready', 'held') AND id <> $2`,
+			p.Connection, p.ID, db.Micros(p.CreatedAt)); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `UPDATE plans SET state = $2, verdict = $3, hash = $4, held_because = $5, summary = $6, chunks = $7, run = $8 WHERE id = $1`,
 			p.ID, string(p.State), string(p.Verdict), p.Hash, string(because), string(summary), p.Chunks, text(p.Run)); err != nil {
 			return err
 		}
-		if err := prune(ctx, tx, p.Connection); err != nil {
+		if err := pruneLast(ctx, tx, p.Connection); err != nil {
 			return err
 		}
 		if p.Basis.Reverts != "" {
@@ -126,24 +127,6 @@ func (s *Plans) Keep(ctx context.Context, lease mirror.Lease, waits, built *engi
 	})
 }
 
-// keptPlans is how many plans that came to nothing keep their rows. Applied ones
-// keep theirs: they can be reverted.
-const keptPlans = 10
-
-// prune takes the rows of older plans that were superseded or rejected. A plan a
-// day of a large directory would otherwise fill the disk with what never was.
-func prune(ctx context.Context, tx *db.Tx, connection string) error {
-	old := `(SELECT id FROM plans WHERE connection = $1 AND state IN ('superseded', 'rejected') AND id NOT IN
-		(SELECT id FROM plans WHERE connection = $1 AND state IN ('superseded', 'rejected') ORDER BY created_at DESC, id DESC LIMIT $2))`
-	for _, q := range []string{`DELETE FROM plan_chunks WHERE plan IN ` + old, `DELETE FROM plan_excluded WHERE plan IN ` + old,
-		`UPDATE plans SET chunks = 0 WHERE chunks > 0 AND id IN ` + old} {
-		if _, err := tx.Exec(ctx, q, connection, keptPlans); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func setOverlaps(ctx context.Context, tx *db.Tx, p *engine.Plan, overlaps []engine.Overlap) error {
 	if _, err := tx.Exec(ctx, `DELETE FROM claims WHERE claimant = $1`, p.Connection); err != nil {
 		return err
@@ -163,13 +146,13 @@ func text(s *string) string {
 	return *s
 }
 
-const columns = `id, organization, connection, run, state, verdict, hash, held_because, summary, basis, chunks, applied, decided_by, created_at`
+const columns = `id, organization, connection, run, state, verdict, hash, held_because, summary, basis, chunks, applied, decided_by, created_at, pruned > 0`
 
 func scan(rows *sql.Rows) (*engine.Plan, error) {
 	var p engine.Plan
 	var run, because, summary, basis, decided string
 	var created int64
-	if err := rows.Scan(&p.ID, &p.Organization, &p.Connection, &run, &p.State, &p.Verdict, &p.Hash, &because, &summary, &basis, &p.Chunks, &p.Applied, &decided, &created); err != nil {
+	if err := rows.Scan(&p.ID, &p.Organization, &p.Connection, &run, &p.State, &p.Verdict, &p.Hash, &because, &summary, &basis, &p.Chunks, &p.Applied, &decided, &created, &p.Pruned); err != nil {
 		return nil, err
 	}
 	if run != "" {
@@ -232,6 +215,9 @@ func (s *Plans) Chunk(ctx context.Context, id, part string, seq int) ([]byte, er
 	var body []byte
 	err := s.DB.Reader().QueryRowContext(ctx, `SELECT body FROM plan_chunks WHERE plan = $1 AND part = $2 AND seq = $3`, id, part, seq).Scan(&body)
 	if errors.Is(err, sql.ErrNoRows) {
+		if p, err := s.Get(ctx, id); err == nil && p.Pruned {
+			return nil, p.Gone()
+		}
 		return nil, fault.New(fault.Conflict, "plan %s: a chunk is missing", id).
 			WithHint("make the plan again; if this comes back, the database was altered from outside")
 	}
@@ -300,7 +286,7 @@ func decision(ctx context.Context, tx *db.Tx, p *engine.Plan, t event.Type, acto
 // Reject ends a plan that waits.
 func (s *Plans) Reject(ctx context.Context, lease mirror.Lease, p *engine.Plan, actor string) error {
 	return s.held(ctx, lease, func(tx *db.Tx) error {
-		n, err := tx.Exec(ctx, `UPDATE plans SET state = 'rejected', decided_by = $2 WHERE id = $1 AND state IN ('ready', 'held')`, p.ID, actor)
+		n, err := tx.Exec(ctx, `UPDATE plans SET state = 'rejected', ended_at = `+tx.Now()+`, decided_by = $2 WHERE id = $1 AND state IN ('ready', 'held')`, p.ID, actor)
 		if err != nil {
 			return err
 		}
@@ -317,7 +303,7 @@ func (s *Plans) Reject(ctx context.Context, lease mirror.Lease, p *engine.Plan, 
 // Abandon ends a plan that was started and cannot be carried on.
 func (s *Plans) Abandon(ctx context.Context, lease mirror.Lease, p *engine.Plan, run *engine.Run) error {
 	return s.held(ctx, lease, func(tx *db.Tx) error {
-		if _, err := tx.Exec(ctx, `UPDATE plans SET state = 'rejected' WHERE id = $1 AND state = 'applying'`, p.ID); err != nil {
+		if _, err := tx.Exec(ctx, `UPDATE plans SET state = 'rejected', ended_at = $2 WHERE id = $1 AND state = 'applying'`, p.ID, db.Micros(*run.FinishedAt)); err != nil {
 			return err
 		}
 		return runs.Write(ctx, tx, run)
@@ -327,7 +313,7 @@ func (s *Plans) Abandon(ctx context.Context, lease mirror.Lease, p *engine.Plan,
 // Complete ends an applied plan.
 func (s *Plans) Complete(ctx context.Context, lease mirror.Lease, p *engine.Plan, run *engine.Run, extra []plan.Note) error {
 	return s.held(ctx, lease, func(tx *db.Tx) error {
-		if _, err := tx.Exec(ctx, `UPDATE plans SET state = 'applied' WHERE id = $1`, p.ID); err != nil {
+		if _, err := tx.Exec(ctx, `UPDATE plans SET state = 'applied', ended_at = $2 WHERE id = $1`, p.ID, db.Micros(*run.FinishedAt)); err != nil {
 			return err
 		}
 		if p.Basis.Reverts == "" {

@@ -1,0 +1,83 @@
+package events
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/store/db"
+)
+
+// rowsAtOnce is how many rows one transaction of pruning takes away.
+const rowsAtOnce = 2000
+
+// Prune takes, in one small transaction, events written before a time from the
+// beginning of the feed, up to the first that was not: so the feed has no gap.
+// It gives how many, and whether there may be more to do.
+func (s *Events) Prune(ctx context.Context, before time.Time) (gone int64, more bool, err error) {
+	cutoff := db.Micros(before)
+	var first int64
+	err = s.DB.Reader().QueryRowContext(ctx, `SELECT at FROM events ORDER BY id LIMIT 1`).Scan(&first)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && first >= cutoff {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, db.Explain("look for old events", err)
+	}
+	err = s.DB.Write(ctx, func(tx *db.Tx) error {
+		gone, more = 0, false
+		// Two that prune at once come one after the other; writers of events go on.
+		if _, err := tx.Exec(ctx, `UPDATE counters SET value = value WHERE name = 'pruned'`); err != nil {
+			return err
+		}
+		rows, last, end := 0, int64(0), int64(0)
+		err := db.Each(ctx, tx, `SELECT id, span, at FROM events ORDER BY id LIMIT $1`, []any{rowsAtOnce}, func(row *sql.Rows) error {
+			var id, span, at int64
+			if err := row.Scan(&id, &span, &at); err != nil {
+				return err
+			}
+			if at >= cutoff {
+				return errEnough
+			}
+			rows++
+			gone += span
+			last, end = id, id+span-1
+			return nil
+		})
+		if err != nil && !errors.Is(err, errEnough) || rows == 0 {
+			return err
+		}
+		more = rows == rowsAtOnce
+		if _, err := tx.Exec(ctx, `DELETE FROM events WHERE id <= $1`, last); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `UPDATE counters SET value = $1 WHERE name = 'pruned'`, end); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `UPDATE counters SET value = $1 WHERE name = 'pruned_before' AND value < $1`, cutoff)
+		return err
+	})
+	return gone, more, err
+}
+
+// kept refuses a cursor before the beginning of what is kept.
+func kept(ctx context.Context, q db.Querier, after int64) error {
+	var pruned int64
+	if err := q.QueryRowContext(ctx, `SELECT value FROM counters WHERE name = 'pruned'`).Scan(&pruned); err != nil {
+		return db.Explain("read the beginning of the feed", err)
+	}
+	if after >= pruned {
+		return nil
+	}
+	return fault.New(fault.NotFound, "events: those behind %d are not all kept: the feed begins behind %d, what came before was pruned", after, pruned).
+		WithHint("note the newest ID (`rollcall events tail --limit 1`), take accounts and groups anew (`rollcall accounts export`), and go on behind that ID; `retention.events` says how long events are kept")
+}
+
+// Newest gives the number of the newest event; 0 before the first.
+func (s *Events) Newest(ctx context.Context) (int64, error) {
+	var n int64
+	err := s.DB.Reader().QueryRowContext(ctx, `SELECT value FROM counters WHERE name = 'event'`).Scan(&n)
+	return n, db.Explain("read the end of the feed", err)
+}

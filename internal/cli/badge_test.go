@@ -1,6 +1,10 @@
 package cli
 
-import "testing"
+import (
+	"testing"
+
+	"rollcall.dev/rollcall/internal/rig/openldap"
+)
 
 // People of an application that knew them by their number before there was a
 // directory: they keep their accounts.
@@ -44,4 +48,33 @@ func TestAccountsAreAdoptedByNumber(t *testing.T) {
 	}
 	has(t, h.refuses(2, "accounts", "create", "--attribute", "badge"), "--attribute is NAME=VALUE")
 	has(t, h.refuses(2, "accounts", "create", "--attribute", "groups=x"), `"groups" is kept by Rollcall itself`)
+}
+
+// The same against a directory server: who was renamed and got another address
+// before the first reading is known by the number alone.
+func TestAnEmployeeNumberOfADirectoryFindsTheAccount(t *testing.T) {
+	t.Parallel()
+	s := company(t, openldap.Options{})
+	const rules = "    mapping: {badge: employeeNumber}\n    match: [badge, email]\n    settings: {no-update-provider-mismatch: false}\n"
+	h := atHQ(t, s, rules)
+	var first planned_
+	h.json(2, &first, "plan", "hq")
+	number, who := "", ""
+	for _, c := range first.Changes {
+		if attributes, ok := c.After["attributes"].(map[string]any); ok && attributes["badge"] != nil {
+			number, who = attributes["badge"].(string), c.After["username"].(string)
+		}
+	}
+	if number == "" {
+		t.Fatal("nobody has a number")
+	}
+	has(t, h.run(0, "accounts", "create", "--username", "fleur", "--email", "fleur@before.example", "--first-name", "Fleur", "--last-name", "Before", "--attribute", "badge="+number), "fleur")
+	id := h.people()["fleur"].ID
+	has(t, h.run(2, "plan", "hq"), "1 link", "matched by badge, taken over from local")
+	h.run(0, "sync", "hq")
+	if p := h.people()[who]; p.ID != id || p.Connection != "hq" {
+		t.Errorf("the adopted account: %+v", p)
+	}
+	has(t, h.run(0, "plan", "hq"), "nothing to do")
+	hasNot(t, h.run(0, "doctor"), "FAIL")
 }

@@ -270,8 +270,15 @@ func (t *Tx) Bytes() string {
 	return "blob"
 }
 
-// Dialect of the transaction's database.
-func (t *Tx) Dialect() Dialect { return t.db.Dialect }
+// Unlocked is the end of a SELECT whose rows are locked until the transaction
+// ends, and that leaves out those another one has locked: it waits for nobody.
+// Writers of SQLite are alone from the first statement on.
+func (t *Tx) Unlocked() string {
+	if t.db.Dialect == PostgreSQL {
+		return " FOR UPDATE SKIP LOCKED"
+	}
+	return ""
+}
 
 // Analyze takes a table's statistics anew in PostgreSQL, where the planner
 // believes them; SQLite needs none for the indexes we have.

@@ -13,6 +13,13 @@ import (
 // rowsAtOnce is how many rows one transaction of pruning takes away.
 const rowsAtOnce = 2000
 
+// Pruning makes this transaction the only one that prunes until it ends. Nobody
+// else waits for it.
+func Pruning(ctx context.Context, tx *db.Tx) error {
+	_, err := tx.Exec(ctx, `UPDATE counters SET value = value WHERE name = 'pruned'`)
+	return err
+}
+
 // Prune takes, in one small transaction, events written before a time from the
 // beginning of the feed, up to the first that was not: so the feed has no gap.
 // It gives how many, and whether there may be more to do.
@@ -28,8 +35,7 @@ func (s *Events) Prune(ctx context.Context, before time.Time) (gone int64, more 
 	}
 	err = s.DB.Write(ctx, func(tx *db.Tx) error {
 		gone, more = 0, false
-		// Two that prune at once come one after the other; writers of events go on.
-		if _, err := tx.Exec(ctx, `UPDATE counters SET value = value WHERE name = 'pruned'`); err != nil {
+		if err := Pruning(ctx, tx); err != nil {
 			return err
 		}
 		rows, last, end := 0, int64(0), int64(0)

@@ -65,13 +65,6 @@ func forUpdate(d *db.DB) string {
 	return "" // writers of SQLite are alone from the first statement on
 }
 
-func skipLocked(tx *db.Tx) string {
-	if tx.Dialect() == db.PostgreSQL {
-		return " FOR UPDATE SKIP LOCKED"
-	}
-	return ""
-}
-
 // Renew is a sign of life.
 func (l *Leases) Renew(ctx context.Context, lease mirror.Lease) error {
 	return l.DB.Write(ctx, func(tx *db.Tx) error { return Hold(ctx, tx, lease) })
@@ -94,7 +87,7 @@ func Hold(ctx context.Context, tx *db.Tx, lease mirror.Lease) error {
 // connection whose row another transaction holds is worked on.
 func Idle(ctx context.Context, tx *db.Tx, alias string) (bool, error) {
 	var left int64
-	err := tx.QueryRowContext(ctx, `SELECT CASE WHEN lease_owner = '' THEN 0 ELSE lease_until - `+tx.Now()+` END FROM connections WHERE alias = $1`+skipLocked(tx), alias).Scan(&left)
+	err := tx.QueryRowContext(ctx, `SELECT CASE WHEN lease_owner = '' THEN 0 ELSE lease_until - `+tx.Now()+` END FROM connections WHERE alias = $1`+tx.Unlocked(), alias).Scan(&left)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}

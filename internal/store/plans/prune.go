@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rollcall.dev/rollcall/internal/store/db"
+	"rollcall.dev/rollcall/internal/store/events"
 )
 
 // keptPlans is how many plans that came to nothing keep their rows, however
@@ -17,8 +18,9 @@ const keptPlans = 10
 func pruneLast(ctx context.Context, tx *db.Tx, connection string) error {
 	old := `(SELECT id FROM plans WHERE connection = $1 AND state IN ('superseded', 'rejected') AND id NOT IN
 		(SELECT id FROM plans WHERE connection = $1 AND state IN ('superseded', 'rejected') ORDER BY created_at DESC, id DESC LIMIT $2))`
-	for _, q := range []string{`DELETE FROM plan_chunks WHERE plan IN ` + old, `DELETE FROM plan_excluded WHERE plan IN ` + old,
-		`UPDATE plans SET chunks = 0, pruned = 2 WHERE pruned < 2 AND id IN ` + old} {
+	// The head comes first, as in Prune: who has it has its rows.
+	for _, q := range []string{`UPDATE plans SET chunks = 0, pruned = 2 WHERE pruned < 2 AND id IN ` + old,
+		`DELETE FROM plan_chunks WHERE plan IN ` + old, `DELETE FROM plan_excluded WHERE plan IN ` + old} {
 		if _, err := tx.Exec(ctx, q, connection, keptPlans); err != nil {
 			return err
 		}
@@ -37,8 +39,8 @@ const (
 // It gives how many plans have none left because of it, and whether there may be
 // more to do.
 func (s *Plans) Prune(ctx context.Context, before time.Time) (ended int, more bool, err error) {
-	old := func(q db.Querier) (ids []any, err error) {
-		err = db.Each(ctx, q, `SELECT id FROM plans WHERE ended_at > 0 AND pruned < 2 AND ended_at < $1 ORDER BY ended_at, id LIMIT $2`,
+	old := func(q db.Querier, lock string) (ids []any, err error) {
+		err = db.Each(ctx, q, `SELECT id FROM plans WHERE ended_at > 0 AND pruned < 2 AND ended_at < $1 ORDER BY ended_at, id LIMIT $2`+lock,
 			[]any{db.Micros(before), plansAtOnce}, func(rows *sql.Rows) error {
 				var id string
 				err := rows.Scan(&id)
@@ -48,12 +50,15 @@ func (s *Plans) Prune(ctx context.Context, before time.Time) (ended int, more bo
 		return ids, err
 	}
 	// Looked at first without a transaction: mostly there is nothing.
-	if ids, err := old(s.DB.Reader()); err != nil || len(ids) == 0 {
+	if ids, err := old(s.DB.Reader(), ""); err != nil || len(ids) == 0 {
 		return 0, false, err
 	}
 	err = s.DB.Write(ctx, func(tx *db.Tx) error {
 		ended = 0
-		ids, err := old(tx)
+		if err := events.Pruning(ctx, tx); err != nil {
+			return err
+		}
+		ids, err := old(tx, tx.Unlocked())
 		if err != nil || len(ids) == 0 {
 			return err
 		}
@@ -88,6 +93,9 @@ func (s *Plans) PruneHeads(ctx context.Context, before time.Time) (more bool, er
 	}
 	const most = 500
 	err = s.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := events.Pruning(ctx, tx); err != nil {
+			return err
+		}
 		n, err := tx.Exec(ctx, `DELETE FROM plans WHERE id IN (SELECT id`+old+` LIMIT $2)`, db.Micros(before), most)
 		more = n == most
 		return err

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rollcall.dev/rollcall/internal/store/db"
+	"rollcall.dev/rollcall/internal/store/events"
 )
 
 // old are runs that ended before a time and whose plans have no rows left, but
@@ -33,6 +34,9 @@ func (s *Runs) Prune(ctx context.Context, before time.Time) (gone int, more bool
 		return 0, false, err
 	}
 	err = s.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := events.Pruning(ctx, tx); err != nil {
+			return err
+		}
 		ids, err := list(tx)
 		if err != nil || len(ids) == 0 {
 			return err

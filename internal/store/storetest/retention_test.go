@@ -335,3 +335,63 @@ func TestAnOlderDatabaseKnowsWhenItsPlansEnded(t *testing.T) {
 		equal(t, "the one that waits", again.count(`SELECT count(*) FROM plans WHERE id = $1 AND ended_at = 0`, waiting.ID), 1)
 	})
 }
+
+// Several processes prune while others plan and apply: nobody is in anybody's way.
+func TestPruningIsInNobodysWay(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Clock = theClock.Add(-1000 * day)
+		w.Connect("hq", matching("badge"))
+		w.Connect("branch", matching("badge"))
+		keep := setting.Retention{Plans: day, Runs: 2 * day, Events: 3 * day}
+		stop, ended := make(chan struct{}), make(chan error, 3)
+		for range 3 {
+			go func() {
+				for {
+					select {
+					case <-stop:
+						ended <- nil
+						return
+					default:
+					}
+					if _, err := w.Store.Prune(t.Context(), keep, theClock, 1); err != nil {
+						ended <- err
+						return
+					}
+				}
+			}()
+		}
+		work := make(chan error, 2)
+		for _, alias := range []string{"hq", "branch"} {
+			c := *w.Conn(alias)
+			go func() {
+				for i := range 15 {
+					w.Dirs.Of(alias).Records = []rec{Person(alias, fmt.Sprintf("title=%d", i), "id="+alias), Group(alias, alias)}
+					if _, err := w.Engine.Plan(t.Context(), c, options); err != nil {
+						work <- err
+						return
+					}
+					w.Dirs.Of(alias).Records = []rec{Person(alias, fmt.Sprintf("title=again %d", i), "id="+alias), Group(alias, alias)}
+					if _, err := w.Engine.Sync(t.Context(), c, options); err != nil {
+						work <- err
+						return
+					}
+				}
+				work <- nil
+			}()
+		}
+		for range 2 {
+			if err := <-work; err != nil {
+				t.Error(err)
+			}
+		}
+		close(stop)
+		for range 3 {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+		w.prune(keep)
+		equal(t, "chunks", w.count(`SELECT count(*) FROM plan_chunks c JOIN plans p ON p.id = c.plan WHERE p.state <> 'ready'`), 0)
+	})
+}

@@ -32,6 +32,8 @@ demo: check-go ## a sample LDAP directory, planned and synchronised before your 
 test: check-go ## every test, with the race detector, against real servers
 	@scripts/install-tools.sh gcc slapd postgresql samba 389ds apacheds
 	@CGO_ENABLED=1 go test -race -timeout 20m ./...
+	@echo "again without the race detector, for all of its faults:"
+	@go test -timeout 10m ./internal/source/ldap/simulated
 	@echo
 	@echo "Every test ran; none may skip. Not run here: make fuzz (fuzzing beyond the saved inputs), make bench (measurements),"
 	@echo "make cross (other platforms), make demo. make test-all runs these too, but for the measurements."

@@ -23,9 +23,6 @@ import (
 	"rollcall.dev/rollcall/internal/store/storetest"
 )
 
-// points is how many faults each line of the table below sees.
-const points = 110
-
 // Whatever happens to a reading, by whichever method, at whichever byte and at
 // whichever request: nobody who is in the directory is removed or disabled or
 // loses a group they are in, and one undisturbed run afterwards brings the

@@ -29,6 +29,7 @@ type options struct {
 	databases []string
 	groups    int
 	rounds    int
+	warm      bool
 	changes   int
 	seed      uint64
 	binary    string
@@ -54,7 +55,8 @@ func run(ctx context.Context, args []string) error {
 	f.StringVar(&sizes, "people", "10000,100000", "sizes of the directory")
 	f.StringVar(&databases, "databases", "sqlite,postgres", "databases to measure on")
 	f.IntVar(&o.groups, "groups", 1000, "groups in the directory")
-	f.IntVar(&o.rounds, "rounds", 5, "counted rounds; one more goes before them")
+	f.IntVar(&o.rounds, "rounds", 5, "counted rounds")
+	f.BoolVar(&o.warm, "warm", true, "one more round before them, which warms caches and is not counted")
 	f.IntVar(&o.changes, "changes", 100, "changes between two runs")
 	f.Uint64Var(&o.seed, "seed", 5, "seed of the directory; 5 gives 368,400 memberships at 100,000 people")
 	f.StringVar(&o.binary, "binary", "bin/rollcall", "the program to measure")
@@ -116,8 +118,11 @@ func measureSize(ctx context.Context, o options, n int, r *report) (err error) {
 			defer func() { err = errors.Join(err, b.postgres.Stop()) }()
 		}
 	}
-	// The round before the counted ones warms caches and is thrown away.
-	for round := range o.rounds + 1 {
+	first := 1
+	if o.warm {
+		first = 0
+	}
+	for round := first; round <= o.rounds; round++ {
 		for k := range o.databases {
 			database := o.databases[(k+round)%len(o.databases)]
 			note("%d people, %s, round %d of %d", n, database, round, o.rounds)

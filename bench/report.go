@@ -82,7 +82,11 @@ func (r *report) write(out io.Writer) error {
 	p := func(format string, args ...any) { fmt.Fprintf(w, format, args...) } //nolint:errcheck // kept by the writer until Flush
 	p("# Benchmarks\n\nWritten by `make bench` on %s: %s, %d processors, %s, %s/%s. Load at the end: %s.\n\n",
 		time.Now().UTC().Format("2 January 2006"), processor(), runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH, load())
-	p("Whole processes, median of %d rounds after one that is not counted, ranges in brackets. The floor of a reading is\n", r.o.rounds)
+	before := ""
+	if r.o.warm {
+		before = " after one that is not counted"
+	}
+	p("Whole processes, median of %d rounds%s, ranges in brackets. The floor of a reading is\n", r.o.rounds, before)
 	p("`ldapsearch -E pr=1000/noprompt` of the same entries and attributes to nowhere, in the same round; the floor of a first import\n")
 	p("is that plus a bare loop that inserts the same rows (accounts of 14 columns, memberships) into SQLite, or `COPY` into PostgreSQL.\n")
 	p("The floor of the last incremental run is `ldapsearch` with `(modifyTimestamp>=T)` of the same changes.\n")

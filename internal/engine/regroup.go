@@ -14,7 +14,7 @@ import (
 
 // few is up to how many moved people it pays to ask for their groups instead of
 // comparing every group.
-const few = 1000
+const few = 5000
 
 // sketch is the directory's groups as far as a pass over few moved people needs
 // them: how they are nested, and in which of them those people are listed. The

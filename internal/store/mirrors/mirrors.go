@@ -115,7 +115,7 @@ func (m *Mirrors) Publish(ctx context.Context, lease mirror.Lease, p mirror.Publ
 			Scan(&published, &users, &groups); err != nil {
 			return db.Explain("read the connection", err)
 		}
-		if !reading.Full {
+		if !reading.Full && p.Generation != published {
 			if err := keepFormer(ctx, tx, lease.Connection, p); err != nil {
 				return err
 			}

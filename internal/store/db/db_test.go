@@ -147,6 +147,22 @@ func TestADatabaseOfANewerVersionIsRefusedAndLeftAlone(t *testing.T) {
 	})
 }
 
+func TestADatabaseFromBeforeTheFirstReleaseIsRefusedAndLeftAlone(t *testing.T) {
+	both(t, func(t *testing.T, dsn string) {
+		d := open(t, dsn)
+		write(t, d, `INSERT INTO organizations (id, name, created_at) VALUES ('org', 'Organization', 1)`)
+		write(t, d, `DROP TABLE tallies`)
+		write(t, d, `DELETE FROM goose_db_version WHERE version_id > 1`)
+		_, err := db.Open(t.Context(), dsn, "")
+		if fault.KindOf(err) != fault.Conflict || !strings.Contains(err.Error(), "before the first release") || !strings.Contains(fault.HintOf(err), "nothing was changed") {
+			t.Errorf("%v, hint %q", err, fault.HintOf(err))
+		}
+		if !slices.Equal(texts(t, d, `SELECT name FROM organizations`), []string{"Organization"}) || !slices.Contains(tables(t, d), "mirror") {
+			t.Error("it was not left alone")
+		}
+	})
+}
+
 func TestWhatIsNoDatabaseIsRefusedWithAHintAndLeftAlone(t *testing.T) {
 	folder := t.TempDir()
 	letter := strings.Repeat("Dear database, this is a letter.\n", 500)

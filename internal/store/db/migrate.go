@@ -67,17 +67,34 @@ func (d *DB) migrate(ctx context.Context) error {
 	if err != nil {
 		return explain("read the schema's version", err)
 	}
-	switch {
-	case have == want:
-		return nil
-	case have > want:
+	if have > want {
 		return fault.New(fault.Conflict, "database: its schema is version %d, this program knows %d: it was written by a newer rollcall", have, want).
 			WithHint("run the newer program again, or restore a backup made before the update; nothing was changed")
+	}
+	if have > 0 {
+		if err := d.released(ctx); err != nil {
+			return err
+		}
+	}
+	if have == want {
+		return nil
 	}
 	if _, err := p.Up(ctx); err != nil {
 		return explain("bring the schema up to date", err)
 	}
 	return nil
+}
+
+// released refuses a database whose first step is that of a program before the
+// first release: its groups and stored plans are kept in another way, and no step
+// leads from there to here.
+func (d *DB) released(ctx context.Context) error {
+	_, err := d.write.ExecContext(ctx, `SELECT 1 FROM tallies WHERE 1 = 0`)
+	if err != nil && strings.Contains(err.Error(), "tallies") {
+		return fault.New(fault.Conflict, "database: it was written by a rollcall from before the first release, which kept it in another way").
+			WithHint("keep it for the program that wrote it, name a new one in `database`, and synchronise into that; nothing was changed")
+	}
+	return explain("look at the schema", err)
 }
 
 // Down takes the schema back to a version, for tests of the way back and for

@@ -5,15 +5,14 @@ package app
 import (
 	"context"
 	"errors"
+	"io"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"rollcall.dev/rollcall/internal/config"
 	"rollcall.dev/rollcall/internal/engine"
-	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/registry"
 	"rollcall.dev/rollcall/internal/seal"
-	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/source/all"
 	"rollcall.dev/rollcall/internal/store"
@@ -21,9 +20,11 @@ import (
 
 // App is an opened installation.
 type App struct {
-	Config *config.Config
-	Store  *store.Store
-	Engine *engine.Engine
+	Config   *config.Config
+	Store    *store.Store
+	Engine   *engine.Engine
+	Registry *registry.Registry
+	Ring     *seal.Ring
 }
 
 // Open loads the configuration and opens its database.
@@ -43,55 +44,18 @@ func Open(ctx context.Context, path string, lookup func(string) (string, bool)) 
 	if !filepath.IsAbs(key) {
 		key = filepath.Join(cfg.Dir, key)
 	}
-	return &App{Config: cfg, Store: s, Engine: &engine.Engine{Store: s, Kinds: all.Named, Secrets: &secrets{path: key},
-		Env: source.Env{Dir: cfg.Dir}, Connections: cfg.Connections, Retention: cfg.Retention, Now: time.Now}}, nil
+	ring := &seal.Ring{Path: key}
+	s.SecretTable.Ring = ring
+	r := &registry.Registry{Store: s, Kinds: all.Kinds(), Now: time.Now}
+	r.Reload(cfg)
+	e := &engine.Engine{Store: s, Kinds: all.Named, Secrets: ring, Env: source.Env{Dir: cfg.Dir}, Connections: r.Connections,
+		Uploads: func(ctx context.Context, connection string) (io.ReadCloser, error) {
+			_, body, err := s.UploadTable.Newest(ctx, connection)
+			return body, err
+		}, Retention: cfg.Retention, Now: time.Now}
+	r.Validate = e.Validate
+	return &App{Config: cfg, Store: s, Engine: e, Registry: r, Ring: ring}, nil
 }
 
 // Close closes the database.
 func (a *App) Close() error { return a.Store.Close() }
-
-// Connection finds a configured connection by its alias.
-func (a *App) Connection(alias string) (setting.Connection, error) {
-	var known []string
-	for _, c := range a.Config.Connections {
-		if c.Alias == alias {
-			return c, nil
-		}
-		known = append(known, c.Alias)
-	}
-	err := fault.New(fault.NotFound, "there is no connection %q", alias)
-	switch near := setting.Nearest(alias, known); {
-	case near != "":
-		err = err.WithHint("did you mean %q?", near)
-	case len(known) == 0:
-		err = err.WithHint("declare one under `connections:` in rollcall.yaml")
-	default:
-		err = err.WithHint("`rollcall connections list` shows those there are")
-	}
-	return setting.Connection{}, err
-}
-
-// secrets opens the installation's key when the first password has to be
-// kept: whoever has no passwords needs no key.
-type secrets struct {
-	path string
-	once sync.Once
-	key  *seal.Key
-	err  error
-}
-
-func (s *secrets) open() error {
-	s.once.Do(func() { s.key, s.err = seal.LoadKey(s.path) })
-	return s.err
-}
-
-func (s *secrets) Fingerprint(purpose, text string) (string, error) {
-	if err := s.open(); err != nil {
-		return "", err
-	}
-	return s.key.Fingerprint(purpose, text), nil
-}
-
-func (s *secrets) HashPassword(ctx context.Context, plain string) (string, error) {
-	return seal.HashPassword(ctx, plain)
-}

@@ -31,16 +31,16 @@ func open(t *testing.T, config string) *App {
 
 func TestAConnectionIsFoundByItsAlias(t *testing.T) {
 	a := open(t, "connections:\n- alias: staff\n  backend: {csv: {path: a.csv}}\n- alias: guests\n  backend: {csv: {path: b.csv}}\n")
-	if c, err := a.Connection("guests"); err != nil || c.Alias != "guests" || c.Backend.String("path") != "b.csv" {
+	if c, err := a.Registry.Connection(t.Context(), "guests"); err != nil || c.Alias != "guests" || c.Backend.String("path") != "b.csv" {
 		t.Errorf("%+v, %v", c, err)
 	}
 	for alias, hint := range map[string]string{"stuff": `did you mean "staff"?`, "payroll-2": "`rollcall connections list` shows those there are"} {
-		_, err := a.Connection(alias)
+		_, err := a.Registry.Connection(t.Context(), alias)
 		if fault.KindOf(err) != fault.NotFound || fault.HintOf(err) != hint {
 			t.Errorf("%s: %v, hint %q, want %q", alias, err, fault.HintOf(err), hint)
 		}
 	}
-	_, err := open(t, "").Connection("staff")
+	_, err := open(t, "").Registry.Connection(t.Context(), "staff")
 	if fault.KindOf(err) != fault.NotFound || !strings.Contains(fault.HintOf(err), "declare one") {
 		t.Errorf("without any: %v, hint %q", err, fault.HintOf(err))
 	}

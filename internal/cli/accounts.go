@@ -46,16 +46,16 @@ func (s *statusFlag) Set(text string) error {
 
 // narrowed says whether a filter that found nothing names things there are. A
 // connection that was taken out of the configuration may still have accounts.
-func narrowed(a *app.App, organization, connection string) error {
+func narrowed(ctx context.Context, a *app.App, organization, connection string) error {
 	if organization != "" {
-		if _, err := theOrganization(a, organization); err != nil {
+		if _, err := theOrganization(ctx, a, organization); err != nil {
 			return err
 		}
 	}
 	if connection == "" || connection == account.Local {
 		return nil
 	}
-	_, err := a.Connection(connection)
+	_, err := a.Registry.Connection(ctx, connection)
 	return err
 }
 
@@ -86,7 +86,7 @@ func batched(cmd *cobra.Command, a *app.App, f accounts.Filter, fn func(*account
 		err = flush()
 	}
 	if err == nil && !found {
-		err = narrowed(a, f.Organization, f.Connection)
+		err = narrowed(cmd.Context(), a, f.Organization, f.Connection)
 	}
 	return err
 }

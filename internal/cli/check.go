@@ -20,7 +20,7 @@ Exit status: 0 no step failed, 1 one did.`,
 		Args: args(1, "the alias of a connection"),
 		RunE: func(cmd *cobra.Command, words []string) error {
 			return r.open(cmd.Context(), func(a *app.App) error {
-				c, err := a.Connection(words[0])
+				c, err := a.Registry.Connection(cmd.Context(), words[0])
 				if err != nil {
 					return err
 				}

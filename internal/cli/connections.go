@@ -38,7 +38,11 @@ func (r *root) connectionsList() *cobra.Command {
 				t := r.table(column{"ALIAS", fixed}, column{"ORGANIZATION", wraps}, column{"SOURCE", fixed}, column{"SCHEDULE", wraps}, column{"READ IN FULL", fixed},
 					column{"PEOPLE", fixed}, column{"GROUPS", fixed})
 				out := []connectionJSON{}
-				for _, c := range a.Config.Connections {
+				listed, err := a.Registry.Connections(cmd.Context(), "")
+				if err != nil {
+					return err
+				}
+				for _, c := range listed {
 					s, err := a.Store.LeaseTable.State(cmd.Context(), c.Alias)
 					if err != nil {
 						return err
@@ -92,15 +96,22 @@ func (r *root) connectionsExport() *cobra.Command {
 		Use: "export [CONNECTION]", Short: "Print connections as they would stand in rollcall.yaml, secrets left out", Args: atMostOne("the alias of a connection"),
 		RunE: func(cmd *cobra.Command, words []string) error {
 			return r.open(cmd.Context(), func(a *app.App) error {
-				list := a.Config.Connections
+				list, err := a.Registry.Connections(cmd.Context(), "")
+				if err != nil {
+					return err
+				}
 				if len(words) == 1 {
-					c, err := a.Connection(words[0])
+					c, err := a.Registry.Connection(cmd.Context(), words[0])
 					if err != nil {
 						return err
 					}
 					list = append(list[:0:0], c)
 				}
-				text, err := config.Export(list, a.Config.Organizations, all.Kinds())
+				tenants, err := a.Registry.Tenants(cmd.Context())
+				if err != nil {
+					return err
+				}
+				text, err := config.Export(list, tenants, all.Kinds())
 				if err != nil {
 					return err
 				}
@@ -119,7 +130,7 @@ keeps their account.`,
 		Args: args(1, "the alias of a connection"),
 		RunE: func(cmd *cobra.Command, words []string) error {
 			return r.open(cmd.Context(), func(a *app.App) error {
-				c, err := a.Connection(words[0])
+				c, err := a.Registry.Connection(cmd.Context(), words[0])
 				if err != nil {
 					return err
 				}

@@ -32,7 +32,7 @@ func (r *root) groupsList() *cobra.Command {
 					return nil
 				})
 				if err == nil && list.count+t.count() == 0 {
-					err = narrowed(a, organization, connection)
+					err = narrowed(cmd.Context(), a, organization, connection)
 				}
 				if err != nil {
 					return err

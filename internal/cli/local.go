@@ -19,6 +19,7 @@ import (
 	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/engine/mapping"
 	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/registry"
 	"rollcall.dev/rollcall/internal/seal"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/store/ledger"
@@ -58,7 +59,7 @@ func (r *root) accountsCreate() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				org, err := theOrganization(a, organization)
+				org, err := theOrganization(cmd.Context(), a, organization)
 				if err != nil {
 					return err
 				}
@@ -84,9 +85,13 @@ func (r *root) accountsCreate() *cobra.Command {
 }
 
 // theOrganization is the one named, or the only one there is.
-func theOrganization(a *app.App, name string) (string, error) {
+func theOrganization(ctx context.Context, a *app.App, name string) (string, error) {
+	list, err := a.Registry.Organizations(ctx, registry.Who{}, "", 0)
+	if err != nil {
+		return "", err
+	}
 	var ids []string
-	for _, o := range a.Config.Organizations {
+	for _, o := range list {
 		ids = append(ids, o.ID)
 	}
 	switch {
@@ -147,7 +152,7 @@ role, password, and attributes.NAME for custom attributes. Every line is checked
 		Args: args(1, "a CSV file"),
 		RunE: func(cmd *cobra.Command, words []string) error {
 			return r.open(cmd.Context(), func(a *app.App) error {
-				org, err := theOrganization(a, organization)
+				org, err := theOrganization(cmd.Context(), a, organization)
 				if err != nil {
 					return err
 				}

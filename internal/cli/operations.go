@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall.dev/rollcall/internal/app"
+	"rollcall.dev/rollcall/internal/registry"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/store"
 )
@@ -20,7 +21,7 @@ func (r *root) organizations() *cobra.Command {
 		Use: "list", Short: "List organizations and the seats they use", Args: args(0, "no words"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return r.open(cmd.Context(), func(a *app.App) error {
-				list, err := a.Store.Organizations(cmd.Context())
+				list, err := a.Registry.Organizations(cmd.Context(), registry.Who{}, "", 0)
 				if err != nil {
 					return err
 				}
@@ -96,7 +97,17 @@ func (r *root) examine(ctx context.Context, a *app.App) error {
 	if err != nil {
 		return err
 	}
-	findings = append(findings, absent(a.Config.Connections))
+	all, err := a.Registry.Connections(ctx, "")
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		// With its secrets: one that cannot be opened is found here.
+		if all[i], err = a.Registry.Connection(ctx, all[i].Alias); err != nil {
+			return err
+		}
+	}
+	findings = append(findings, absent(all))
 	if r.output == "json" {
 		if err := r.json(findings); err != nil {
 			return err

@@ -27,7 +27,7 @@ func (r *root) plansList() *cobra.Command {
 			return r.open(cmd.Context(), func(a *app.App) error {
 				list, err := a.Store.PlanTable.List(cmd.Context(), optional(words), most(limit))
 				if err == nil && len(list) == 0 {
-					err = narrowed(a, "", optional(words))
+					err = narrowed(cmd.Context(), a, "", optional(words))
 				}
 				if err != nil {
 					return err
@@ -96,7 +96,7 @@ than the licence has cannot be approved; exclude people or raise the limit.`,
 				if err != nil {
 					return err
 				}
-				c, err := a.Connection(p.Connection)
+				c, err := a.Registry.Connection(cmd.Context(), p.Connection)
 				if err != nil {
 					return err
 				}
@@ -151,7 +151,7 @@ func (r *root) plansReject() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				c, err := a.Connection(p.Connection)
+				c, err := a.Registry.Connection(cmd.Context(), p.Connection)
 				if err != nil {
 					return err
 				}

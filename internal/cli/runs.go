@@ -46,7 +46,7 @@ func (r *root) runsList() *cobra.Command {
 					return nil
 				})
 				if err == nil && list.count+t.count() == 0 {
-					err = narrowed(a, "", optional(words))
+					err = narrowed(cmd.Context(), a, "", optional(words))
 				}
 				if err != nil {
 					return err
@@ -114,7 +114,7 @@ may do again what was undone.`,
 				if err != nil {
 					return err
 				}
-				c, err := a.Connection(run.Connection)
+				c, err := a.Registry.Connection(cmd.Context(), run.Connection)
 				if err != nil {
 					return err
 				}

@@ -26,7 +26,7 @@ Exit status: 0 nothing to do, 2 changes, 3 the plan is held, 1 error.`,
 		Args: args(1, "the alias of a connection"),
 		RunE: func(cmd *cobra.Command, words []string) error {
 			return r.open(cmd.Context(), func(a *app.App) error {
-				c, err := a.Connection(words[0])
+				c, err := a.Registry.Connection(cmd.Context(), words[0])
 				if err != nil {
 					return err
 				}
@@ -82,7 +82,7 @@ Exit status: 0 done, 3 held (also under dry-run), 1 error.`,
 		Args: args(1, "the alias of a connection"),
 		RunE: func(cmd *cobra.Command, words []string) error {
 			return r.open(cmd.Context(), func(a *app.App) error {
-				c, err := a.Connection(words[0])
+				c, err := a.Registry.Connection(cmd.Context(), words[0])
 				if err != nil {
 					return err
 				}

@@ -16,7 +16,7 @@ read are looked for in the directory itself.`,
 		Args: args(2, "the alias of a connection, and whom to explain"),
 		RunE: func(cmd *cobra.Command, words []string) error {
 			return r.open(cmd.Context(), func(a *app.App) error {
-				c, err := a.Connection(words[0])
+				c, err := a.Registry.Connection(cmd.Context(), words[0])
 				if err != nil {
 					return err
 				}

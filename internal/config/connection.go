@@ -90,22 +90,27 @@ func (d *decoder) connections(path string, n *node, c *Config) {
 			d.add(item, "%s: expected a block of keys, found %s", path, item.shape)
 			continue
 		}
-		conn := newConnection()
-		env := "ROLLCALL_CONNECTIONS_" + variableName(item.get("alias").value())
-		d.block("", env, item, d.connectionKeys(&conn, env))
-		if conn.Kind == "" && item.get("backend") == nil {
-			d.add(item, "connection %q has no backend; one of %s", conn.Alias, strings.Join(d.kindNames(), ", "))
-		}
-		for i, name := range conn.Match {
-			if err := checkMatch(name, conn.Mapping); err != nil {
-				d.add(item.get("match").item(i), "match: %s", err)
-			}
-		}
+		conn := d.connection(item, "ROLLCALL_CONNECTIONS_"+variableName(item.get("alias").value()))
 		d.organization(&conn, item, c)
 		if d.unique(path, "alias", conn.Alias, item, seen) {
 			c.Connections = append(c.Connections, conn)
 		}
 	}
+}
+
+// connection decodes one; env is the beginning of the names of its variables.
+func (d *decoder) connection(item *node, env string) setting.Connection {
+	conn := newConnection()
+	d.block("", env, item, d.connectionKeys(&conn, env))
+	if conn.Kind == "" && item.get("backend") == nil {
+		d.add(item, "connection %q has no backend; one of %s", conn.Alias, strings.Join(d.kindNames(), ", "))
+	}
+	for i, name := range conn.Match {
+		if err := checkMatch(name, conn.Mapping); err != nil {
+			d.add(item.get("match").item(i), "match: %s", err)
+		}
+	}
+	return conn
 }
 
 func (n *node) item(i int) *node {

@@ -38,6 +38,7 @@ type decoder struct {
 	lookup   func(string) (string, bool)
 	problems []problem
 	absent   *absent // what is not there is noted in here and is no problem; nil outside of backends
+	literal  bool    // values mean what they say: no variable and no file is put in their place
 }
 
 type problem struct {
@@ -225,7 +226,7 @@ func (d *decoder) beside(path string) string {
 // expand replaces ${NAME} and ${file:PATH} in a value of the file; $${ stands
 // for ${ itself. Values from the environment are taken as they are.
 func (d *decoder) expand(n *node) (string, bool) {
-	if n.env != "" || !strings.Contains(n.text, "${") {
+	if d.literal || n.env != "" || !strings.Contains(n.text, "${") {
 		return n.text, true
 	}
 	var out strings.Builder

@@ -19,26 +19,9 @@ import (
 func Export(list []setting.Connection, organizations []setting.Organization, kinds []source.Kind) ([]byte, error) {
 	out := make([]yaml.MapSlice, 0, len(list))
 	for _, c := range list {
-		i := slices.IndexFunc(kinds, func(k source.Kind) bool { return k.Name == c.Kind })
-		if i < 0 {
-			return nil, fmt.Errorf("config: connection %s: there is no source %q", c.Alias, c.Kind)
-		}
-		m := yaml.MapSlice{{Key: "alias", Value: c.Alias}, {Key: "organization", Value: c.Organization}}
-		for _, one := range []struct{ key, value string }{{"schedule", c.Schedule}, {"role", c.Role}, {"region", c.Region}, {"overlap", c.Overlap}} {
-			if one.value != "" {
-				m = append(m, yaml.MapItem{Key: one.key, Value: literal(one.value)})
-			}
-		}
-		if len(c.Match) > 0 {
-			m = append(m, yaml.MapItem{Key: "match", Value: c.Match})
-		}
-		if len(c.Scope) > 0 {
-			m = append(m, yaml.MapItem{Key: "scope", Value: literals(c.Scope)})
-		}
-		m = append(m, yaml.MapItem{Key: "settings", Value: exportPolicy(c.Policy)}, yaml.MapItem{Key: "limits", Value: exportLimits(c.Limits)},
-			yaml.MapItem{Key: "backend", Value: yaml.MapSlice{{Key: c.Kind, Value: exportBackend(c, kinds[i].Options)}}})
-		if len(c.Mapping) > 0 {
-			m = append(m, yaml.MapItem{Key: "mapping", Value: exportMapping(c.Mapping)})
+		m, err := exportConnection(c, kinds, forFile)
+		if err != nil {
+			return nil, err
 		}
 		out = append(out, m)
 	}
@@ -46,6 +29,44 @@ func Export(list []setting.Connection, organizations []setting.Organization, kin
 		{Key: "organizations", Value: exportOrganizations(list, organizations)},
 		{Key: "connections", Value: out},
 	})
+}
+
+// speller writes values for a reader.
+type speller struct {
+	text   func(string) string                              // a text so that reading it gives the same
+	secret func(c setting.Connection, o setting.Option) any // what stands in a secret's place; nil for nothing
+}
+
+var forFile = speller{text: literal, secret: func(c setting.Connection, o setting.Option) any {
+	return "${" + strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(c.Alias+"_"+o.Name)) + "}"
+}}
+
+// plainly is for readers that put nothing in a value's place.
+var plainly = speller{text: func(s string) string { return s }, secret: func(setting.Connection, setting.Option) any { return nil }}
+
+func exportConnection(c setting.Connection, kinds []source.Kind, spell speller) (yaml.MapSlice, error) {
+	i := slices.IndexFunc(kinds, func(k source.Kind) bool { return k.Name == c.Kind })
+	if i < 0 {
+		return nil, fmt.Errorf("config: connection %s: there is no source %q", c.Alias, c.Kind)
+	}
+	m := yaml.MapSlice{{Key: "alias", Value: c.Alias}, {Key: "organization", Value: c.Organization}}
+	for _, one := range []struct{ key, value string }{{"schedule", c.Schedule}, {"role", c.Role}, {"region", c.Region}, {"overlap", c.Overlap}} {
+		if one.value != "" {
+			m = append(m, yaml.MapItem{Key: one.key, Value: spell.text(one.value)})
+		}
+	}
+	if len(c.Match) > 0 {
+		m = append(m, yaml.MapItem{Key: "match", Value: c.Match})
+	}
+	if len(c.Scope) > 0 {
+		m = append(m, yaml.MapItem{Key: "scope", Value: spell.texts(c.Scope)})
+	}
+	m = append(m, yaml.MapItem{Key: "settings", Value: exportPolicy(c.Policy)}, yaml.MapItem{Key: "limits", Value: exportLimits(c.Limits)},
+		yaml.MapItem{Key: "backend", Value: yaml.MapSlice{{Key: c.Kind, Value: exportBackend(c, kinds[i].Options, spell)}}})
+	if len(c.Mapping) > 0 {
+		m = append(m, yaml.MapItem{Key: "mapping", Value: exportMapping(c.Mapping, spell)})
+	}
+	return m, nil
 }
 
 func exportOrganizations(list []setting.Connection, organizations []setting.Organization) []yaml.MapSlice {
@@ -67,10 +88,10 @@ func exportOrganizations(list []setting.Connection, organizations []setting.Orga
 // variable.
 func literal(s string) string { return strings.ReplaceAll(s, "${", "$${") }
 
-func literals(list []string) []string {
+func (spell speller) texts(list []string) []string {
 	out := make([]string, len(list))
 	for i, s := range list {
-		out[i] = literal(s)
+		out[i] = spell.text(s)
 	}
 	return out
 }
@@ -107,7 +128,7 @@ func exportLimits(l setting.Limits) yaml.MapSlice {
 
 // exportBackend puts dotted names back into blocks, in the order in which the
 // source declares them.
-func exportBackend(c setting.Connection, options []setting.Option) yaml.MapSlice {
+func exportBackend(c setting.Connection, options []setting.Option, spell speller) yaml.MapSlice {
 	var root yaml.MapSlice
 	for _, o := range options {
 		v, ok := c.Backend[o.Name]
@@ -122,15 +143,17 @@ func exportBackend(c setting.Connection, options []setting.Option) yaml.MapSlice
 			if len(x) == 0 {
 				continue
 			}
-			v = literals(x)
+			v = spell.texts(x)
 		case string:
-			v = literal(x)
+			v = spell.text(x)
 		}
 		if i >= 0 {
 			v = written(c.Unset[i])
 		}
 		if o.Secret {
-			v = "${" + strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(c.Alias+"_"+o.Name)) + "}"
+			if v = spell.secret(c, o); v == nil {
+				continue
+			}
 		}
 		root = nest(root, strings.Split(o.Name, "."), v)
 	}
@@ -153,20 +176,20 @@ func nest(m yaml.MapSlice, path []string, v any) yaml.MapSlice {
 	return append(m, yaml.MapItem{Key: path[0], Value: nest(nil, path[1:], v)})
 }
 
-func exportMapping(rules map[string]setting.Rule) yaml.MapSlice {
+func exportMapping(rules map[string]setting.Rule, spell speller) yaml.MapSlice {
 	var m yaml.MapSlice
 	for _, name := range slices.Sorted(maps.Keys(rules)) {
 		r := rules[name]
-		item := yaml.MapItem{Key: name, Value: literal(r.Attribute)}
+		item := yaml.MapItem{Key: name, Value: spell.text(r.Attribute)}
 		switch {
 		case r.None:
 			item.Value = nil
 		case r.Attribute == "none": // bare, it would stand for no attribute at all
 			item.Value = yaml.MapSlice{{Key: "attribute", Value: r.Attribute}}
 		case r.Expr != "":
-			item.Value = yaml.MapSlice{{Key: "expr", Value: literal(r.Expr)}}
+			item.Value = yaml.MapSlice{{Key: "expr", Value: spell.text(r.Expr)}}
 		case r.Attribute == "":
-			item.Value = yaml.MapSlice{{Key: "value", Value: literal(r.Value)}}
+			item.Value = yaml.MapSlice{{Key: "value", Value: spell.text(r.Value)}}
 		}
 		m = append(m, item)
 	}

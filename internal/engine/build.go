@@ -357,10 +357,11 @@ func (b *builder) one(pair *match.Pair) error {
 	return b.emit(c)
 }
 
-// owner says which of two connections was declared the owner of what both claim.
-func (e *Engine) owner(a, b string) string {
+// owner says which of two connections of an organization was declared the owner
+// of what both claim.
+func owner(all []setting.Connection, a, b string) string {
 	says := func(alias string) string {
-		for _, c := range e.Connections {
+		for _, c := range all {
 			if c.Alias == alias {
 				return c.Overlap
 			}

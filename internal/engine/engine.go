@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"rollcall.dev/rollcall/internal/directory"
@@ -27,10 +28,13 @@ type Engine struct {
 	Kinds   func(name string) (source.Kind, bool)
 	Secrets mirror.Secrets
 	Env     source.Env
-	// Connections are all there are: overlaps are judged by both sides' settings.
-	Connections []setting.Connection
-	Retention   setting.Retention
-	Now         func() time.Time
+	// Connections are those of an organization: overlaps are judged by both sides'
+	// settings. Their secrets need not be opened.
+	Connections func(ctx context.Context, organization string) ([]setting.Connection, error)
+	// Uploads gives the newest file given to a connection through the API.
+	Uploads   func(ctx context.Context, connection string) (io.ReadCloser, error)
+	Retention setting.Retention
+	Now       func() time.Time
 }
 
 // Progress tells where a pass stands, for a bar on a terminal.

@@ -12,9 +12,13 @@ import (
 
 // look is the survey.
 func (b *builder) look() error {
+	all, err := b.p.e.Connections(b.ctx, b.p.c.Organization)
+	if err != nil {
+		return err
+	}
 	rules := match.Rules{Organization: b.p.c.Organization, Connection: b.p.c.Alias, Match: b.p.c.Match, Policy: b.p.c.Policy,
-		Incomplete: b.rules.Incomplete, Owner: b.p.e.owner, Overlaps: map[directory.Digest]match.Claimant{}}
-	err := b.p.e.Store.Mirror().Claims(b.ctx, b.p.c.Alias, func(key directory.Digest, claimant, name string) {
+		Incomplete: b.rules.Incomplete, Owner: func(x, y string) string { return owner(all, x, y) }, Overlaps: map[directory.Digest]match.Claimant{}}
+	err = b.p.e.Store.Mirror().Claims(b.ctx, b.p.c.Alias, func(key directory.Digest, claimant, name string) {
 		rules.Overlaps[key] = match.Claimant{Connection: claimant, Name: name}
 	})
 	if err != nil {

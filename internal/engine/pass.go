@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -74,8 +75,43 @@ func (e *Engine) open(c setting.Connection) (source.Kind, source.Source, error) 
 	if err := complete(c, func(setting.Option) bool { return true }); err != nil {
 		return kind, nil, err
 	}
-	src, err := kind.Open(c.Backend, e.Env)
+	src, err := kind.Open(c.Backend, e.env(c.Alias))
 	return kind, src, err
+}
+
+func (e *Engine) env(alias string) source.Env {
+	env := e.Env
+	if e.Uploads != nil {
+		env.Upload = func(ctx context.Context) (io.ReadCloser, error) { return e.Uploads(ctx, alias) }
+	}
+	return env
+}
+
+// Validate refuses settings that cannot work, without asking the directory: what
+// the source's starting mapping adds is not known here.
+func (e *Engine) Validate(c setting.Connection) error {
+	kind, ok := e.Kinds(c.Kind)
+	if !ok {
+		return fault.New(fault.Invalid, "connection %s: there is no source %q", c.Alias, c.Kind)
+	}
+	if len(c.Unset) == 0 {
+		src, err := kind.Open(maps.Clone(c.Backend), e.env(c.Alias))
+		if err != nil {
+			return err
+		}
+		if err := src.Close(); err != nil {
+			return err
+		}
+	}
+	starting := source.Preset{Mapping: map[string]setting.Rule{}}
+	for _, f := range account.Mandatory {
+		starting.Mapping[f.String()] = setting.Rule{Attribute: f.String()}
+	}
+	for _, name := range match.Further(c.Match) {
+		starting.Mapping[name] = setting.Rule{Attribute: name}
+	}
+	_, err := e.compile(c, kind, starting)
+	return err
 }
 
 // complete refuses a connection with settings that name a variable or a file
@@ -302,9 +338,13 @@ func (p *pass) make(ctx context.Context, run *Run) (*Plan, error) {
 // index sees to it that accounts can be found by the connection's further
 // matching attributes.
 func (e *Engine) index(ctx context.Context, lease mirror.Lease, c setting.Connection) error {
-	aliases := make([]string, len(e.Connections))
-	for i := range e.Connections {
-		aliases[i] = e.Connections[i].Alias
+	all, err := e.Connections(ctx, c.Organization)
+	if err != nil {
+		return err
+	}
+	aliases := make([]string, len(all))
+	for i := range all {
+		aliases[i] = all[i].Alias
 	}
 	return e.Store.Ledger().Index(ctx, lease, c.Organization, match.Further(c.Match), aliases)
 }

@@ -38,6 +38,17 @@ const (
 	PlanApproved    Type = "plan.approved"
 	PlanRejected    Type = "plan.rejected"
 	ConnectionReset Type = "connection.reset"
+
+	OrganizationCreated Type = "organization.created"
+	OrganizationUpdated Type = "organization.updated"
+	OrganizationDeleted Type = "organization.deleted"
+
+	ConnectionCreated      Type = "connection.created"
+	ConnectionUpdated      Type = "connection.updated"
+	ConnectionDeleted      Type = "connection.deleted"
+	ConnectionFileUploaded Type = "connection.file_uploaded"
+
+	SecretsRotated Type = "secrets.rotated"
 )
 
 // Event is one thing that happened. ID is ascending and gap-free in the

@@ -1,7 +1,7 @@
-// Package seal keeps secrets: a key outside the database, keyed fingerprints by
-// which a changed password is noticed without keeping anything that could be
-// guessed, and password hashes. It hands them on to sources, the engine and the
-// store, which see only the sealed form.
+// Package seal keeps secrets: a key outside the database, sealed texts, keyed
+// fingerprints by which a changed password is noticed without keeping anything
+// that could be guessed, and password hashes. It hands them on to sources, the
+// engine and the store, which see only the sealed form.
 package seal
 
 import (
@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 
 	"rollcall.dev/rollcall/internal/fault"
@@ -22,9 +23,15 @@ import (
 
 const keySize = 32 // bytes, the size of a SHA-256 key
 
-// Key is the installation's secret key, safe for concurrent use.
+// mostKeys is how many keys a file may hold: the newest, the first, and what a
+// rotation that was interrupted left between them.
+const mostKeys = 16
+
+// Key is the installation's secret key, safe for concurrent use. Its file holds
+// the newest key first, and last the one it was made with, which fingerprints
+// keep to.
 type Key struct {
-	secret  []byte
+	secrets [][]byte
 	derived sync.Map // purpose to derived key
 }
 
@@ -55,32 +62,34 @@ func readKey(path string) (*Key, error) {
 		return nil, fault.New(fault.Denied, "seal: key file %s: others may read or change it (mode %04o)", path, info.Mode().Perm()).
 			WithHint("run: chmod 600 %s", path)
 	}
-	if info.Size() != keySize {
-		return nil, fault.New(fault.Invalid, "seal: key file %s: has %d bytes, not %d", path, info.Size(), keySize).
-			WithHint("restore it from a backup; if it is lost, remove it, and every password counts as changed once")
+	if n := info.Size(); n == 0 || n%keySize != 0 || n > mostKeys*keySize {
+		return nil, fault.New(fault.Invalid, "seal: key file %s: has %d bytes, not %d or a few times as many", path, n, keySize).
+			WithHint("restore it from a backup; if it is lost, remove it: every password counts as changed once, and the secrets of connections and webhooks have to be given again")
 	}
 	secret, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "seal: read key file: %w", err).
 			WithHint("the user rollcall runs as must be able to read it")
 	}
-	if len(secret) != keySize {
+	if int64(len(secret)) != info.Size() {
 		return nil, fault.New(fault.Conflict, "seal: key file %s: changed while it was read", path)
 	}
-	return &Key{secret: secret}, nil
+	return &Key{secrets: slices.Collect(slices.Chunk(secret, keySize))}, nil
 }
 
-// createKey writes the key beside its place and links it there, so that no
-// other process ever sees half of one.
-func createKey(path string) error {
-	dir := filepath.Dir(path)
+// createKey puts a new key where there is none.
+func createKey(path string) error { return place(path, random(keySize), os.Link) }
+
+// place writes a file beside its place and then puts it there, so that no other
+// process ever sees half of one.
+func place(path string, content []byte, put func(from, to string) error) error {
 	name := path + "." + hex.EncodeToString(random(8))
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(name) //nolint:errcheck // the link is what stays
-	_, err = f.Write(random(keySize))
+	defer os.Remove(name) //nolint:errcheck // what was put in place is what stays
+	_, err = f.Write(content)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -90,10 +99,10 @@ func createKey(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Link(name, path); err != nil {
+	if err := put(name, path); err != nil {
 		return err
 	}
-	if d, err := os.Open(dir); err == nil {
+	if d, err := os.Open(filepath.Dir(path)); err == nil {
 		_ = d.Sync() // where a folder can be synced at all
 		_ = d.Close()
 	}
@@ -119,11 +128,16 @@ func (k *Key) derive(purpose string) []byte {
 	if d, ok := k.derived.Load(purpose); ok {
 		return d.([]byte)
 	}
-	d, err := hkdf.Key(sha256.New, k.secret, nil, "rollcall fingerprint 1: "+purpose, keySize)
+	d := expand(k.secrets[len(k.secrets)-1], "rollcall fingerprint 1: "+purpose)
+	k.derived.Store(purpose, d)
+	return d
+}
+
+func expand(secret []byte, info string) []byte {
+	d, err := hkdf.Key(sha256.New, secret, nil, info, keySize)
 	if err != nil {
 		panic("seal: " + err.Error()) // only for keys longer than HKDF gives, and ours is 32 bytes
 	}
-	k.derived.Store(purpose, d)
 	return d
 }
 

@@ -85,7 +85,7 @@ func TestAKeyFileThatCannotBeTrustedIsRefused(t *testing.T) {
 }
 
 func TestFingerprintsDependOnKeyPurposeAndText(t *testing.T) {
-	a, b := &Key{secret: random(32)}, &Key{secret: random(32)}
+	a, b := &Key{secrets: [][]byte{random(32)}}, &Key{secrets: [][]byte{random(32)}}
 	seen := map[string]bool{}
 	for _, f := range []string{a.Fingerprint("p", "x"), b.Fingerprint("p", "x"), a.Fingerprint("q", "x"), a.Fingerprint("p", "y")} {
 		if len(f) != 64 || seen[f] {

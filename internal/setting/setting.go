@@ -45,6 +45,12 @@ type Option struct {
 	// Basis marks a setting that decides who is read or how people are known:
 	// after a change of it the next plan waits for a person.
 	Basis bool
+	// Place marks a setting that says where secrets are sent, and under which
+	// protection: whoever changes it gives them anew.
+	Place bool
+	// Local marks the name of a file on the machine Rollcall runs on: nothing that an
+	// organization may set for itself.
+	Local bool
 }
 
 // Values are decoded settings by option name.

@@ -7,6 +7,7 @@ package source
 import (
 	"context"
 	"errors"
+	"io"
 	"time"
 
 	"rollcall.dev/rollcall/internal/directory"
@@ -29,6 +30,9 @@ type Kind struct {
 // Env is what a source may know of its surroundings.
 type Env struct {
 	Dir string // relative file names in settings start here
+	// Upload gives the newest file given to the connection through the API, or a
+	// fault.NotFound; nil where there is no such way in.
+	Upload func(ctx context.Context) (io.ReadCloser, error)
 }
 
 // Source is one opened connection's directory. Its methods are not called at

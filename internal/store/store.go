@@ -5,7 +5,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"os"
 	"time"
@@ -16,12 +15,16 @@ import (
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/store/accounts"
 	"rollcall.dev/rollcall/internal/store/db"
+	"rollcall.dev/rollcall/internal/store/declarations"
 	"rollcall.dev/rollcall/internal/store/events"
 	"rollcall.dev/rollcall/internal/store/leases"
 	"rollcall.dev/rollcall/internal/store/ledger"
 	"rollcall.dev/rollcall/internal/store/mirrors"
+	"rollcall.dev/rollcall/internal/store/organizations"
 	"rollcall.dev/rollcall/internal/store/plans"
 	"rollcall.dev/rollcall/internal/store/runs"
+	"rollcall.dev/rollcall/internal/store/secrets"
+	"rollcall.dev/rollcall/internal/store/uploads"
 )
 
 // Store is every table.
@@ -34,6 +37,11 @@ type Store struct {
 	RunTable     *runs.Runs
 	EventTable   *events.Events
 	LedgerTable  *ledger.Ledger
+
+	OrganizationTable *organizations.Organizations
+	DeclarationTable  *declarations.Declarations
+	SecretTable       *secrets.Secrets // its Ring is set by who opens the installation
+	UploadTable       *uploads.Uploads
 }
 
 // Open opens the database at dsn; a relative SQLite file starts at dir.
@@ -44,7 +52,9 @@ func Open(ctx context.Context, dsn, dir string) (*Store, error) {
 	}
 	a := &accounts.Accounts{DB: d}
 	return &Store{DB: d, LeaseTable: &leases.Leases{DB: d}, MirrorTable: &mirrors.Mirrors{DB: d}, AccountTable: a, PlanTable: &plans.Plans{DB: d},
-		RunTable: &runs.Runs{DB: d}, EventTable: &events.Events{DB: d}, LedgerTable: &ledger.Ledger{DB: d, Accounts: a}}, nil
+		RunTable: &runs.Runs{DB: d}, EventTable: &events.Events{DB: d}, LedgerTable: &ledger.Ledger{DB: d, Accounts: a},
+		OrganizationTable: &organizations.Organizations{DB: d}, DeclarationTable: &declarations.Declarations{DB: d},
+		SecretTable: &secrets.Secrets{DB: d}, UploadTable: &uploads.Uploads{DB: d}}, nil
 }
 
 // Close closes the database.
@@ -71,58 +81,9 @@ func (s *Store) Events() engine.Events { return s.EventTable }
 // Ledger writes changes.
 func (s *Store) Ledger() apply.Ledger { return s.LedgerTable }
 
-// Organization is a tenant with the seats it uses.
-type Organization struct {
-	ID           string `json:"id"`
-	Name         string `json:"name"`
-	LicenceLimit *int   `json:"licence_limit"`
-	SeatsUsed    int    `json:"seats_used"`
-	Accounts     int    `json:"accounts"`
-}
-
 // Declare brings the organizations of the configuration into the database.
 func (s *Store) Declare(ctx context.Context, list []setting.Organization) error {
-	var changed []setting.Organization
-	for _, o := range list {
-		var name string
-		var limit int
-		err := s.DB.Reader().QueryRowContext(ctx, `SELECT name, licence_limit FROM organizations WHERE id = $1`, o.ID).Scan(&name, &limit)
-		if err != nil || name != o.Name || limit != o.LicenceLimit {
-			changed = append(changed, o)
-		}
-	}
-	if len(changed) == 0 {
-		return nil
-	}
-	return s.DB.Write(ctx, func(tx *db.Tx) error {
-		for _, o := range changed {
-			if _, err := tx.Exec(ctx, `INSERT INTO organizations (id, name, licence_limit, created_at) VALUES ($1, $2, $3, $4)
-				ON CONFLICT (id) DO UPDATE SET name = excluded.name, licence_limit = excluded.licence_limit`, o.ID, o.Name, o.LicenceLimit, db.Micros(time.Now())); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// Organizations lists the tenants.
-func (s *Store) Organizations(ctx context.Context) ([]Organization, error) {
-	out := []Organization{}
-	err := db.Each(ctx, s.DB.Reader(), `SELECT id, name, licence_limit,
-		(SELECT COALESCE(sum(t.active), 0) FROM tallies t WHERE t.organization = o.id),
-		(SELECT count(*) FROM accounts a WHERE a.organization = o.id AND a.status <> 'deleted') FROM organizations o ORDER BY id`, nil, func(rows *sql.Rows) error {
-		var o Organization
-		var limit int
-		if err := rows.Scan(&o.ID, &o.Name, &limit, &o.SeatsUsed, &o.Accounts); err != nil {
-			return err
-		}
-		if limit > 0 {
-			o.LicenceLimit = &limit
-		}
-		out = append(out, o)
-		return nil
-	})
-	return out, err
+	return s.OrganizationTable.Declare(ctx, list, time.Now())
 }
 
 // Backup writes a copy of an SQLite database to a file that does not exist yet,

@@ -170,7 +170,7 @@ func TestLocalAccountsAreMadeAllOfThemOrNone(t *testing.T) {
 		if err := w.Store.LedgerTable.CreateLocal(t.Context(), "nowhere", "tester", nil); fault.KindOf(err) != fault.NotFound {
 			t.Error(err)
 		}
-		list, err := w.Store.Organizations(t.Context())
+		list, err := w.Store.OrganizationTable.List(t.Context(), "", "", 0)
 		if err != nil || len(list) != 1 || list[0].SeatsUsed != 2 || list[0].Accounts != 2 || *list[0].LicenceLimit != 4 {
 			t.Errorf("%+v, %v", list, err)
 		}

@@ -50,9 +50,10 @@ var Kind = source.Kind{
 }
 
 var options = []setting.Option{
-	{Name: "path", Label: "File", Help: "The file, from the folder of the configuration on. Either this or url.", Basis: true},
-	{Name: "url", Label: "Address", Help: "An https address to fetch the file from. Fetched again only when it has changed, where the server can tell.", Basis: true},
-	{Name: "username", Label: "User name", Help: "User name for the address (HTTP Basic)."},
+	{Name: "path", Label: "File", Help: "The file, from the folder of the configuration on. Either this, url or upload.", Basis: true, Local: true},
+	{Name: "url", Label: "Address", Help: "An https address to fetch the file from. Fetched again only when it has changed, where the server can tell.", Basis: true, Place: true},
+	{Name: "upload", Type: setting.Bool, Label: "Given through the API", Help: "The newest file given through the API is read; a run follows each.", Basis: true},
+	{Name: "username", Label: "User name", Help: "User name for the address (HTTP Basic).", Place: true},
 	{Name: "password", Label: "Password", Help: "Password for the address.", Secret: true},
 	{Name: "key", Label: "Key column", Help: "The column by which a row is known from one reading to the next.", Default: "username", Basis: true},
 	{Name: "columns", Type: setting.List, Label: "Columns", Help: "Columns that are not called like our fields, as field=Column name; other names become custom attributes."},
@@ -64,13 +65,14 @@ var options = []setting.Option{
 	{Name: "separator", Label: "Separator", Help: "With auto: the one that is most frequent in the header.", Default: "auto", Choices: []string{"auto", "comma", "semicolon", "tab"}, Advanced: true},
 	{Name: "max_size", Type: setting.Size, Label: "Largest size", Help: "A larger file is refused.", Default: "64MB", Advanced: true},
 	{Name: "timeout", Type: setting.Duration, Label: "Time limit", Help: "For fetching the file.", Default: "60s", Advanced: true},
-	{Name: "tls.ca_file", Label: "CA file", Help: "Certificates (PEM) to trust beside the system's.", Advanced: true},
+	{Name: "tls.ca_file", Label: "CA file", Help: "Certificates (PEM) to trust beside the system's.", Advanced: true, Local: true, Place: true},
 }
 
 // table is one opened connection's file.
 type table struct {
-	path     string // "" for a remote one
+	path     string // "" for a remote or uploaded one
 	url      *url.URL
+	upload   func(context.Context) (io.ReadCloser, error)
 	client   *http.Client
 	settings setting.Values
 	columns  []column // the columns option, in its order
@@ -84,12 +86,16 @@ func open(v setting.Values, env source.Env) (source.Source, error) {
 		return nil, err
 	}
 	t := &table{settings: v}
-	path, address := v.String("path"), v.String("url")
+	path, address, uploaded := v.String("path"), v.String("url"), v.Bool("upload")
 	switch {
-	case path == "" && address == "":
-		return nil, fault.New(fault.Invalid, "csv: neither path nor url is set").WithHint("set path to a file or url to an https address")
-	case path != "" && address != "":
-		return nil, fault.New(fault.Invalid, "csv: both path and url are set").WithHint("keep one of them")
+	case path == "" && address == "" && !uploaded:
+		return nil, fault.New(fault.Invalid, "csv: neither path nor url is set").WithHint("set path to a file, url to an https address, or upload to true")
+	case path != "" && address != "", uploaded && path+address != "":
+		return nil, fault.New(fault.Invalid, "csv: more than one of path, url and upload is set").WithHint("keep one of them")
+	case uploaded:
+		if t.upload = env.Upload; t.upload == nil {
+			return nil, fault.New(fault.Invalid, "csv: upload is set, and there is no database that keeps files here")
+		}
 	case path != "":
 		if v.String("username") != "" || v.String("password") != "" {
 			return nil, fault.New(fault.Invalid, "csv: username and password belong to url, not to path")
@@ -128,7 +134,10 @@ func (t *table) Close() error {
 
 // where is the table's place as it may be shown: without user, query or fragment.
 func (t *table) where() string {
-	if t.url == nil {
+	switch {
+	case t.upload != nil:
+		return "the file given through the API"
+	case t.url == nil:
 		return t.path
 	}
 	return shown(t.url)
@@ -214,7 +223,7 @@ func (t *table) head(ctx context.Context) ([]byte, error) {
 	if t.url != nil {
 		return t.fetchHead(ctx)
 	}
-	f, err := t.openLocal()
+	f, err := t.openCopy(ctx, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -427,7 +427,7 @@ func TestSettingsThatCannotBe(t *testing.T) {
 		want string
 	}{
 		"nothing":                {setting.Values{}, "neither path nor url"},
-		"both":                   {setting.Values{"path": "a", "url": "https://x"}, "both path and url"},
+		"both":                   {setting.Values{"path": "a", "url": "https://x"}, "more than one of"},
 		"a user for a file":      {setting.Values{"path": "a", "username": "u"}, "belong to url"},
 		"http":                   {setting.Values{"url": "http://example.org/x?token=s3cret"}, "only https"},
 		"another scheme":         {setting.Values{"url": "ftp://localhost/x"}, "only https"},

@@ -50,7 +50,10 @@ func (t *table) Read(ctx context.Context, req source.Request, emit func(*directo
 }
 
 func (t *table) openCopy(ctx context.Context, from source.Cursor) (*copyOf, error) {
-	if t.url != nil {
+	switch {
+	case t.upload != nil:
+		return t.openUpload(ctx)
+	case t.url != nil:
 		return t.fetch(ctx, from)
 	}
 	return t.openLocal()

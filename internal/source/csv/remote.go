@@ -281,6 +281,9 @@ func (t *table) download(ctx context.Context, c *copyOf, body io.Reader) error {
 		if errors.As(err, &disk) {
 			return fault.New(fault.Internal, "csv: write a temporary file: %w", err)
 		}
+		if t.url == nil {
+			return fault.New(fault.Internal, "csv: read %s: %w", t.where(), err)
+		}
 		return t.unreachable(ctx, err)
 	}
 	if n > limit {

@@ -22,9 +22,9 @@ import (
 )
 
 var options = []setting.Option{
-	{Name: "addr", Type: setting.List, Required: true, Label: "Servers",
+	{Name: "addr", Place: true, Type: setting.List, Required: true, Label: "Servers",
 		Help: "Addresses, tried in this order: ldaps://host, ldap://host or host, each with :port where it is not 636 or 389. ldap+srv://domain (or srv:domain) stands for the servers the DNS names for a domain, with their ports, by priority and weight: its domain controllers (_ldap._tcp.dc._msdcs.domain), or else _ldap._tcp.domain. 3268 and 3269 are the ports of a Global Catalog, which holds few attributes."},
-	{Name: "bind_dn", Label: "Account",
+	{Name: "bind_dn", Place: true, Label: "Account",
 		Help: "The account that reads: a DN, or user@domain in Active Directory. Nothing reads without an account, where the directory allows that."},
 	{Name: "bind_password", Secret: true, Label: "Password", Help: "The account's password."},
 	{Name: "base_dn", Basis: true, Label: "Base",
@@ -32,12 +32,13 @@ var options = []setting.Option{
 	{Name: "scope", Default: "sub", Choices: []string{"sub", "one", "base"}, Basis: true, Label: "Depth",
 		Help: "sub looks at everything below the base, one only at what is directly below it, base at the base alone."},
 
-	{Name: "tls.ca_file", Label: "CA file", Help: "PEM file of the certificate authorities to trust, in place of the system's."},
-	{Name: "tls.server_name", Label: "Name in the certificate", Help: "The name the server's certificate is for, where it is not the name in the address."},
-	{Name: "tls.start_tls", Type: setting.Bool, Label: "StartTLS", Help: "Turn ldap:// connections into encrypted ones before the password is sent."},
-	{Name: "tls.cert_file", Advanced: true, Label: "Client certificate", Help: "PEM file of a certificate to show to the server."},
-	{Name: "tls.key_file", Advanced: true, Label: "Client key", Help: "PEM file of that certificate's key."},
-	{Name: "tls.pinned_sha256", Advanced: true, Label: "Pinned key",
+	{Name: "tls.ca_file", Place: true, Local: true, Label: "CA file", Help: "PEM file of the certificate authorities to trust, in place of the system's."},
+	{Name: "tls.ca", Place: true, Advanced: true, Label: "CA certificates", Help: "The certificates themselves, as PEM text, in place of a file."},
+	{Name: "tls.server_name", Place: true, Label: "Name in the certificate", Help: "The name the server's certificate is for, where it is not the name in the address."},
+	{Name: "tls.start_tls", Place: true, Type: setting.Bool, Label: "StartTLS", Help: "Turn ldap:// connections into encrypted ones before the password is sent."},
+	{Name: "tls.cert_file", Place: true, Local: true, Advanced: true, Label: "Client certificate", Help: "PEM file of a certificate to show to the server."},
+	{Name: "tls.key_file", Place: true, Local: true, Advanced: true, Label: "Client key", Help: "PEM file of that certificate's key."},
+	{Name: "tls.pinned_sha256", Place: true, Advanced: true, Label: "Pinned key",
 		Help: "SHA-256 of the server's public key as `rollcall check` prints it. With it no certificate authority is asked."},
 
 	{Name: "sync.page_size", Type: setting.Int, Default: "1000", Advanced: true, Label: "Page size",
@@ -306,14 +307,22 @@ func decodeTLS(v setting.Values, env source.Env) (config *tls.Config, pinned boo
 		}
 		return filepath.Join(env.Dir, name)
 	}
-	if name := v.String("tls.ca_file"); name != "" {
-		pem, err := os.ReadFile(path(name))
-		if err != nil {
-			return nil, false, fault.New(fault.Invalid, "ldap: setting tls.ca_file: %w", err).WithHint("The file is looked for beside the configuration file.")
+	name, text := v.String("tls.ca_file"), v.String("tls.ca")
+	if name != "" && text != "" {
+		return nil, false, fault.New(fault.Invalid, "ldap: settings tls.ca and tls.ca_file: both are set").WithHint("Keep one of them.")
+	}
+	if name != "" || text != "" {
+		pem, setting := []byte(text), "tls.ca"
+		if name != "" {
+			var err error
+			if pem, err = os.ReadFile(path(name)); err != nil {
+				return nil, false, fault.New(fault.Invalid, "ldap: setting tls.ca_file: %w", err).WithHint("The file is looked for beside the configuration file.")
+			}
+			setting = fmt.Sprintf("tls.ca_file: %q", name)
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, false, fault.New(fault.Invalid, "ldap: setting tls.ca_file: %q holds no certificate in PEM form", name).
+			return nil, false, fault.New(fault.Invalid, "ldap: setting %s holds no certificate in PEM form", setting).
 				WithHint("PEM begins with -----BEGIN CERTIFICATE-----; turn a DER file into it with: openssl x509 -inform der -in FILE")
 		}
 	}

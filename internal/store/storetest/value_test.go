@@ -108,7 +108,7 @@ func TestWhatAConnectionMatchedByThatIsNoMoreIsForgotten(t *testing.T) {
 		w.Connect("branch")
 		w.Holds("hq", Person("anna", "employeeNumber=1"))
 		w.Applied("hq")
-		w.Engine.Connections = slices.DeleteFunc(w.Engine.Connections, func(c setting.Connection) bool { return c.Alias == "hq" })
+		w.Connections = slices.DeleteFunc(w.Connections, func(c setting.Connection) bool { return c.Alias == "hq" })
 		w.lease("hq", "elsewhere/1/1/1", 60) // by a process that still has it
 		w.Plan("branch")
 		same(t, "while somebody works on it", w.values(), "badge=1 anna")

@@ -27,6 +27,8 @@ type World struct {
 	Store  *store.Store
 	Engine *engine.Engine
 	Dirs   *Directories
+	// Connections are those of the only organization.
+	Connections []setting.Connection
 	// Clock is what the engine takes for now. It stands still.
 	Clock  time.Time
 	closed bool
@@ -63,6 +65,8 @@ func (w *World) NewEngine(s engine.Store) *engine.Engine {
 	e := &engine.Engine{Store: s, Kinds: w.Dirs.Kind, Secrets: Secrets{}, Now: func() time.Time { return w.Clock }}
 	if w.Engine != nil {
 		e.Connections = w.Engine.Connections
+	} else {
+		e.Connections = func(context.Context, string) ([]setting.Connection, error) { return w.Connections, nil }
 	}
 	return e
 }
@@ -106,15 +110,15 @@ func (w *World) Connect(alias string, change ...func(*setting.Connection)) *sett
 	for _, fn := range change {
 		fn(&c)
 	}
-	w.Engine.Connections = append(w.Engine.Connections, c)
+	w.Connections = append(w.Connections, c)
 	return w.Conn(alias)
 }
 
 // Conn gives a connection's settings to be looked at and changed.
 func (w *World) Conn(alias string) *setting.Connection {
-	for i := range w.Engine.Connections {
-		if w.Engine.Connections[i].Alias == alias {
-			return &w.Engine.Connections[i]
+	for i := range w.Connections {
+		if w.Connections[i].Alias == alias {
+			return &w.Connections[i]
 		}
 	}
 	w.T.Fatalf("there is no connection %s", alias)
@@ -284,7 +288,7 @@ func (w *World) names() map[account.ID]string {
 	for _, a := range w.Accounts() {
 		out[a.ID] = a.Text[account.Username]
 	}
-	for _, c := range w.Engine.Connections {
+	for _, c := range w.Connections {
 		groups, err := w.Store.AccountTable.Groups(w.T.Context(), c.Alias)
 		w.must(err)
 		for id, g := range groups {

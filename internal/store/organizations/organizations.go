@@ -1,0 +1,110 @@
+// Package organizations is the table of tenants. It hands them on to the
+// registry, with the seats they use.
+package organizations
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/setting"
+	"rollcall.dev/rollcall/internal/store/db"
+)
+
+// Organizations is the table.
+type Organizations struct{ DB *db.DB }
+
+// Organization is a tenant with the seats it uses.
+type Organization struct {
+	ID           string `json:"id"`
+	Name         string `json:"name"`
+	LicenceLimit *int   `json:"licence_limit"`
+	SeatsUsed    int    `json:"seats_used"`
+	Accounts     int    `json:"accounts"`
+}
+
+const selected = `SELECT id, name, licence_limit,
+	(SELECT COALESCE(sum(t.active), 0) FROM tallies t WHERE t.organization = o.id),
+	(SELECT count(*) FROM accounts a WHERE a.organization = o.id AND a.status <> 'deleted') FROM organizations o`
+
+// List gives those after an ID in their order, at most limit (0 for all): only the
+// one of that name where organization is not "".
+func (o *Organizations) List(ctx context.Context, organization, after string, limit int) ([]Organization, error) {
+	query, args := selected+` WHERE o.id > $1 AND ($2 = '' OR o.id = $2) ORDER BY o.id`, []any{after, organization}
+	if limit > 0 {
+		query += ` LIMIT $3`
+		args = append(args, limit)
+	}
+	out := []Organization{}
+	err := db.Each(ctx, o.DB.Reader(), query, args, func(rows *sql.Rows) error {
+		var one Organization
+		var limit int
+		if err := rows.Scan(&one.ID, &one.Name, &limit, &one.SeatsUsed, &one.Accounts); err != nil {
+			return err
+		}
+		if limit > 0 {
+			one.LicenceLimit = &limit
+		}
+		out = append(out, one)
+		return nil
+	})
+	return out, err
+}
+
+// Put writes an organization; fresh says that there may be none of that ID yet.
+func Put(ctx context.Context, tx *db.Tx, s setting.Organization, fresh bool, at time.Time) error {
+	conflict := `DO UPDATE SET name = excluded.name, licence_limit = excluded.licence_limit`
+	if fresh {
+		conflict = `DO NOTHING`
+	}
+	n, err := tx.Exec(ctx, `INSERT INTO organizations (id, name, licence_limit, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (id) `+conflict,
+		s.ID, s.Name, s.LicenceLimit, db.Micros(at))
+	if err == nil && n == 0 {
+		return fault.New(fault.Conflict, "there is an organization %q already", s.ID).WithHint("choose another ID")
+	}
+	return err
+}
+
+// Delete takes an organization away that nothing belongs to any more.
+func Delete(ctx context.Context, tx *db.Tx, id string) error {
+	for _, of := range []struct{ what, query string }{
+		{"connections", `SELECT count(*) FROM declarations WHERE organization = $1`},
+		{"accounts", `SELECT count(*) FROM accounts WHERE organization = $1`},
+	} {
+		var n int
+		if err := tx.QueryRowContext(ctx, of.query, id).Scan(&n); err != nil {
+			return db.Explain("look at organization "+id, err)
+		}
+		if n > 0 {
+			return fault.New(fault.Conflict, "organization %s still has %d %s", id, n, of.what).
+				WithHint("an organization is taken away when nothing belongs to it any more")
+		}
+	}
+	_, err := tx.Exec(ctx, `DELETE FROM organizations WHERE id = $1`, id)
+	return err
+}
+
+// Declare brings the organizations of the configuration into the database.
+func (o *Organizations) Declare(ctx context.Context, list []setting.Organization, at time.Time) error {
+	var changed []setting.Organization
+	for _, s := range list {
+		var name string
+		var limit int
+		err := o.DB.Reader().QueryRowContext(ctx, `SELECT name, licence_limit FROM organizations WHERE id = $1`, s.ID).Scan(&name, &limit)
+		if err != nil || name != s.Name || limit != s.LicenceLimit {
+			changed = append(changed, s)
+		}
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	return o.DB.Write(ctx, func(tx *db.Tx) error {
+		for _, s := range changed {
+			if err := Put(ctx, tx, s, false, at); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

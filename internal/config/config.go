@@ -30,6 +30,7 @@ type Config struct {
 	Database      string // "sqlite:PATH" or "postgres://..."
 	KeyFile       string // the installation's secret key; beside the database file unless named
 	Retention     setting.Retention
+	Server        setting.Server
 	Organizations []setting.Organization
 	Connections   []setting.Connection
 }
@@ -96,7 +97,7 @@ func Parse(name string, data []byte, kinds []source.Kind, lookup func(env string
 }
 
 func defaults() *Config {
-	return &Config{Listen: "127.0.0.1:8080", PublicURL: "http://localhost:8080", Database: "sqlite:rollcall.db", Retention: setting.DefaultRetention()}
+	return &Config{Listen: "127.0.0.1:8080", PublicURL: "http://localhost:8080", Database: "sqlite:rollcall.db", Retention: setting.DefaultRetention(), Server: setting.DefaultServer()}
 }
 
 func (d *decoder) topKeys(c *Config) []key {
@@ -106,6 +107,15 @@ func (d *decoder) topKeys(c *Config) []key {
 		secret(text("database", &c.Database, "`sqlite:FILE`, or `postgres://...` for more than one node.", checkDatabase)),
 		text("key_file", &c.KeyFile, "File with the secret key of the installation. Unless named it is `rollcall.key` beside the database file, and made at the first start.", nil),
 		{name: "retention", help: "For how long what happened is kept. What is older is pruned at the end of runs, a part at a time, and by `rollcall doctor --prune`.", keys: retentionKeys(&c.Retention)},
+		{name: "log", help: "What the server writes to standard error.", keys: []key{
+			choice("format", &c.Server.LogFormat, "Lines of text, or of JSON.", "text", "json"),
+			choice("level", &c.Server.LogLevel, "The least that is written.", "debug", "info", "warn", "error"),
+		}},
+		{name: "tracing", help: "Traces by OpenTelemetry.", keys: []key{
+			text("endpoint", &c.Server.TraceEndpoint, "Collector for OTLP over HTTP, such as `http://collector:4318`. None are sent unless set.", checkURL),
+			share("share", &c.Server.TraceShare, "The share of runs and requests that is traced."),
+		}},
+		duration("drain", &c.Server.Drain, "How long requests and runs may take to end after SIGTERM. A run that takes longer is stopped, and carried on by another node or at the next start."),
 		{
 			name: "organizations", typ: "a list", help: "The tenants. Without any, one called `default` is made.",
 			schema: schema{"type": "array", "items": object(organizationKeys(&setting.Organization{}))},

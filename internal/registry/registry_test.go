@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -84,7 +85,10 @@ func open(t *testing.T, dsn string) *registry.Registry {
 	if err := s.Declare(t.Context(), cfg.Organizations); err != nil {
 		t.Fatal(err)
 	}
-	e := &engine.Engine{Store: s, Kinds: all.Named, Now: time.Now}
+	e := &engine.Engine{Store: s, Kinds: all.Named, Now: time.Now, Uploads: func(ctx context.Context, connection string) (io.ReadCloser, error) {
+		_, body, err := s.UploadTable.Newest(ctx, connection)
+		return body, err
+	}}
 	r := &registry.Registry{Store: s, Kinds: all.Kinds(), Now: time.Now, Validate: e.Validate}
 	r.Reload(cfg)
 	return r
@@ -327,5 +331,45 @@ func TestEveryChangeIsAnEventWithTheWhoAndTheWhat(t *testing.T) {
 			t.Error(err)
 		}
 		nowhere(t, r, "Sesame-Open")
+	})
+}
+
+func TestAConnectionReadsTheNewestFileItWasGiven(t *testing.T) {
+	both(t, func(t *testing.T, r *registry.Registry) {
+		if _, err := r.Create(t.Context(), sunfix, []byte(`{"alias": "table", "backend": {"csv": {"upload": true, "passwords": "none", "max_size": "1000"}}}`)); err != nil {
+			t.Fatal(err)
+		}
+		make1(t, r)
+		for i := range 8 {
+			text := fmt.Sprintf("username,email\nu%d,u%d@x.org\n", i, i)
+			f, err := r.Upload(t.Context(), sunfix, "table", "C:\\people\\list\x00.csv", strings.NewReader(text))
+			if err != nil || f.Name != "list.csv" || f.Size != int64(len(text)) {
+				t.Fatalf("%+v, %v", f, err)
+			}
+		}
+		for _, c := range []struct {
+			name, alias, text, words string
+			who                      registry.Who
+		}{
+			{"a file too large", "table", strings.Repeat("x", 1001), "larger than 1000", sunfix},
+			{"an empty one", "table", " \n", "empty", sunfix},
+			{"for a directory", "hq", "a,b", "takes no files", sunfix},
+			{"for another tenant's", "table", "a,b", "no connection", moonfix},
+		} {
+			if _, err := r.Upload(t.Context(), c.who, c.alias, "x", strings.NewReader(c.text)); err == nil || !strings.Contains(err.Error(), c.words) {
+				t.Errorf("%s: %v", c.name, err)
+			}
+		}
+		list, err := r.Uploads(t.Context(), sunfix, "table")
+		if err != nil || len(list) != 5 {
+			t.Fatal(list, err)
+		}
+		f, body, err := r.Store.UploadTable.Newest(t.Context(), "table")
+		if err != nil || f != list[0] {
+			t.Fatalf("%+v, %v", f, err)
+		}
+		if text, err := io.ReadAll(body); err != nil || string(text) != "username,email\nu7,u7@x.org\n" {
+			t.Errorf("%s, %v", text, err)
+		}
 	})
 }

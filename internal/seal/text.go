@@ -84,14 +84,15 @@ func Rotate(path string) (*Key, error) {
 	return write(path, append([][]byte{random(keySize)}, k.secrets...))
 }
 
-// Retire takes the keys between the newest and the first out of a key file, when
-// everything is sealed with the newest.
+// Retire takes keys out of a key file when everything is sealed with the newest.
+// The one before stays, for a node that had not yet noticed and sealed something
+// with it meanwhile, and the first, for fingerprints.
 func Retire(path string) (*Key, error) {
 	k, err := LoadKey(path)
-	if err != nil || len(k.secrets) < 3 {
+	if err != nil || len(k.secrets) < 4 {
 		return k, err
 	}
-	return write(path, [][]byte{k.secrets[0], k.secrets[len(k.secrets)-1]})
+	return write(path, [][]byte{k.secrets[0], k.secrets[1], k.secrets[len(k.secrets)-1]})
 }
 
 func write(path string, secrets [][]byte) (*Key, error) {

@@ -81,7 +81,7 @@ func TestAfterARotationOldTextsOpenAndFingerprintsStay(t *testing.T) {
 	if err := here.Retire(); err != nil {
 		t.Fatal(err)
 	}
-	if info, err := os.Stat(path); err != nil || info.Size() != 2*keySize {
+	if info, err := os.Stat(path); err != nil || info.Size() != 3*keySize {
 		t.Error(info.Size(), err)
 	}
 	if _, err := here.Open("p", fresh); fault.KindOf(err) != fault.Conflict || fault.HintOf(err) == "" {

@@ -150,6 +150,9 @@ func (d *DB) Copy(ctx context.Context, path string) error {
 	return explain("back up", err)
 }
 
+// Ping reports whether the database answers.
+func (d *DB) Ping(ctx context.Context) error { return explain("ping", d.read.PingContext(ctx)) }
+
 // Reader gives something to read with, outside of any transaction.
 func (d *DB) Reader() Querier { return reader{d, d.read} }
 

@@ -28,6 +28,7 @@ const module = "rollcall.dev/rollcall/"
 var floors = [][]string{
 	{"internal/directory", "internal/account", "internal/event", "internal/setting", "internal/fault", "internal/seal"},
 	{"internal/simulator"}, // a directory to rehearse with; it knows nothing of us
+	{"internal/telemetry"}, // logs, metrics and traces know nothing of what they tell of
 	{"internal/source"},
 	{"internal/source/*", "internal/config", "internal/simulator"},
 	{"internal/source/all"},

@@ -7,12 +7,13 @@ import (
 
 	"rollcall.dev/rollcall/internal/app"
 	"rollcall.dev/rollcall/internal/config"
+	"rollcall.dev/rollcall/internal/registry"
 	"rollcall.dev/rollcall/internal/source/all"
 )
 
 func (r *root) connections() *cobra.Command {
-	cmd := &cobra.Command{Use: "connections", Short: "List connections, export or reset them"}
-	cmd.AddCommand(r.connectionsList(), r.connectionsExport(), r.connectionsReset())
+	cmd := &cobra.Command{Use: "connections", Short: "List connections; make, change, export, reset or delete them"}
+	cmd.AddCommand(r.connectionsList(), r.connectionsApply(), r.connectionsDelete(), r.connectionsExport(), r.connectionsReset())
 	return cmd
 }
 
@@ -117,6 +118,22 @@ func (r *root) connectionsExport() *cobra.Command {
 				}
 				_, err = r.Out.Write(text)
 				return err
+			})
+		},
+	}
+}
+
+func (r *root) connectionsDelete() *cobra.Command {
+	return &cobra.Command{
+		Use: "delete CONNECTION", Short: "Delete a connection that does not stand in rollcall.yaml; its accounts stay as they are",
+		Args: args(1, "the alias of a connection"),
+		RunE: func(cmd *cobra.Command, words []string) error {
+			return r.open(cmd.Context(), func(a *app.App) error {
+				if err := a.Registry.Delete(cmd.Context(), registry.Who{Actor: actor()}, words[0]); err != nil {
+					return err
+				}
+				fmt.Fprintf(r.Out, "Connection %s is deleted. Its accounts stay as they are; nothing changes them any more.\n", words[0])
+				return nil
 			})
 		},
 	}

@@ -16,8 +16,8 @@ import (
 )
 
 func (r *root) organizations() *cobra.Command {
-	cmd := &cobra.Command{Use: "organizations", Short: "List organizations and the seats they use"}
-	cmd.AddCommand(&cobra.Command{
+	cmd := &cobra.Command{Use: "organizations", Short: "List, make and delete organizations"}
+	cmd.AddCommand(r.organizationsCreate(), r.organizationsDelete(), &cobra.Command{
 		Use: "list", Short: "List organizations and the seats they use", Args: args(0, "no words"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return r.open(cmd.Context(), func(a *app.App) error {

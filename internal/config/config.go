@@ -63,7 +63,11 @@ func Load(path string, kinds []source.Kind, lookup func(env string) (string, boo
 // Parse is Load for a file already read; name stands in errors, and its folder
 // is where relative file names start.
 func Parse(name string, data []byte, kinds []source.Kind, lookup func(env string) (string, bool)) (*Config, error) {
-	d := &decoder{name: name, dir: filepath.Dir(name), kinds: kinds, lookup: lookup}
+	return parse(name, data, kinds, lookup, false)
+}
+
+func parse(name string, data []byte, kinds []source.Kind, lookup func(env string) (string, bool), apart bool) (*Config, error) {
+	d := &decoder{apart: apart, name: name, dir: filepath.Dir(name), kinds: kinds, lookup: lookup}
 	if lookup == nil {
 		d.lookup = func(string) (string, bool) { return "", false }
 	}
@@ -131,7 +135,7 @@ func (d *decoder) topKeys(c *Config) []key {
 
 // finish checks what concerns more than one key and resolves file names.
 func (d *decoder) finish(c *Config) {
-	if len(c.Organizations) == 0 {
+	if len(c.Organizations) == 0 && !d.apart {
 		c.Organizations = []setting.Organization{{ID: defaultOrganization, Name: "Default"}}
 	}
 	keyDir := c.Dir

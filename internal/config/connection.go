@@ -136,6 +136,7 @@ func (d *decoder) organization(conn *setting.Connection, item *node, c *Config) 
 	}
 	at := item.get("organization")
 	switch {
+	case d.apart && conn.Organization != "":
 	case conn.Organization == "" && len(known) == 0:
 		conn.Organization = defaultOrganization
 	case conn.Organization == "" && len(known) == 1:

@@ -38,6 +38,7 @@ type decoder struct {
 	lookup   func(string) (string, bool)
 	problems []problem
 	absent   *absent // what is not there is noted in here and is no problem; nil outside of backends
+	apart    bool    // organizations are kept elsewhere: a connection may name any
 	literal  bool    // values mean what they say: no variable and no file is put in their place
 }
 

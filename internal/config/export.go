@@ -44,6 +44,9 @@ var forFile = speller{text: literal, secret: func(c setting.Connection, o settin
 // plainly is for readers that put nothing in a value's place.
 var plainly = speller{text: func(s string) string { return s }, secret: func(setting.Connection, setting.Option) any { return nil }}
 
+// withSecrets is for whoever sends a connection on, with its secrets.
+var withSecrets = speller{text: plainly.text, secret: func(c setting.Connection, o setting.Option) any { return c.Backend[o.Name] }}
+
 func exportConnection(c setting.Connection, kinds []source.Kind, spell speller) (yaml.MapSlice, error) {
 	i := slices.IndexFunc(kinds, func(k source.Kind) bool { return k.Name == c.Kind })
 	if i < 0 {

@@ -39,7 +39,16 @@ func Connection(name string, data []byte, kinds []source.Kind) (setting.Connecti
 // JSON gives a connection in that form, with the defaults that are in force and
 // without its secrets.
 func JSON(c setting.Connection, kinds []source.Kind) (json.RawMessage, error) {
-	m, err := exportConnection(c, kinds, plainly)
+	return encode(c, kinds, plainly)
+}
+
+// Whole is JSON with the secrets, for whoever sends a connection to a server.
+func Whole(c setting.Connection, kinds []source.Kind) (json.RawMessage, error) {
+	return encode(c, kinds, withSecrets)
+}
+
+func encode(c setting.Connection, kinds []source.Kind, spell speller) (json.RawMessage, error) {
+	m, err := exportConnection(c, kinds, spell)
 	if err != nil {
 		return nil, err
 	}
@@ -48,6 +57,13 @@ func JSON(c setting.Connection, kinds []source.Kind) (json.RawMessage, error) {
 		return nil, fmt.Errorf("config: connection %s: %w", c.Alias, err)
 	}
 	return b, nil
+}
+
+// Declarations reads the organizations and connections of a file that is no
+// installation's own: `rollcall connections apply` sends them to one. Variables and
+// files in it are those of whoever sends it.
+func Declarations(name string, data []byte, kinds []source.Kind, lookup func(env string) (string, bool)) (*Config, error) {
+	return parse(name, data, kinds, lookup, true)
 }
 
 // Merge applies a JSON merge patch (RFC 7396) to a document: objects are merged

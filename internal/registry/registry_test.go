@@ -246,8 +246,8 @@ func TestNobodyTouchesAnotherTenantsConnection(t *testing.T) {
 func TestWhatCannotBeIsRefusedWithAReason(t *testing.T) {
 	both(t, func(t *testing.T, r *registry.Registry) {
 		make1(t, r)
-		change := func(old, new string) string {
-			return strings.Replace(strings.Replace(hq, `"hq"`, `"new"`, 1), old, new, 1)
+		change := func(old, now string) string {
+			return strings.Replace(strings.Replace(hq, `"hq"`, `"new"`, 1), old, now, 1)
 		}
 		for _, c := range []struct {
 			name, body, words string

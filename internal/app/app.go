@@ -4,6 +4,7 @@ package app
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"path/filepath"
 	"sync"
@@ -43,7 +44,9 @@ func Open(ctx context.Context, path string, lookup func(string) (string, bool)) 
 	if !filepath.IsAbs(key) {
 		key = filepath.Join(cfg.Dir, key)
 	}
-	return &App{Config: cfg, Store: s, Engine: &engine.Engine{Store: s, Kinds: all.Named, Secrets: &secrets{path: key},
+	kept := &secrets{path: key}
+	s.DB.Keyed = kept.keyed
+	return &App{Config: cfg, Store: s, Engine: &engine.Engine{Store: s, Kinds: all.Named, Secrets: kept,
 		Env: source.Env{Dir: cfg.Dir}, Connections: cfg.Connections, Retention: cfg.Retention, Now: time.Now}}, nil
 }
 
@@ -71,8 +74,8 @@ func (a *App) Connection(alias string) (setting.Connection, error) {
 	return setting.Connection{}, err
 }
 
-// secrets opens the installation's key when the first password has to be
-// kept: whoever has no passwords needs no key.
+// secrets opens the installation's key when the first event or the first password
+// has to be kept.
 type secrets struct {
 	path string
 	once sync.Once
@@ -90,6 +93,15 @@ func (s *secrets) Fingerprint(purpose, text string) (string, error) {
 		return "", err
 	}
 	return s.key.Fingerprint(purpose, text), nil
+}
+
+// keyed is a db.Keyed.
+func (s *secrets) keyed(purpose, text string) ([]byte, error) {
+	f, err := s.Fingerprint(purpose, text)
+	if err != nil {
+		return nil, err
+	}
+	return hex.DecodeString(f)
 }
 
 func (s *secrets) HashPassword(ctx context.Context, plain string) (string, error) {

@@ -61,10 +61,15 @@ func (r *root) backup() *cobra.Command {
 
 func (r *root) doctor() *cobra.Command {
 	var prune bool
+	var head, accept string
 	cmd := &cobra.Command{
 		Use: "doctor", Short: "Check the database for what must never be, and the configuration for variables that are not set",
 		Long: `With --prune it first takes away all that is older than "retention" in the
 configuration says; each run takes away a part of it in any case.
+
+It walks the chain of events and prints its head. Kept elsewhere and given with
+--head one day, that head proves that the events up to it are still the same
+ones, even against somebody who had the database and the key file.
 
 Exit status: 0 all is well, 1 something is wrong.`, Args: args(0, "no words"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -74,10 +79,17 @@ Exit status: 0 all is well, 1 something is wrong.`, Args: args(0, "no words"),
 						return err
 					}
 				}
-				return r.examine(cmd.Context(), a)
+				if accept != "" {
+					if err := a.Store.EventTable.Accept(cmd.Context(), actor(), accept, now()); err != nil {
+						return err
+					}
+				}
+				return r.examine(cmd.Context(), a, head)
 			})
 		},
 	}
+	cmd.Flags().StringVar(&head, "head", "", "compare the feed with the head of the chain as it was printed once")
+	cmd.Flags().StringVar(&accept, "accept", "", "seal the feed as it stands, with an event that tells this reason: after you have looked into what was found")
 	cmd.Flags().BoolVar(&prune, "prune", false, "first take away what is older than the configuration's retention")
 	return cmd
 }
@@ -92,8 +104,13 @@ func (r *root) prune(ctx context.Context, a *app.App) error {
 	return nil
 }
 
-func (r *root) examine(ctx context.Context, a *app.App) error {
+func (r *root) examine(ctx context.Context, a *app.App, head string) error {
 	findings, err := a.Store.Examine(ctx)
+	if err == nil && head != "" {
+		var noted []store.Finding
+		noted, err = a.Store.Chain(ctx, head)
+		findings = append(findings, noted[min(1, len(noted)):]...)
+	}
 	if err != nil {
 		return err
 	}
@@ -120,6 +137,9 @@ func (r *root) examine(ctx context.Context, a *app.App) error {
 			continue
 		}
 		verdict, text := "ok", f.Check
+		if f.Detail != "" {
+			text += " (" + f.Detail + ")"
+		}
 		if f.Count > 0 {
 			verdict, text = "FAIL", fmt.Sprintf("%s: %s found", f.Check, number(f.Count))
 		}

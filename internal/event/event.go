@@ -13,7 +13,7 @@ import (
 // Type of an event: what it is about, a dot, what happened.
 type Type string
 
-// The types of events.
+// The types of events: first what applications follow.
 const (
 	AccountCreated  Type = "account.created"
 	AccountUpdated  Type = "account.updated"
@@ -32,13 +32,16 @@ const (
 	MembershipAdded   Type = "membership.added"
 	MembershipRemoved Type = "membership.removed"
 
-	RunApplied      Type = "run.applied"
-	RunHeld         Type = "run.held"
-	RunFailed       Type = "run.failed"
-	PlanApproved    Type = "plan.approved"
-	PlanRejected    Type = "plan.rejected"
-	ConnectionReset Type = "connection.reset"
+	RunApplied   Type = "run.applied"
+	RunHeld      Type = "run.held"
+	RunFailed    Type = "run.failed"
+	RunCancelled Type = "run.cancelled"
+	PlanApproved Type = "plan.approved"
+	PlanRejected Type = "plan.rejected"
 
+	// What administrators do, and what an installation does to a connection or a
+	// webhook on its own. Before and After hold what is not secret of it; the name
+	// or ID of what it is about stands in them where no other column has it.
 	OrganizationCreated Type = "organization.created"
 	OrganizationUpdated Type = "organization.updated"
 	OrganizationDeleted Type = "organization.deleted"
@@ -46,9 +49,24 @@ const (
 	ConnectionCreated      Type = "connection.created"
 	ConnectionUpdated      Type = "connection.updated"
 	ConnectionDeleted      Type = "connection.deleted"
-	ConnectionFileUploaded Type = "connection.file_uploaded"
+	ConnectionReset        Type = "connection.reset"
+	ConnectionQuarantined  Type = "connection.quarantined"   // it kept failing and is tried less and less often
+	ConnectionRecovered    Type = "connection.recovered"     // it left quarantine by a run that ended well
+	ConnectionFileUploaded Type = "connection.file_uploaded" // a CSV file came through the API
 
-	SecretsRotated Type = "secrets.rotated"
+	APIKeyCreated Type = "apikey.created"
+	APIKeyRevoked Type = "apikey.revoked"
+
+	WebhookCreated       Type = "webhook.created"
+	WebhookUpdated       Type = "webhook.updated"
+	WebhookDeleted       Type = "webhook.deleted"
+	WebhookDisabled      Type = "webhook.disabled" // by its endpoint's 410, or because it accepted nothing for days
+	WebhookSecretRotated Type = "webhook.secret_rotated"
+	WebhookSkipped       Type = "webhook.skipped"   // events it had yet to be told of are no longer kept
+	DeliveryReplayed     Type = "delivery.replayed" // one, all dead ones, or all since an event
+
+	SecretsRotated Type = "secrets.rotated" // secrets at rest got another key
+	FeedAccepted   Type = "feed.accepted"   // a person accepted the feed as it stands, see `rollcall doctor --accept`
 )
 
 // Event is one thing that happened. ID is ascending and gap-free in the

@@ -2,6 +2,7 @@ package seal
 
 import (
 	"context"
+	"encoding/hex"
 	"sync"
 
 	"rollcall.dev/rollcall/internal/fault"
@@ -44,6 +45,15 @@ func (r *Ring) Fingerprint(purpose, text string) (string, error) {
 		return "", err
 	}
 	return k.Fingerprint(purpose, text), nil
+}
+
+// Keyed is Fingerprint as its 32 bytes.
+func (r *Ring) Keyed(purpose, text string) ([]byte, error) {
+	f, err := r.Fingerprint(purpose, text)
+	if err != nil {
+		return nil, err
+	}
+	return hex.DecodeString(f)
 }
 
 // HashPassword is the package's, here for whoever takes both.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 
 	"rollcall.dev/rollcall/internal/store/db"
 )
@@ -11,6 +12,8 @@ type Finding struct {
 	Check string `json:"check"` // what must hold
 	Count int    `json:"count"` // how often it does not
 	Hint  string `json:"hint"`
+	// Detail is what else there is to say, for a person; may be empty.
+	Detail string `json:"detail,omitempty"`
 }
 
 // Examine checks what must never be, whatever was killed when.
@@ -54,6 +57,38 @@ func (s *Store) Examine(ctx context.Context) ([]Finding, error) {
 	f := Finding{Check: "the values kept for matching are those the accounts carry",
 		Hint: "take the attributes out of `match`, run `rollcall plan`, and put them in again: their values are collected anew"}
 	var err error
-	f.Count, err = s.AccountTable.Amiss(ctx)
-	return append(out, f), err
+	if f.Count, err = s.AccountTable.Amiss(ctx); err != nil {
+		return nil, err
+	}
+	chain, err := s.Chain(ctx, "")
+	return append(append(out, f), chain...), err
+}
+
+// Chain walks the chain of events. noted is the head of the chain as `rollcall
+// doctor` printed it once, to be compared with what became of it, or "".
+func (s *Store) Chain(ctx context.Context, noted string) ([]Finding, error) {
+	v, err := s.EventTable.Verify(ctx, noted)
+	if err != nil {
+		return nil, err
+	}
+	f := Finding{Check: "no event was altered, removed or put in since it was written", Detail: "the chain of events is empty"}
+	if v.Head != "" {
+		f.Detail = fmt.Sprintf("events %d to %d, head %s", v.Behind+1, v.Last, v.Head)
+		if !v.Keyed {
+			f.Detail += "; its seal was not looked at, there is no key"
+		}
+	}
+	if v.Broken != "" {
+		f.Count = 1
+		f.Hint = v.Broken + "; compare with a backup and with what applications were sent. If it has an innocent reason (a lost key file, a backup that was restored without it), `rollcall doctor --accept REASON` seals the feed as it stands"
+	}
+	out := []Finding{f}
+	if noted != "" {
+		f := Finding{Check: "the feed still holds the head that was noted", Hint: v.Noted}
+		if v.Noted != "" {
+			f.Count = 1
+		}
+		out = append(out, f)
+	}
+	return out, nil
 }

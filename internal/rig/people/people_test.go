@@ -15,7 +15,6 @@ import (
 
 	"rollcall.dev/rollcall/internal/rig/openldap"
 	"rollcall.dev/rollcall/internal/rig/people"
-	"rollcall.dev/rollcall/internal/simulator"
 )
 
 // entries reads LDIF back: attribute names in lower case to values.
@@ -168,34 +167,5 @@ func TestAServerLoadsTheDirectoryAndTakesTheChanges(t *testing.T) {
 	}
 	if _, err := people.Changes(io.Discard, o, 100, 4); err == nil {
 		t.Error("a fifth round needs more people than there are")
-	}
-}
-
-func TestACompanyChangesFromMinuteToMinute(t *testing.T) {
-	o := people.Options{People: 50, Groups: 5}
-	s, err := simulator.Start(simulator.Options{Personality: &simulator.OpenLDAP{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	var ldif bytes.Buffer
-	if _, err := people.Write(&ldif, o); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Tree.Load(&ldif); err != nil {
-		t.Fatal(err)
-	}
-	for number := range 60 {
-		c, err := people.Tick(&ldif, o, number)
-		if err != nil || c.Titles != 3 || c.Joiners != 1 || (c.Leavers == 1) != (number >= 5) {
-			t.Fatalf("tick %d: %+v, %v", number, c, err)
-		}
-		if err := s.Tree.Load(&ldif); err != nil {
-			t.Fatalf("tick %d: %v", number, err)
-		}
 	}
 }

@@ -40,12 +40,18 @@ const (
 type DB struct {
 	Dialect Dialect
 	Path    string // of the SQLite file
+	Keyed   Keyed  // nil where the installation has no key
 	read    *sql.DB
 	scan    *sql.DB // for reads during which others are made
 	write   *sql.DB
 	writer  *writer  // of SQLite
 	queries sync.Map // a query to its words in this dialect
 }
+
+// Keyed gives a digest of a text with the installation's key, 32 bytes, another
+// for each purpose: what is written beside it can then not be changed by whoever
+// has the database alone.
+type Keyed func(purpose, text string) ([]byte, error)
 
 // Open opens "sqlite:path" or "postgres://...", and brings the schema up to date.
 func Open(ctx context.Context, dsn, dir string) (*DB, error) {

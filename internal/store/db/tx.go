@@ -223,6 +223,9 @@ func (d *DB) Now() string {
 	return "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
 }
 
+// Keyed is DB.Keyed inside a transaction.
+func (t *Tx) Keyed() Keyed { return t.db.Keyed }
+
 // Now is DB.Now inside a transaction.
 func (t *Tx) Now() string { return t.db.Now() }
 

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/event"
@@ -28,7 +29,7 @@ func Lock(ctx context.Context, tx *db.Tx) error {
 	return err
 }
 
-var columns = []string{"id", "span", "members", "type", "organization", "connection", "run", "account", "group_id", "at", "actor", "before", "after", "why"}
+var columns = []string{"id", "span", "members", "type", "organization", "connection", "run", "account", "group_id", "at", "actor", "before", "after", "why", "chain"}
 
 // mostSpan is how many events one row may stand for.
 const mostSpan = 500
@@ -47,28 +48,47 @@ func Append(ctx context.Context, tx *db.Tx, list []event.Event) error {
 		}
 		total += span(&list[i])
 	}
-	var last int64
-	row := tx.QueryRowContext(ctx, `UPDATE counters SET value = value + $1 WHERE name = 'event' RETURNING value`, total)
-	if err := row.Scan(&last); err != nil {
+	var was mark
+	if err := was.scan(tx.QueryRowContext(ctx, `UPDATE counters SET value = value WHERE name = 'event' RETURNING value, chain, seal`)); err != nil {
 		return db.Explain("number events", err)
 	}
-	next := last - total + 1
+	now := mark{value: was.value + total, chain: was.chain}
+	if now.chain == nil {
+		now.chain = beginning(was.value)
+	}
+	next := was.value + 1
+	rows, links := make([]row, len(list)), make([][]byte, len(list))
 	for i := range list {
 		list[i].ID = next
 		next += span(&list[i])
+		rows[i] = rowOf(&list[i])
+		now.chain = link(now.chain, &rows[i])
+		links[i] = now.chain
+	}
+	now = was.next(tx.Keyed(), "end", now)
+	if _, err := tx.Exec(ctx, `UPDATE counters SET value = $1, chain = $2, seal = $3 WHERE name = 'event'`, now.value, now.chain, now.seal); err != nil {
+		return err
 	}
 	return tx.Insert(ctx, "events", columns, len(list), func(i int, into []any) {
-		e := &list[i]
-		into[0], into[1], into[2] = e.ID, span(e), packed(e.Members)
-		into[3], into[4], into[5], into[6] = string(e.Type), e.Organization, text(e.Connection), text(e.Run)
-		into[7], into[8], into[9], into[10] = bytes(e.Account), bytes(e.Group), db.Micros(e.At), e.Actor
-		into[11], into[12], into[13] = string(e.Before), string(e.After), e.Why
+		r := &rows[i]
+		into[0], into[1], into[2] = r.id, r.span, null(r.members)
+		into[3], into[4], into[5], into[6] = r.kind, r.organization, r.connection, r.run
+		into[7], into[8], into[9], into[10] = null(r.account), null(r.group), r.at, r.actor
+		into[11], into[12], into[13], into[14] = r.before, r.after, r.why, links[i]
 	}, "")
+}
+
+// Record writes one event, of now unless it says of when.
+func Record(ctx context.Context, tx *db.Tx, e event.Event) error {
+	if e.At.IsZero() {
+		e.At = time.Now().UTC().Truncate(time.Microsecond)
+	}
+	return Append(ctx, tx, []event.Event{e})
 }
 
 func span(e *event.Event) int64 { return max(1, int64(len(e.Members))) }
 
-func packed(ids []account.ID) any {
+func packed(ids []account.ID) []byte {
 	if len(ids) == 0 {
 		return nil
 	}
@@ -86,11 +106,19 @@ func text(s *string) string {
 	return *s
 }
 
-func bytes(id *account.ID) any {
+func idBytes(id *account.ID) []byte {
 	if id == nil || id.IsZero() {
 		return nil
 	}
 	return id[:]
+}
+
+// null makes nothing NULL: a nil slice of bytes is not NULL to every driver.
+func null(b []byte) any {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
 }
 
 const selected = `SELECT id, members, type, organization, connection, run, account, group_id, at, actor, before, after, why FROM events`

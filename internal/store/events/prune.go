@@ -35,18 +35,26 @@ func (s *Events) Prune(ctx context.Context, before time.Time) (gone int64, more 
 	}
 	err = s.DB.Write(ctx, func(tx *db.Tx) error {
 		gone, more = 0, false
-		if err := Pruning(ctx, tx); err != nil {
+		var was mark
+		if err := was.scan(tx.QueryRowContext(ctx, `UPDATE counters SET value = value WHERE name = 'pruned' RETURNING value, chain, seal`)); err != nil {
+			return db.Explain("read the beginning of the feed", err)
+		}
+		wanted, err := stillWanted(ctx, tx, time.Now())
+		if err != nil {
 			return err
 		}
 		rows, last, end := 0, int64(0), int64(0)
-		err := db.Each(ctx, tx, `SELECT id, span, at FROM events ORDER BY id LIMIT $1`, []any{rowsAtOnce}, func(row *sql.Rows) error {
+		var chain []byte
+		err = db.Each(ctx, tx, `SELECT id, span, at, chain FROM events WHERE id < $2 ORDER BY id LIMIT $1`, []any{rowsAtOnce, wanted}, func(row *sql.Rows) error {
 			var id, span, at int64
-			if err := row.Scan(&id, &span, &at); err != nil {
+			var its []byte
+			if err := row.Scan(&id, &span, &at, &its); err != nil {
 				return err
 			}
-			if at >= cutoff {
+			if at >= cutoff || id+span > wanted {
 				return errEnough
 			}
+			chain = its
 			rows++
 			gone += span
 			last, end = id, id+span-1
@@ -59,13 +67,31 @@ func (s *Events) Prune(ctx context.Context, before time.Time) (gone int64, more 
 		if _, err := tx.Exec(ctx, `DELETE FROM events WHERE id <= $1`, last); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `UPDATE counters SET value = $1 WHERE name = 'pruned'`, end); err != nil {
+		now := was.next(tx.Keyed(), "beginning", mark{value: end, chain: chain})
+		if _, err := tx.Exec(ctx, `UPDATE counters SET value = $1, chain = $2, seal = $3 WHERE name = 'pruned'`, now.value, null(now.chain), null(now.seal)); err != nil {
 			return err
 		}
 		_, err = tx.Exec(ctx, `UPDATE counters SET value = $1 WHERE name = 'pruned_before' AND value < $1`, cutoff)
 		return err
 	})
 	return gone, more, err
+}
+
+// patience is how long pruning spares the event of a delivery that is still tried:
+// no longer than deliveries are.
+const patience = 5 * 24 * time.Hour
+
+// stillWanted gives the first event that a delivery under way tells of.
+func stillWanted(ctx context.Context, q db.Querier, now time.Time) (int64, error) {
+	var first sql.NullInt64
+	err := q.QueryRowContext(ctx, `SELECT min(event) FROM deliveries WHERE state = 'pending' AND event > 0 AND created_at > $1`, db.Micros(now.Add(-patience))).Scan(&first)
+	if err != nil {
+		return 0, db.Explain("look for deliveries under way", err)
+	}
+	if first.Valid {
+		return first.Int64, nil
+	}
+	return 1 << 62, nil
 }
 
 // kept refuses a cursor before the beginning of what is kept.

@@ -40,6 +40,8 @@ var floors = [][]string{
 	{"internal/engine/apply"},
 	{"internal/engine"},
 	{"internal/store"},
+	{"internal/jobs"},
+	{"internal/operate"},
 	{"internal/deliver", "internal/endpoint/*", "internal/tunnel", "internal/agent"},
 	{"internal/app"},
 	{"internal/cli"},

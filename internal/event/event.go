@@ -37,7 +37,11 @@ const (
 	RunFailed       Type = "run.failed"
 	PlanApproved    Type = "plan.approved"
 	PlanRejected    Type = "plan.rejected"
+	RunCancelled    Type = "run.cancelled"
 	ConnectionReset Type = "connection.reset"
+
+	ConnectionQuarantined Type = "connection.quarantined"
+	ConnectionRecovered   Type = "connection.recovered"
 )
 
 // Event is one thing that happened. ID is ascending and gap-free in the

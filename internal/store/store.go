@@ -17,11 +17,15 @@ import (
 	"rollcall.dev/rollcall/internal/store/accounts"
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/events"
+	"rollcall.dev/rollcall/internal/store/health"
 	"rollcall.dev/rollcall/internal/store/leases"
 	"rollcall.dev/rollcall/internal/store/ledger"
 	"rollcall.dev/rollcall/internal/store/mirrors"
+	"rollcall.dev/rollcall/internal/store/nodes"
 	"rollcall.dev/rollcall/internal/store/plans"
 	"rollcall.dev/rollcall/internal/store/runs"
+	"rollcall.dev/rollcall/internal/store/schedules"
+	"rollcall.dev/rollcall/internal/store/work"
 )
 
 // Store is every table.
@@ -34,6 +38,10 @@ type Store struct {
 	RunTable     *runs.Runs
 	EventTable   *events.Events
 	LedgerTable  *ledger.Ledger
+	WorkTable    *work.Work
+	Schedules    *schedules.Schedules
+	Health       *health.Health
+	Nodes        *nodes.Nodes
 }
 
 // Open opens the database at dsn; a relative SQLite file starts at dir.
@@ -44,7 +52,8 @@ func Open(ctx context.Context, dsn, dir string) (*Store, error) {
 	}
 	a := &accounts.Accounts{DB: d}
 	return &Store{DB: d, LeaseTable: &leases.Leases{DB: d}, MirrorTable: &mirrors.Mirrors{DB: d}, AccountTable: a, PlanTable: &plans.Plans{DB: d},
-		RunTable: &runs.Runs{DB: d}, EventTable: &events.Events{DB: d}, LedgerTable: &ledger.Ledger{DB: d, Accounts: a}}, nil
+		RunTable: &runs.Runs{DB: d}, EventTable: &events.Events{DB: d}, LedgerTable: &ledger.Ledger{DB: d, Accounts: a},
+		WorkTable: &work.Work{DB: d}, Schedules: &schedules.Schedules{DB: d}, Health: &health.Health{DB: d}, Nodes: &nodes.Nodes{DB: d}}, nil
 }
 
 // Close closes the database.

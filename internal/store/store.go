@@ -17,6 +17,7 @@ import (
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/declarations"
 	"rollcall.dev/rollcall/internal/store/events"
+	"rollcall.dev/rollcall/internal/store/keys"
 	"rollcall.dev/rollcall/internal/store/leases"
 	"rollcall.dev/rollcall/internal/store/ledger"
 	"rollcall.dev/rollcall/internal/store/mirrors"
@@ -42,6 +43,7 @@ type Store struct {
 	DeclarationTable  *declarations.Declarations
 	SecretTable       *secrets.Secrets // its Ring is set by who opens the installation
 	UploadTable       *uploads.Uploads
+	KeyTable          *keys.Keys
 }
 
 // Open opens the database at dsn; a relative SQLite file starts at dir.
@@ -54,7 +56,7 @@ func Open(ctx context.Context, dsn, dir string) (*Store, error) {
 	return &Store{DB: d, LeaseTable: &leases.Leases{DB: d}, MirrorTable: &mirrors.Mirrors{DB: d}, AccountTable: a, PlanTable: &plans.Plans{DB: d},
 		RunTable: &runs.Runs{DB: d}, EventTable: &events.Events{DB: d}, LedgerTable: &ledger.Ledger{DB: d, Accounts: a},
 		OrganizationTable: &organizations.Organizations{DB: d}, DeclarationTable: &declarations.Declarations{DB: d},
-		SecretTable: &secrets.Secrets{DB: d}, UploadTable: &uploads.Uploads{DB: d}}, nil
+		SecretTable: &secrets.Secrets{DB: d}, UploadTable: &uploads.Uploads{DB: d}, KeyTable: &keys.Keys{DB: d}}, nil
 }
 
 // Close closes the database.

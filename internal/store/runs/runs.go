@@ -138,10 +138,14 @@ func optional(s string) *string {
 }
 
 // Get gives a run by its ID, a unique beginning of it, or "last".
-func (s *Runs) Get(ctx context.Context, id string) (*engine.Run, error) {
-	query, args := `SELECT `+columns+` FROM runs WHERE id = $1 OR (length($1) >= 4 AND substr(id, 1, length($1)) = $1) ORDER BY CASE WHEN id = $1 THEN 0 ELSE 1 END, started_at DESC LIMIT 2`, []any{id}
+func (s *Runs) Get(ctx context.Context, id string) (*engine.Run, error) { return s.Find(ctx, "", id) }
+
+// Find is Get among the runs of an organization, "" for all of them.
+func (s *Runs) Find(ctx context.Context, organization, id string) (*engine.Run, error) {
+	query, args := `SELECT `+columns+` FROM runs WHERE ($2 = '' OR organization = $2) AND (id = $1 OR (length($1) >= 4 AND substr(id, 1, length($1)) = $1))
+		ORDER BY CASE WHEN id = $1 THEN 0 ELSE 1 END, started_at DESC LIMIT 2`, []any{id, organization}
 	if id == "last" {
-		query, args = `SELECT `+columns+` FROM runs ORDER BY started_at DESC LIMIT 1`, nil
+		query, args = `SELECT `+columns+` FROM runs WHERE $1 = '' OR organization = $1 ORDER BY started_at DESC LIMIT 1`, []any{organization}
 	}
 	var found []*engine.Run
 	err := db.Each(ctx, s.DB.Reader(), query, args, func(rows *sql.Rows) error {

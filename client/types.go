@@ -39,6 +39,10 @@ type Connection struct {
 	Backend      map[string]any `json:"backend" doc:"One kind of source, with its settings but for the secrets."`
 	Mapping      map[string]any `json:"mapping,omitempty" doc:"Where the fields come from."`
 
+	Missing    []string        `json:"missing" nullable:"false" doc:"Secrets that were taken away because the place they were given for changed; give them again."`
+	Version    int64           `json:"version" doc:"Counts its changes; 0 of one that stands in rollcall.yaml."`
+	UpdatedAt  *time.Time      `json:"updated_at"`
+	UpdatedBy  string          `json:"updated_by"`
 	Declared   bool            `json:"declared" doc:"It stands in rollcall.yaml and cannot be changed here."`
 	SecretsSet []string        `json:"secrets_set" nullable:"false" doc:"Names of the secrets that are set; their values are never returned."`
 	State      ConnectionState `json:"state" doc:"How it stands."`
@@ -90,6 +94,7 @@ type Upload struct {
 	SHA256 string    `json:"sha256" doc:"Of its content, in hex."`
 	Actor  string    `json:"actor" doc:"Who gave it."`
 	At     time.Time `json:"at"`
+	Run    *string   `json:"run,omitempty" doc:"The run that reads it, where it has just been given."`
 }
 
 // Account is one person as the application sees them. What is absent is null.
@@ -199,6 +204,8 @@ type Plan struct {
 	Pruned       bool      `json:"pruned" doc:"Its rows are no longer kept."`
 	Complete     bool      `json:"complete" doc:"The reading it was made from saw everything."`
 	Reverts      *string   `json:"reverts" doc:"The run it undoes."`
+	Changes      []Change  `json:"changes,omitempty" nullable:"false" doc:"Its rows, where one plan is shown; lists of plans leave them out."`
+	Notes        []Note    `json:"notes,omitempty" nullable:"false" doc:"What it does not do, or not wholly, and why; left out of lists as well."`
 }
 
 // Change is one row of a plan.
@@ -248,6 +255,16 @@ type Progress struct {
 	Total     int        `json:"total" doc:"0 while unknown."`
 	UpdatedAt *time.Time `json:"updated_at"`
 	Note      string     `json:"note,omitempty" doc:"Why it waits."`
+}
+
+// SyncInput says how to synchronise.
+type SyncInput struct {
+	Full bool `json:"full,omitempty" doc:"Read everything, even where reading only what changed would do."`
+}
+
+// ApproveInput says what to leave out of a plan.
+type ApproveInput struct {
+	Exclude []string `json:"exclude,omitempty" nullable:"false" maxItems:"10000" doc:"Row numbers and ranges of them, such as 3, 7 and 10-14."`
 }
 
 // Run is one pass of a connection as people see it.
@@ -334,4 +351,10 @@ type KeyInput struct {
 type NewKey struct {
 	Key
 	Secret string `json:"key" doc:"The key itself. It is shown this once and kept nowhere."`
+}
+
+// Membership is one account in one group, both by ID.
+type Membership struct {
+	Group   string `json:"group"`
+	Account string `json:"account"`
 }

@@ -6,8 +6,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
-	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -17,6 +15,7 @@ import (
 
 	"rollcall.dev/rollcall/client"
 	"rollcall.dev/rollcall/internal/engine"
+	"rollcall.dev/rollcall/internal/registry"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/store"
@@ -31,7 +30,7 @@ type Deps struct {
 	Store    *store.Store
 	Engine   Engine
 	Runs     Runs
-	Registry Registry
+	Registry *registry.Registry
 	// States gives the state hash of a connection.
 	States func(ctx context.Context, connection string) (client.StateHash, error)
 	// Kinds are the sources whose settings the document describes.
@@ -69,37 +68,6 @@ type Runs interface {
 	// Follow calls fn with where the run stands now and whenever that changes,
 	// and returns when the run has ended, or with fn's error.
 	Follow(ctx context.Context, run string, fn func(client.Progress) error) error
-}
-
-// Registry keeps organizations and connections. Every method takes the
-// organization that asks, "" for the operator; what belongs to another one is a
-// fault.NotFound. What is declared in rollcall.yaml is not changed: fault.Conflict.
-type Registry interface {
-	// Connections gives connections by alias, after one and at the most limit.
-	Connections(ctx context.Context, organization, after string, limit int) ([]Connection, error)
-	Connection(ctx context.Context, organization, alias string) (Connection, error)
-	// Open is a connection with its secrets, to be worked with.
-	Open(ctx context.Context, organization, alias string) (setting.Connection, error)
-	CreateConnection(ctx context.Context, organization string, body json.RawMessage, actor string) (Connection, error)
-	// UpdateConnection takes a JSON merge patch (RFC 7396).
-	UpdateConnection(ctx context.Context, organization, alias string, patch json.RawMessage, actor string) (Connection, error)
-	// DeleteConnection leaves its accounts to nobody (local) when told to, and
-	// refuses while there are any otherwise.
-	DeleteConnection(ctx context.Context, organization, alias string, orphan bool, actor string) error
-	Upload(ctx context.Context, organization, alias, name string, body io.Reader, actor string) (client.Upload, error)
-	Uploads(ctx context.Context, organization, alias string) ([]client.Upload, error)
-	CreateOrganization(ctx context.Context, o setting.Organization, actor string) error
-	UpdateOrganization(ctx context.Context, id string, name *string, licence *int, actor string) error
-	// DeleteOrganization refuses while it has connections or accounts.
-	DeleteOrganization(ctx context.Context, id, actor string) error
-}
-
-// Connection is a connection as it is shown.
-type Connection struct {
-	setting.Connection                 // without its secrets
-	Body               json.RawMessage // in the form of rollcall.yaml
-	Declared           bool            // in rollcall.yaml
-	SecretsSet         []string
 }
 
 // server is the API.
@@ -153,6 +121,12 @@ type caller struct {
 }
 
 type callerKey struct{}
+
+// who is the caller as the registry knows people.
+func who(ctx context.Context) registry.Who {
+	c := callerOf(ctx)
+	return registry.Who{Organization: c.Organization, Actor: c.Actor}
+}
 
 func callerOf(ctx context.Context) *caller {
 	c, ok := ctx.Value(callerKey{}).(*caller)

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/goccy/go-yaml"
@@ -20,23 +21,27 @@ import (
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/event"
-	"rollcall.dev/rollcall/internal/store"
 	"rollcall.dev/rollcall/internal/store/keys"
+	"rollcall.dev/rollcall/internal/store/organizations"
+	"rollcall.dev/rollcall/internal/store/uploads"
 )
 
 // shown pairs each of our types with the plain one of package client that has the
 // same JSON: the document describes what clients decode into, and the contract
 // test holds what handlers answer against it.
 var shown = []struct{ ours, theirs reflect.Type }{
+	{reflect.TypeFor[shape](), reflect.TypeFor[client.Connection]()},
 	{reflect.TypeFor[account.Account](), reflect.TypeFor[client.Account]()},
 	{reflect.TypeFor[account.Group](), reflect.TypeFor[client.Group]()},
 	{reflect.TypeFor[engine.Plan](), reflect.TypeFor[client.Plan]()},
 	{reflect.TypeFor[engine.Run](), reflect.TypeFor[client.Run]()},
 	{reflect.TypeFor[engine.Why](), reflect.TypeFor[client.Why]()},
 	{reflect.TypeFor[plan.Row](), reflect.TypeFor[client.Change]()},
-	{reflect.TypeFor[plan.Note](), reflect.TypeFor[client.Note]()},
+	{reflect.TypeFor[plan.NoteRow](), reflect.TypeFor[client.Note]()},
+	{reflect.TypeFor[eventPage](), reflect.TypeFor[client.EventPage]()},
 	{reflect.TypeFor[event.Event](), reflect.TypeFor[client.Event]()},
-	{reflect.TypeFor[store.Organization](), reflect.TypeFor[client.Organization]()},
+	{reflect.TypeFor[organizations.Organization](), reflect.TypeFor[client.Organization]()},
+	{reflect.TypeFor[uploads.Upload](), reflect.TypeFor[client.Upload]()},
 	{reflect.TypeFor[keys.Key](), reflect.TypeFor[client.Key]()},
 }
 
@@ -92,10 +97,11 @@ var tags = []*huma.Tag{
 type operation struct {
 	id, method, path, tag string
 	summary, description  string
-	status                int   // of success; 200 unless set
-	fails                 []int // besides 401, 429 and 500
-	anytime               bool  // it may take as long as it takes
-	body                  int64 // bytes of the request at the most; 1 MiB unless set
+	status                int               // of success; 200 unless set
+	fails                 []int             // besides 401, 429 and 500
+	anytime               bool              // it may take as long as it takes
+	body                  int64             // bytes of the request at the most; 1 MiB unless set
+	takes                 *huma.RequestBody // where it is not to be seen from the handler's type, which then checks it itself
 }
 
 func (o operation) huma() huma.Operation {
@@ -103,7 +109,10 @@ func (o operation) huma() huma.Operation {
 		DefaultStatus: o.status, MaxBodyBytes: o.body, Responses: map[string]*huma.Response{}}
 	if h.MaxBodyBytes == 0 {
 		h.MaxBodyBytes = 1 << 20
+	} else {
+		h.BodyReadTimeout = -1 // a large one takes as long as the line needs
 	}
+	h.RequestBody, h.SkipValidateBody = o.takes, o.takes != nil
 	fails := append([]int{http.StatusUnauthorized, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable}, o.fails...)
 	if o.method != http.MethodGet {
 		fails = append(fails, http.StatusForbidden)
@@ -120,25 +129,24 @@ func (o operation) huma() huma.Operation {
 	return h
 }
 
-// limits of an ordinary request. Streams, waits and plans take as long as they do.
-const ordinary = 60 // seconds
+// ordinary is how long a request may take. Streams, waits and plans take as long
+// as they do.
+const ordinary = time.Minute
 
 // register declares an operation and answers it.
 func register[I, O any](s *server, o operation, fn func(context.Context, *I) (*O, error)) {
 	h := o.huma()
-	s.add(h, o, func(h huma.Operation) {
-		huma.Register(s.api, h, func(ctx context.Context, in *I) (*O, error) {
-			if !o.anytime {
-				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(ctx, ordinary*second)
-				defer cancel()
-			}
-			out, err := fn(ctx, in)
-			if err != nil {
-				return nil, s.problem(ctx, err)
-			}
-			return out, nil
-		})
+	huma.Register(s.api, h, func(ctx context.Context, in *I) (*O, error) {
+		if !o.anytime {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, ordinary)
+			defer cancel()
+		}
+		out, err := fn(ctx, in)
+		if err != nil {
+			return nil, s.problem(ctx, err)
+		}
+		return out, nil
 	})
 }
 
@@ -146,24 +154,19 @@ func register[I, O any](s *server, o operation, fn func(context.Context, *I) (*O
 // several types.
 func streams[I any](s *server, o operation, types map[string]*huma.Schema, fn func(context.Context, *I) (func(huma.Context), error)) {
 	h := o.huma()
-	o.anytime = true
 	content := map[string]*huma.MediaType{}
 	for t, schema := range types {
 		content[t] = &huma.MediaType{Schema: schema}
 	}
 	h.Responses["200"] = &huma.Response{Description: "OK", Content: content}
-	s.add(h, o, func(h huma.Operation) {
-		huma.Register(s.api, h, func(ctx context.Context, in *I) (*huma.StreamResponse, error) {
-			write, err := fn(ctx, in)
-			if err != nil {
-				return nil, s.problem(ctx, err)
-			}
-			return &huma.StreamResponse{Body: write}, nil
-		})
+	huma.Register(s.api, h, func(ctx context.Context, in *I) (*huma.StreamResponse, error) {
+		write, err := fn(ctx, in)
+		if err != nil {
+			return nil, s.problem(ctx, err)
+		}
+		return &huma.StreamResponse{Body: write}, nil
 	})
 }
-
-func (*server) add(h huma.Operation, _ operation, register func(huma.Operation)) { register(h) }
 
 // schemaOf describes a type that no handler answers with directly.
 func (s *server) schemaOf(v any) *huma.Schema {

@@ -7,7 +7,7 @@ import (
 	"rollcall.dev/rollcall/client"
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/setting"
-	"rollcall.dev/rollcall/internal/store"
+	"rollcall.dev/rollcall/internal/store/organizations"
 )
 
 type body[T any] struct{ Body T }
@@ -19,8 +19,9 @@ type OrganizationPath struct {
 func (s *server) organizations() {
 	register(s, operation{id: "list-organizations", method: http.MethodGet, path: "/organizations", tag: "organizations", summary: "List organizations and the seats they use"}, s.listOrganizations)
 	register(s, operation{id: "get-organization", method: http.MethodGet, path: "/organizations/{id}", tag: "organizations", summary: "Show an organization"},
-		func(ctx context.Context, in *OrganizationPath) (*body[store.Organization], error) {
-			return s.organization(ctx, in.ID)
+		func(ctx context.Context, in *OrganizationPath) (*body[organizations.Organization], error) {
+			o, err := s.Registry.Organization(ctx, who(ctx), in.ID)
+			return &body[organizations.Organization]{o}, err
 		})
 	register(s, operation{id: "create-organization", method: http.MethodPost, path: "/organizations", tag: "organizations", summary: "Make an organization",
 		description: "For keys that reach all organizations.", status: http.StatusCreated, fails: []int{http.StatusConflict}}, s.createOrganization)
@@ -29,13 +30,7 @@ func (s *server) organizations() {
 	register(s, operation{id: "delete-organization", method: http.MethodDelete, path: "/organizations/{id}", tag: "organizations", summary: "Take an empty organization away",
 		description: "For keys that reach all organizations. One that has connections or accounts is refused.", status: http.StatusNoContent, fails: []int{http.StatusConflict}},
 		func(ctx context.Context, in *OrganizationPath) (*struct{}, error) {
-			if _, err := s.organization(ctx, in.ID); err != nil {
-				return nil, err
-			}
-			if err := operatorOnly(ctx); err != nil {
-				return nil, err
-			}
-			return nil, s.Registry.DeleteOrganization(ctx, in.ID, callerOf(ctx).Actor)
+			return nil, s.Registry.DeleteOrganization(ctx, who(ctx), in.ID)
 		})
 }
 
@@ -47,34 +42,20 @@ func operatorOnly(ctx context.Context) error {
 	return nil
 }
 
-func (s *server) listOrganizations(ctx context.Context, in *struct{ Paging }) (*pageOf[store.Organization], error) {
+func (s *server) listOrganizations(ctx context.Context, in *struct{ Paging }) (*pageOf[organizations.Organization], error) {
 	const list = "organizations"
 	var after string
 	if err := openCursor(list, in.Cursor, &after); err != nil {
 		return nil, err
 	}
-	found, err := s.Store.OrganizationsOf(ctx, callerOf(ctx).Organization, after, in.Limit+1)
+	found, err := s.Registry.Organizations(ctx, who(ctx), after, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}
-	return cut(list, found, in.Limit, func(o store.Organization) any { return o.ID })
+	return cut(list, found, in.Limit, func(o organizations.Organization) any { return o.ID })
 }
 
-func (s *server) organization(ctx context.Context, id string) (*body[store.Organization], error) {
-	if _, err := within(ctx, id); err != nil {
-		return nil, err
-	}
-	found, err := s.Store.OrganizationsOf(ctx, id, "", 1)
-	if err != nil {
-		return nil, err
-	}
-	if len(found) == 0 || id == "" {
-		return nil, noOrganization(id)
-	}
-	return &body[store.Organization]{found[0]}, nil
-}
-
-func (s *server) createOrganization(ctx context.Context, in *body[client.OrganizationInput]) (*body[store.Organization], error) {
+func (s *server) createOrganization(ctx context.Context, in *body[client.OrganizationInput]) (*body[organizations.Organization], error) {
 	if err := operatorOnly(ctx); err != nil {
 		return nil, err
 	}
@@ -82,33 +63,37 @@ func (s *server) createOrganization(ctx context.Context, in *body[client.Organiz
 	if in.Body.ID == "" {
 		return nil, fault.New(fault.Invalid, "an organization needs an id")
 	}
-	if in.Body.Name != nil && *in.Body.Name != "" {
-		o.Name = *in.Body.Name
+	change(&o, &in.Body)
+	made, err := s.Registry.CreateOrganization(ctx, who(ctx), o)
+	return &body[organizations.Organization]{made}, err
+}
+
+// change puts what was given over what there is.
+func change(o *setting.Organization, in *client.OrganizationInput) {
+	if in.Name != nil && *in.Name != "" {
+		o.Name = *in.Name
 	}
-	if in.Body.LicenceLimit != nil {
-		o.LicenceLimit = *in.Body.LicenceLimit
+	if in.LicenceLimit != nil {
+		o.LicenceLimit = *in.LicenceLimit
 	}
-	if err := s.Registry.CreateOrganization(ctx, o, callerOf(ctx).Actor); err != nil {
-		return nil, err
-	}
-	return s.organization(ctx, o.ID)
 }
 
 func (s *server) updateOrganization(ctx context.Context, in *struct {
 	OrganizationPath
 	Body client.OrganizationInput
-}) (*body[store.Organization], error) {
-	if _, err := s.organization(ctx, in.ID); err != nil {
-		return nil, err
-	}
-	if err := operatorOnly(ctx); err != nil {
+}) (*body[organizations.Organization], error) {
+	was, err := s.Registry.Organization(ctx, who(ctx), in.ID)
+	if err != nil {
 		return nil, err
 	}
 	if in.Body.ID != "" && in.Body.ID != in.ID {
 		return nil, fault.New(fault.Invalid, "the id of an organization cannot be changed").WithHint("make a new one")
 	}
-	if err := s.Registry.UpdateOrganization(ctx, in.ID, in.Body.Name, in.Body.LicenceLimit, callerOf(ctx).Actor); err != nil {
-		return nil, err
+	o := setting.Organization{ID: was.ID, Name: was.Name}
+	if was.LicenceLimit != nil {
+		o.LicenceLimit = *was.LicenceLimit
 	}
-	return s.organization(ctx, in.ID)
+	change(&o, &in.Body)
+	is, err := s.Registry.UpdateOrganization(ctx, who(ctx), o)
+	return &body[organizations.Organization]{is}, err
 }

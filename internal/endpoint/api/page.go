@@ -4,12 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"time"
 
 	"rollcall.dev/rollcall/internal/fault"
 )
-
-const second = time.Second
 
 // Page is a piece of a list.
 type Page[T any] struct {

@@ -228,16 +228,10 @@ func (r *root) accountsExport() *cobra.Command {
 					return list.close()
 				}
 				w := csv.NewWriter(r.Out)
-				if err := w.Write(append([]string{"id", "organization", "connection", "external_id", "status", "manager"}, account.FieldNames()...)); err != nil {
+				if err := w.Write(account.Columns()); err != nil {
 					return err
 				}
-				err := batched(cmd, a, f, func(one *account.Account) error {
-					row := []string{one.ID.String(), one.Organization, one.Connection, one.ExternalID, string(one.Status), one.Manager.String()}
-					for _, v := range one.Text {
-						row = append(row, formulaSafe(v))
-					}
-					return w.Write(row)
-				})
+				err := batched(cmd, a, f, func(one *account.Account) error { return w.Write(one.Cells()) })
 				w.Flush()
 				if err == nil {
 					err = w.Error()
@@ -249,23 +243,4 @@ func (r *root) accountsExport() *cobra.Command {
 	filterFlags(cmd, &f)
 	cmd.Flags().StringVar(&format, "format", "csv", "csv or json")
 	return cmd
-}
-
-// formulaSafe keeps a spreadsheet from taking a name for a formula (OWASP, CSV
-// injection). A phone number in E.164 keeps its plus.
-func formulaSafe(s string) string {
-	if s == "" {
-		return s
-	}
-	switch s[0] {
-	case '=', '@', '\t', '\r':
-		return "'" + s
-	case '+', '-':
-		for _, c := range s[1:] {
-			if c < '0' || c > '9' {
-				return "'" + s
-			}
-		}
-	}
-	return s
 }

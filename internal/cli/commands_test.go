@@ -42,7 +42,7 @@ func TestExitStatuses(t *testing.T) {
 		{1, "accounts list --connection stuff", "did you mean"}, {0, "accounts list --connection local", ""}, {1, "accounts list --organization nowhere", "there is no organization"},
 		{0, "accounts show jdoe", ""}, {0, "accounts show jane@example.org -o json", ""}, {1, "accounts show nobody", "no account has"}, {2, "accounts show", "takes an ID"},
 		{0, "accounts export", ""}, {0, "accounts export --format json", ""}, {2, "accounts export --format xml", "csv or json"},
-		{0, "accounts create --username a --email a@example.org --first-name A --last-name B", ""}, {1, "accounts create --username a", "the account cannot be created"},
+		{0, "accounts create --username a --email a@example.org --first-name A --last-name B", ""}, {1, "accounts create --username a", "the account cannot be like that"},
 		{1, "accounts create --username A --email other@example.org --first-name A --last-name B", "belongs to account a"}, {2, "accounts create a", "takes no words"},
 		{0, "accounts import " + h.path("local.csv"), ""}, {1, "accounts import " + h.path("local.csv"), "line 2"}, {1, "accounts import " + h.path("nowhere.csv"), "no such file"},
 		{0, "groups list", ""}, {1, "groups show nothing", "there is no group"}, {1, "groups list --connection stuff", "did you mean"},

@@ -16,8 +16,6 @@ import (
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/app"
 	"rollcall.dev/rollcall/internal/config"
-	"rollcall.dev/rollcall/internal/directory"
-	"rollcall.dev/rollcall/internal/engine/mapping"
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/registry"
 	"rollcall.dev/rollcall/internal/seal"
@@ -46,7 +44,7 @@ func (r *root) accountsCreate() *cobra.Command {
 					if err := config.CheckAttribute(name); err != nil {
 						return usage{fmt.Errorf("--attribute: %w", err)}
 					}
-					row[attributePrefix+name] = value
+					row[ledger.AttributePrefix+name] = value
 				}
 				if fromStdin {
 					line, err := bufio.NewReader(r.In).ReadString('\n')
@@ -105,37 +103,14 @@ func theOrganization(ctx context.Context, a *app.App, name string) (string, erro
 	return name, nil
 }
 
-// attributePrefix begins the columns of custom attributes, as JSON has them one
-// level down.
-const attributePrefix = "attributes."
-
 // localAccount checks the fields of a local account by the same rules as those
 // of a synchronised one.
 func localAccount(ctx context.Context, row map[string]string) (ledger.Local, error) {
 	var out ledger.Local
-	rules := map[string]setting.Rule{}
-	record := directory.Record{Kind: directory.User, ID: "local", Name: row["username"]}
-	for _, name := range account.FieldNames() {
-		rules[name] = setting.Rule{Attribute: name}
-		if v := row[name]; v != "" {
-			record.Attributes = append(record.Attributes, directory.Attribute{Name: name, Values: []string{v}})
-		}
-	}
-	for name, v := range row {
-		if custom, ok := strings.CutPrefix(name, attributePrefix); ok {
-			rules[custom] = setting.Rule{Attribute: name}
-			record.Attributes = append(record.Attributes, directory.Attribute{Name: name, Values: []string{v}})
-		}
-	}
-	m, err := mapping.Compile(rules, mapping.Options{})
-	if err != nil {
+	var err error
+	if out.Account.Text, out.Account.Attributes, err = ledger.Fields(row, now()); err != nil {
 		return out, err
 	}
-	u := m.Map(&record, now())
-	if problems := append(u.Problems, u.Warnings...); len(problems) > 0 {
-		return out, fault.New(fault.Invalid, "the account cannot be created: %s", strings.Join(problems, "; "))
-	}
-	out.Account.Text, out.Account.Attributes = u.Text, u.Attributes
 	if row["password"] != "" {
 		out.Hash, err = seal.HashPassword(ctx, row["password"])
 	}
@@ -197,7 +172,7 @@ func readLocals(ctx context.Context, in io.Reader) ([]ledger.Local, error) {
 	known := append(slices.Clone(account.FieldNames()), "password")
 	for i, name := range head {
 		name = strings.TrimPrefix(strings.TrimSpace(name), "\ufeff")
-		if custom, ok := strings.CutPrefix(name, attributePrefix); ok {
+		if custom, ok := strings.CutPrefix(name, ledger.AttributePrefix); ok {
 			if err := config.CheckAttribute(custom); err != nil {
 				return nil, fault.New(fault.Invalid, "accounts import: line 1: column %q: %w", name, err)
 			}

@@ -134,18 +134,6 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
-func TestRowNumbers(t *testing.T) {
-	got, err := rowNumbers([]string{"3", " 7", "10-12"})
-	if err != nil || len(got) != 5 || got[4] != 12 {
-		t.Errorf("%v %v", got, err)
-	}
-	for _, bad := range []string{"", "0", "x", "3-", "-3", "5-4", "1-99999999999"} {
-		if _, err := rowNumbers([]string{bad}); err == nil {
-			t.Errorf("%q is a row number", bad)
-		}
-	}
-}
-
 // Without a terminal each phase is a line; with one it is a bar that ends as a line.
 func TestProgress(t *testing.T) {
 	tell := func(b *bar) {

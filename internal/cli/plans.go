@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"math"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -87,9 +86,9 @@ Excluded rows are proposed again by the next plan. A plan that needs more seats
 than the licence has cannot be approved; exclude people or raise the limit.`,
 		Args: args(1, "the ID of a plan"),
 		RunE: func(cmd *cobra.Command, words []string) error {
-			rows, err := rowNumbers(exclude)
+			rows, err := plan.RowNumbers(exclude)
 			if err != nil {
-				return usage{err}
+				return usage{fmt.Errorf("--exclude: %w", err)}
 			}
 			return r.open(cmd.Context(), func(a *app.App) error {
 				p, err := a.Store.PlanTable.Get(cmd.Context(), words[0])
@@ -120,26 +119,6 @@ func most(limit uint) int {
 		return math.MaxInt32
 	}
 	return int(limit)
-}
-
-// rowNumbers reads "3,7,10-14".
-func rowNumbers(words []string) ([]int64, error) {
-	var out []int64
-	for _, w := range words {
-		from, to, isRange := strings.Cut(w, "-")
-		a, err := strconv.ParseInt(strings.TrimSpace(from), 10, 64)
-		b := a
-		if isRange && err == nil {
-			b, err = strconv.ParseInt(strings.TrimSpace(to), 10, 64)
-		}
-		if err != nil || a < 1 || b < a || b-a > 10_000_000 {
-			return nil, fmt.Errorf("--exclude: %q is not a row number or a range such as 10-14", w)
-		}
-		for ; a <= b; a++ {
-			out = append(out, a)
-		}
-	}
-	return out, nil
 }
 
 func (r *root) plansReject() *cobra.Command {

@@ -322,14 +322,6 @@ func (r *root) planNotes(ctx context.Context, a *app.App, p *engine.Plan, limit 
 	return nil
 }
 
-type noteJSON struct {
-	Kind       plan.NoteKind `json:"kind"`
-	Name       string        `json:"name"`
-	ExternalID *string       `json:"external_id"`
-	Account    *account.ID   `json:"account"`
-	Text       string        `json:"text"`
-}
-
 // planJSON prints a plan of any length without holding it: the head, then the
 // rows one by one.
 func (r *root) planJSON(ctx context.Context, a *app.App, p *engine.Plan) error {
@@ -348,15 +340,7 @@ func (r *root) planJSON(ctx context.Context, a *app.App, p *engine.Plan) error {
 	fmt.Fprint(r.Out, ",\"notes\": ")
 	notes := stream{w: r.Out}
 	err = a.Store.PlanTable.Notes(ctx, p.ID, func(n plan.Note) error {
-		j := noteJSON{Kind: n.Kind, Name: n.Name, Text: n.Text}
-		if n.ExternalID != "" {
-			id := string(n.ExternalID)
-			j.ExternalID = &id
-		}
-		if !n.Account.IsZero() {
-			j.Account = &n.Account
-		}
-		return notes.add(j)
+		return notes.add(n.Row())
 	})
 	if err != nil {
 		return err

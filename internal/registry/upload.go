@@ -15,6 +15,10 @@ import (
 	"rollcall.dev/rollcall/internal/store/uploads"
 )
 
+// MostUploaded is the largest file a connection takes, whatever its settings say:
+// it passes through memory and is kept in the database.
+const MostUploaded = 256 << 20
+
 // Upload keeps a file as the newest of a connection that reads what is given
 // through the API. What is too large or cannot be opened as a table is refused,
 // and the file before stays the newest.
@@ -28,7 +32,7 @@ func (r *Registry) Upload(ctx context.Context, who Who, alias, name string, body
 		return uploads.Upload{}, fault.New(fault.Conflict, "connection %s takes no files: it reads %s", alias, c.Kind).
 			WithHint("set `upload: true` below its backend `csv`")
 	}
-	limit := c.Backend.Size("max_size")
+	limit := min(c.Backend.Size("max_size"), MostUploaded)
 	content, err := io.ReadAll(io.LimitReader(body, limit+1))
 	if err != nil {
 		return uploads.Upload{}, fault.New(fault.Invalid, "the file broke off: %w", err).WithHint("send it again; the one before is still in use")

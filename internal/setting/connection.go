@@ -110,3 +110,12 @@ type Organization struct {
 	Name         string
 	LicenceLimit int // seats; 0 means no limit
 }
+
+// Rates is how many requests to the API each key may make.
+type Rates struct {
+	PerSecond int
+	Burst     int // at once, after a rest
+}
+
+// DefaultRates are in force where a file says nothing.
+func DefaultRates() Rates { return Rates{PerSecond: 50, Burst: 200} }

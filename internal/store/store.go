@@ -18,6 +18,7 @@ import (
 	"rollcall.dev/rollcall/internal/store/declarations"
 	"rollcall.dev/rollcall/internal/store/events"
 	"rollcall.dev/rollcall/internal/store/health"
+	"rollcall.dev/rollcall/internal/store/keys"
 	"rollcall.dev/rollcall/internal/store/leases"
 	"rollcall.dev/rollcall/internal/store/ledger"
 	"rollcall.dev/rollcall/internal/store/mirrors"
@@ -50,6 +51,7 @@ type Store struct {
 	Schedules         *schedules.Schedules
 	Health            *health.Health
 	Nodes             *nodes.Nodes
+	KeyTable          *keys.Keys
 }
 
 // Open opens the database at dsn; a relative SQLite file starts at dir.
@@ -63,7 +65,7 @@ func Open(ctx context.Context, dsn, dir string) (*Store, error) {
 		RunTable: &runs.Runs{DB: d}, EventTable: &events.Events{DB: d}, LedgerTable: &ledger.Ledger{DB: d, Accounts: a},
 		OrganizationTable: &organizations.Organizations{DB: d}, DeclarationTable: &declarations.Declarations{DB: d},
 		SecretTable: &secrets.Secrets{DB: d}, UploadTable: &uploads.Uploads{DB: d},
-		WorkTable: &work.Work{DB: d}, Schedules: &schedules.Schedules{DB: d}, Health: &health.Health{DB: d}, Nodes: &nodes.Nodes{DB: d}}, nil
+		WorkTable: &work.Work{DB: d}, Schedules: &schedules.Schedules{DB: d}, Health: &health.Health{DB: d}, Nodes: &nodes.Nodes{DB: d}, KeyTable: &keys.Keys{DB: d}}, nil
 }
 
 // Close closes the database.

@@ -160,7 +160,7 @@ func TestLocalAccountsAreMadeAllOfThemOrNone(t *testing.T) {
 			{"more than there are seats", []ledger.Local{local(2, "c", "c@example.org"), local(3, "d", "d@example.org"), local(4, "e", "e@example.org")}, fault.Held, "has 4 seats, 2 are used and 3 more are wanted"},
 		} {
 			err := create(c.list...)
-			if fault.KindOf(err) != c.kind || err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "nothing was created") {
+			if fault.KindOf(err) != c.kind || err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "nothing was written") {
 				t.Errorf("%s: %v", c.name, err)
 			}
 			if n := len(w.Accounts()); n != 2 {

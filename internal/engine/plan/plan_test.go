@@ -131,3 +131,15 @@ func TestRowsAsPeopleSeeThem(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestRowNumbers(t *testing.T) {
+	got, err := RowNumbers([]string{"3", " 7", "10-12"})
+	if err != nil || len(got) != 5 || got[4] != 12 {
+		t.Errorf("%v %v", got, err)
+	}
+	for _, bad := range []string{"", "0", "x", "3-", "-3", "5-4", "1-99999999999"} {
+		if _, err := RowNumbers([]string{bad}); err == nil {
+			t.Errorf("%q is a row number", bad)
+		}
+	}
+}

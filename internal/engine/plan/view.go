@@ -2,8 +2,11 @@ package plan
 
 import (
 	"encoding/json"
+	"strconv"
+	"strings"
 
 	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/fault"
 )
 
 // JSON gives the fields of the set as a JSON object, named as in the account's
@@ -138,3 +141,47 @@ func groupJSON(name string) []byte {
 
 // GroupJSON is the form of a group in before and after.
 func GroupJSON(name string) []byte { return groupJSON(name) }
+
+// NoteRow is a note as people and programs see it.
+type NoteRow struct {
+	Kind       NoteKind    `json:"kind"`
+	Name       string      `json:"name"`
+	ExternalID *string     `json:"external_id"`
+	Account    *account.ID `json:"account"`
+	Text       string      `json:"text"`
+}
+
+// Row is the note as it is shown.
+func (n *Note) Row() NoteRow {
+	r := NoteRow{Kind: n.Kind, Name: n.Name, Text: n.Text}
+	if n.ExternalID != "" {
+		id := string(n.ExternalID)
+		r.ExternalID = &id
+	}
+	if !n.Account.IsZero() {
+		id := n.Account
+		r.Account = &id
+	}
+	return r
+}
+
+// RowNumbers reads row numbers as people write them: 3, 7, 10-14, a word each.
+func RowNumbers(words []string) ([]int64, error) {
+	const most = 10_000_000 // in one range
+	var out []int64
+	for _, w := range words {
+		from, to, isRange := strings.Cut(w, "-")
+		a, err := strconv.ParseInt(strings.TrimSpace(from), 10, 64)
+		b := a
+		if isRange && err == nil {
+			b, err = strconv.ParseInt(strings.TrimSpace(to), 10, 64)
+		}
+		if err != nil || a < 1 || b < a || b-a > most {
+			return nil, fault.New(fault.Invalid, "%q is not a row number or a range such as 10-14", w)
+		}
+		for ; a <= b; a++ {
+			out = append(out, a)
+		}
+	}
+	return out, nil
+}

@@ -250,7 +250,8 @@ type Filter struct {
 	Organization string
 	Connection   string
 	Status       account.Status
-	Search       string // in username, e-mail, names and external ID
+	Search       string     // in username, e-mail, names and external ID
+	Group        account.ID // members of it
 	After        account.ID
 	Limit        int
 }
@@ -270,6 +271,9 @@ func (s *Accounts) List(ctx context.Context, f Filter, fn func(*account.Account)
 	}
 	if f.Status != "" {
 		add("status = ?", string(f.Status))
+	}
+	if !f.Group.IsZero() {
+		add("id IN (SELECT account_id FROM memberships WHERE group_id = ?)", f.Group)
 	}
 	if !f.After.IsZero() {
 		add("id > ?", f.After)

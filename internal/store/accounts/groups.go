@@ -5,6 +5,7 @@ import (
 	"database/sql"
 
 	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/store/db"
 )
 
@@ -44,17 +45,54 @@ func (s *Accounts) Members(ctx context.Context, group account.ID, fn func(id acc
 // ListGroups hands on the groups that are not deleted, by name, with their
 // number of members.
 func (s *Accounts) ListGroups(ctx context.Context, organization, connection string, fn func(account.Group) error) error {
-	return db.Each(ctx, s.DB.Reader(), `SELECT `+groupColumns+`, (SELECT count(*) FROM memberships m WHERE m.group_id = groups.id) FROM groups
-		WHERE status = 'active' AND ($1 = '' OR organization = $1) AND ($2 = '' OR connection = $2) ORDER BY name, id`,
-		[]any{organization, connection}, func(rows *sql.Rows) error {
-			var members int
-			g, err := scanGroup(rows, &members)
-			if err != nil {
-				return err
-			}
-			g.Members = members
-			return fn(g)
+	return s.groups(ctx, `($1 = '' OR organization = $1) AND ($2 = '' OR connection = $2) ORDER BY name, id`, []any{organization, connection}, fn)
+}
+
+// GroupPlace is where a list of groups goes on: behind the one of this name and ID.
+type GroupPlace struct {
+	Name string
+	ID   account.ID
+}
+
+// GroupPage gives groups as ListGroups does, after one and at the most limit.
+func (s *Accounts) GroupPage(ctx context.Context, organization, connection string, after GroupPlace, limit int) ([]account.Group, error) {
+	var out []account.Group
+	err := s.groups(ctx, `($1 = '' OR organization = $1) AND ($2 = '' OR connection = $2) AND (name > $3 OR name = $3 AND id > $4) ORDER BY name, id LIMIT $5`,
+		[]any{organization, connection, after.Name, after.ID[:], limit}, func(g account.Group) error {
+			out = append(out, g)
+			return nil
 		})
+	return out, err
+}
+
+// Group gives a group of an organization ("" for any) that is not deleted, or a
+// fault.NotFound.
+func (s *Accounts) Group(ctx context.Context, organization string, id account.ID) (account.Group, error) {
+	var found []account.Group
+	err := s.groups(ctx, `id = $1 AND ($2 = '' OR organization = $2)`, []any{id[:], organization}, func(g account.Group) error {
+		found = append(found, g)
+		return nil
+	})
+	if err == nil && len(found) == 0 {
+		return account.Group{}, fault.New(fault.NotFound, "there is no group %q", id).WithHint("`rollcall groups list` shows them")
+	}
+	if err != nil {
+		return account.Group{}, err
+	}
+	return found[0], nil
+}
+
+func (s *Accounts) groups(ctx context.Context, where string, args []any, fn func(account.Group) error) error {
+	return db.Each(ctx, s.DB.Reader(), `SELECT `+groupColumns+`, (SELECT count(*) FROM memberships m WHERE m.group_id = groups.id) FROM groups
+		WHERE status = 'active' AND `+where, args, func(rows *sql.Rows) error {
+		var members int
+		g, err := scanGroup(rows, &members)
+		if err != nil {
+			return err
+		}
+		g.Members = members
+		return fn(g)
+	})
 }
 
 // MembersOf gives the accounts in a group.

@@ -4,13 +4,12 @@
 package events
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
+	"math"
 	"time"
 
 	"rollcall.dev/rollcall/internal/account"
@@ -216,31 +215,9 @@ func (s *Events) Last(ctx context.Context, organization string, n int, fn func(e
 	return nil
 }
 
-// OfAccount hands on the newest events of an account, the newest first. Members
-// added to a group are looked for in the groups it is in or was taken out of.
+// OfAccount hands on the newest events of an account, the newest first.
 func (s *Events) OfAccount(ctx context.Context, id account.ID, limit int, fn func(event.Event) error) error {
-	var all []event.Event
-	keep := func(e event.Event) error {
-		if e.Account != nil && *e.Account == id {
-			all = append(all, e)
-		}
-		return nil
-	}
-	if err := s.each(ctx, ` WHERE account = $1 ORDER BY id DESC LIMIT $2`, []any{id, limit}, keep); err != nil {
-		return err
-	}
-	err := s.each(ctx, ` WHERE members IS NOT NULL AND group_id IN (SELECT group_id FROM memberships WHERE account_id = $1
-		UNION SELECT group_id FROM events WHERE account = $1 AND type = 'membership.removed')`, []any{id}, keep)
-	if err != nil {
-		return err
-	}
-	slices.SortFunc(all, func(a, b event.Event) int { return cmp.Compare(b.ID, a.ID) })
-	for _, e := range all[:min(limit, len(all))] {
-		if err := fn(e); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.History(ctx, id, math.MaxInt64, limit, fn)
 }
 
 func (s *Events) each(ctx context.Context, where string, args []any, fn func(event.Event) error) error {

@@ -85,7 +85,7 @@ func seats(ctx context.Context, tx *db.Tx, organization string, more int) error 
 		return fault.New(fault.NotFound, "there is no organization %q", organization).WithHint("declare it in rollcall.yaml; `rollcall organizations list` shows them")
 	}
 	if limit > 0 && used+more > limit {
-		return fault.New(fault.Held, "organization %s has %d seats, %d are used and %d more are wanted; nothing was created", organization, limit, used, more).
+		return fault.New(fault.Held, "organization %s has %d seats, %d are used and %d more are wanted; nothing was written", organization, limit, used, more).
 			WithHint("raise its licence_limit, or create fewer")
 	}
 	return nil
@@ -105,22 +105,24 @@ func namesFree(ctx context.Context, tx *db.Tx, organization string, list []Local
 			value := l.Account.Text[f]
 			key := nameKey(f, value)
 			if first, ok := seen[key]; ok && value != "" {
-				return fault.New(fault.Conflict, "%sthe %s %q stands in line %d too; nothing was created", where(l), f, value, first)
+				return fault.New(fault.Conflict, "%sthe %s %q stands in line %d too; nothing was written", where(l), f, value, first)
 			}
 			seen[key] = l.Line
 			column := map[account.Field]string{account.Username: "username_key", account.Email: "email_key"}[f]
 			var taken *account.Account
 			err := db.Each(ctx, tx, `SELECT `+accounts.Columns+` FROM accounts WHERE organization = $1 AND `+column+` = $2 AND status <> 'deleted'`,
 				[]any{organization, account.Fold(value)}, func(rows *sql.Rows) error {
-					var err error
-					taken, err = accounts.Scan(rows)
+					one, err := accounts.Scan(rows)
+					if err == nil && one.ID != l.Account.ID {
+						taken = one
+					}
 					return err
 				})
 			if err != nil {
 				return err
 			}
 			if taken != nil && value != "" {
-				return fault.New(fault.Conflict, "%sthe %s %q belongs to account %s (%s, connection %s); nothing was created", where(l), f, value,
+				return fault.New(fault.Conflict, "%sthe %s %q belongs to account %s (%s, connection %s); nothing was written", where(l), f, value,
 					taken.Text[account.Username], taken.ID, taken.Connection)
 			}
 		}

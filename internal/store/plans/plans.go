@@ -168,11 +168,14 @@ func scan(rows *sql.Rows) (*engine.Plan, error) {
 }
 
 // Get gives a plan by its ID, a unique beginning of it, or "last".
-func (s *Plans) Get(ctx context.Context, id string) (*engine.Plan, error) {
-	query, args := `SELECT `+columns+` FROM plans WHERE state <> 'building' AND (id = $1 OR (length($1) >= 4 AND substr(id, 1, length($1)) = $1))
-		ORDER BY CASE WHEN id = $1 THEN 0 ELSE 1 END, created_at DESC LIMIT 2`, []any{id}
+func (s *Plans) Get(ctx context.Context, id string) (*engine.Plan, error) { return s.Find(ctx, "", id) }
+
+// Find is Get among the plans of an organization, "" for all of them.
+func (s *Plans) Find(ctx context.Context, organization, id string) (*engine.Plan, error) {
+	query, args := `SELECT `+columns+` FROM plans WHERE state <> 'building' AND ($2 = '' OR organization = $2) AND (id = $1 OR (length($1) >= 4 AND substr(id, 1, length($1)) = $1))
+		ORDER BY CASE WHEN id = $1 THEN 0 ELSE 1 END, created_at DESC LIMIT 2`, []any{id, organization}
 	if id == "last" {
-		query, args = `SELECT `+columns+` FROM plans WHERE state <> 'building' ORDER BY created_at DESC LIMIT 1`, nil
+		query, args = `SELECT `+columns+` FROM plans WHERE state <> 'building' AND ($1 = '' OR organization = $1) ORDER BY created_at DESC LIMIT 1`, []any{organization}
 	}
 	list, err := s.query(ctx, query, args...)
 	switch {

@@ -249,10 +249,14 @@ func optional(s string) *string {
 }
 
 // Get gives a run by its ID, a unique beginning of it, or "last".
-func (s *Runs) Get(ctx context.Context, id string) (*engine.Run, error) {
-	query, args := `SELECT `+columns+` FROM `+joined+` WHERE r.id = $1 OR (length($1) >= 4 AND substr(r.id, 1, length($1)) = $1) ORDER BY CASE WHEN r.id = $1 THEN 0 ELSE 1 END, r.started_at DESC LIMIT 2`, []any{id}
+func (s *Runs) Get(ctx context.Context, id string) (*engine.Run, error) { return s.Find(ctx, "", id) }
+
+// Find is Get among the runs of an organization, "" for all of them.
+func (s *Runs) Find(ctx context.Context, organization, id string) (*engine.Run, error) {
+	query, args := `SELECT `+columns+` FROM `+joined+` WHERE ($2 = '' OR r.organization = $2) AND (r.id = $1 OR (length($1) >= 4 AND substr(r.id, 1, length($1)) = $1))
+		ORDER BY CASE WHEN r.id = $1 THEN 0 ELSE 1 END, r.started_at DESC LIMIT 2`, []any{id, organization}
 	if id == "last" {
-		query, args = `SELECT `+columns+` FROM `+joined+` ORDER BY r.started_at DESC LIMIT 1`, nil
+		query, args = `SELECT `+columns+` FROM `+joined+` WHERE $1 = '' OR r.organization = $1 ORDER BY r.started_at DESC LIMIT 1`, []any{organization}
 	}
 	var found []*engine.Run
 	err := db.Each(ctx, s.DB.Reader(), query, args, func(rows *sql.Rows) error {

@@ -1,0 +1,137 @@
+// Package api is the REST API below /api/v1/: it hands accounts, plans, runs and
+// events on to applications and to the command line, and takes their wishes to
+// the engine. Its OpenAPI document is made from the same declarations that
+// answer requests, see document.go.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"rollcall.dev/rollcall/client"
+	"rollcall.dev/rollcall/internal/engine"
+	"rollcall.dev/rollcall/internal/registry"
+	"rollcall.dev/rollcall/internal/setting"
+	"rollcall.dev/rollcall/internal/source"
+	"rollcall.dev/rollcall/internal/store"
+	"rollcall.dev/rollcall/internal/store/keys"
+)
+
+// Prefix is where the API is mounted.
+const Prefix = "/api/v1"
+
+// Deps is what the API works with.
+type Deps struct {
+	Store    *store.Store
+	Engine   Engine
+	Runs     Runs
+	Registry *registry.Registry
+	// States gives the state hash of a connection.
+	States func(ctx context.Context, connection string) (client.StateHash, error)
+	// Kinds are the sources whose settings the document describes.
+	Kinds []source.Kind
+	Rates setting.Rates
+	Log   *slog.Logger
+	// Version of the program, for the document.
+	Version string
+	// Draining is closed when the server is about to stop: whoever waits for
+	// something is answered with what there is. May be nil.
+	Draining <-chan struct{}
+	Now      func() time.Time // time.Now unless set
+	// Poll is how often a request that waits looks again; a second unless set.
+	Poll time.Duration
+}
+
+// Engine is the part of the engine that requests reach without a run.
+type Engine interface {
+	Plan(ctx context.Context, c setting.Connection, o engine.Options) (*engine.Result, error)
+	Check(ctx context.Context, c setting.Connection, report func(source.Step)) (bool, error)
+	Explain(ctx context.Context, c setting.Connection, who string) ([]engine.Why, error)
+	Revert(ctx context.Context, c setting.Connection, run string, only bool, o engine.Options) (*engine.Result, error)
+	Reject(ctx context.Context, c setting.Connection, plan, actor string) (*engine.Plan, error)
+	Reset(ctx context.Context, c setting.Connection) error
+}
+
+// Runs begins runs, on whatever node, and tells how they stand. The run comes
+// back at once; Follow stays until it has ended.
+type Runs interface {
+	Sync(ctx context.Context, alias string, full bool, trigger, actor string) (*engine.Run, error)
+	Approve(ctx context.Context, plan string, exclude []int64, actor string) (*engine.Run, error)
+	Revert(ctx context.Context, run, actor string) (*engine.Run, error)
+	Cancel(ctx context.Context, run, actor string) error
+	Progress(ctx context.Context, run string) (client.Progress, error)
+	// Follow calls fn with where the run stands now and whenever that changes,
+	// and returns when the run has ended, or with fn's error.
+	Follow(ctx context.Context, run string, fn func(client.Progress) error) error
+}
+
+// server is the API.
+type server struct {
+	Deps
+	api       huma.API
+	mux       *http.ServeMux
+	rates     *rates
+	strangers *rates // by address, for those without a key
+}
+
+// New makes the handler for everything below Prefix.
+func New(d Deps) http.Handler {
+	s := build(d)
+	return s.identified(s.logged(s.routed(s.authenticated(s.mux))))
+}
+
+func build(d Deps) *server {
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	if d.Poll == 0 {
+		d.Poll = time.Second
+	}
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	if d.Rates == (setting.Rates{}) {
+		d.Rates = setting.DefaultRates()
+	}
+	s := &server{Deps: d, mux: http.NewServeMux(), rates: newRates(d.Rates, d.Now), strangers: newRates(d.Rates, d.Now)}
+	plainErrors()
+	s.api = humago.NewWithPrefix(s.mux, Prefix, s.describe())
+	for _, part := range []func(){s.organizations, s.connections, s.plans, s.runs, s.accounts, s.groups, s.events, s.why, s.apikeys} {
+		part()
+	}
+	s.finish()
+	return s
+}
+
+// Document is the OpenAPI 3.1 document in JSON, ending with a newline.
+func Document(kinds []source.Kind, version string) ([]byte, error) {
+	return build(Deps{Kinds: kinds, Version: version}).document()
+}
+
+// caller is who makes a request.
+type caller struct {
+	Key          *keys.Key
+	Organization string // that of the key; "" reaches all of them
+	Actor        string // as events name it
+}
+
+type callerKey struct{}
+
+// who is the caller as the registry knows people.
+func who(ctx context.Context) registry.Who {
+	c := callerOf(ctx)
+	return registry.Who{Organization: c.Organization, Actor: c.Actor}
+}
+
+func callerOf(ctx context.Context) *caller {
+	c, ok := ctx.Value(callerKey{}).(*caller)
+	if !ok {
+		panic("api: a request got past authentication without a caller")
+	}
+	return c
+}

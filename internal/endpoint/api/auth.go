@@ -1,0 +1,99 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"rollcall.dev/rollcall/internal/fault"
+)
+
+// authenticated lets through who has a key, as often as it may ask, and to read
+// only where the key may only read.
+func (s *server) authenticated(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if public(r.URL.Path) {
+			if wait := s.strangers.take(addressOf(r)); wait > 0 {
+				refuse(w, tooMany(r.Context(), wait))
+				return
+			}
+			next.ServeHTTP(w, r)
+			return
+		}
+		who, p := s.identify(r)
+		if p != nil {
+			refuse(w, p)
+			return
+		}
+		rec := recordOf(r.Context())
+		rec.key, rec.tenant = who.Key.ID, who.Organization
+		if wait := s.rates.take(who.Key.ID); wait > 0 {
+			refuse(w, tooMany(r.Context(), wait))
+			return
+		}
+		if who.Key.Scope.ReadOnly && r.Method != http.MethodGet && r.Method != http.MethodHead {
+			refuse(w, newProblem(r.Context(), http.StatusForbidden, "the API key "+who.Key.ID+" may only read", "use one with the scope operator or organization:ID"))
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
+	})
+}
+
+// identify says who makes a request. Those without a valid key are counted by
+// their address: they cannot ask the database as often as they like.
+func (s *server) identify(r *http.Request) (*caller, *problem) {
+	ctx := r.Context()
+	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	text = strings.TrimSpace(text)
+	if !strings.EqualFold(scheme, "Bearer") || text == "" {
+		if wait := s.strangers.take(addressOf(r)); wait > 0 {
+			return nil, tooMany(ctx, wait)
+		}
+		return nil, unauthorized(ctx, "no API key was given", "send it as `Authorization: Bearer KEY`; `rollcall apikeys create` makes one", "")
+	}
+	if wait := s.strangers.wait(addressOf(r)); wait > 0 {
+		return nil, tooMany(ctx, wait)
+	}
+	key, err := s.Store.KeyTable.Check(ctx, text)
+	if fault.KindOf(err) == fault.Denied && err != nil {
+		if wait := s.strangers.take(addressOf(r)); wait > 0 {
+			return nil, tooMany(ctx, wait)
+		}
+		return nil, unauthorized(ctx, err.Error(), fault.HintOf(err), `, error="invalid_token"`)
+	}
+	if err != nil {
+		return nil, s.problem(ctx, err)
+	}
+	return &caller{Key: key, Organization: key.Scope.Organization, Actor: "apikey:" + key.ID}, nil
+}
+
+// unauthorized says how to authenticate (RFC 6750, section 3).
+func unauthorized(ctx context.Context, detail, hint, more string) *problem {
+	p := newProblem(ctx, http.StatusUnauthorized, detail, hint)
+	p.header = http.Header{"Www-Authenticate": {`Bearer realm="rollcall"` + more}}
+	return p
+}
+
+func tooMany(ctx context.Context, seconds int) *problem {
+	p := newProblem(ctx, http.StatusTooManyRequests, "too many requests", "wait for as many seconds as Retry-After says; `rate_limits:` in the configuration sets how many are let through")
+	p.header = http.Header{"Retry-After": {strconv.Itoa(seconds)}}
+	return p
+}
+
+// within gives the organization that a request is about: the one it names, where
+// the key reaches that, or all that the key reaches.
+func within(ctx context.Context, named string) (string, error) {
+	own := callerOf(ctx).Organization
+	if own != "" && named != "" && own != named {
+		return "", noOrganization(named)
+	}
+	if own != "" {
+		return own, nil
+	}
+	return named, nil
+}
+
+func noOrganization(id string) error {
+	return fault.New(fault.NotFound, "there is no organization %q", id).WithHint("`GET %s/organizations` lists those there are", Prefix)
+}

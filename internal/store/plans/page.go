@@ -1,0 +1,121 @@
+package plans
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"rollcall.dev/rollcall/internal/engine"
+	"rollcall.dev/rollcall/internal/engine/plan"
+	"rollcall.dev/rollcall/internal/store/db"
+)
+
+// Filter narrows a list of plans. Zero fields do not narrow. Before is where the
+// list goes on: behind the plan made then, in microseconds.
+type Filter struct {
+	Organization string
+	Connection   string
+	State        plan.State
+	BeforeAt     int64
+	BeforeID     string
+	Limit        int
+}
+
+// Page gives plans, the newest first.
+func (s *Plans) Page(ctx context.Context, f Filter) ([]*engine.Plan, error) {
+	return s.query(ctx, `SELECT `+columns+` FROM plans WHERE state <> 'building' AND ($1 = '' OR organization = $1) AND ($2 = '' OR connection = $2) AND ($3 = '' OR state = $3)
+		AND ($4 = 0 OR created_at < $4 OR created_at = $4 AND id < $5) ORDER BY created_at DESC, id DESC LIMIT $6`,
+		f.Organization, f.Connection, string(f.State), f.BeforeAt, f.BeforeID, f.Limit)
+}
+
+// Rows hands on the rows of a plan behind one of its row numbers, in order, marked
+// where a person took them out. Chunks before that are not read. fn ends it with
+// ErrEnough.
+func (s *Plans) Rows(ctx context.Context, p *engine.Plan, after int64, fn func(plan.Row) error) error {
+	if p.Pruned {
+		return p.Gone()
+	}
+	excluded, err := s.Excluded(ctx, p.ID)
+	if err != nil {
+		return err
+	}
+	var from int
+	err = s.DB.Reader().QueryRowContext(ctx, `SELECT COALESCE(max(seq), 0) FROM plan_chunks WHERE plan = $1 AND part = 'changes' AND first <= $2`, p.ID, after+1).Scan(&from)
+	if err != nil {
+		return db.Explain("read plan "+p.ID, err)
+	}
+	for seq := from; seq < p.Chunks; seq++ {
+		body, err := s.Chunk(ctx, p.ID, "changes", seq)
+		if err != nil {
+			return err
+		}
+		changes, err := plan.Changes(body)
+		if err != nil {
+			return err
+		}
+		for i := range changes {
+			if changes[i].Seq+changes[i].Rows() <= after+1 {
+				continue
+			}
+			err := changes[i].Each(func(row plan.Row) error {
+				if row.Seq <= after {
+					return nil
+				}
+				row.Excluded = excluded[row.Seq]
+				return fn(row)
+			})
+			if errors.Is(err, ErrEnough) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// ErrEnough ends a walk through rows or notes that has given as many as were wanted.
+var ErrEnough = errors.New("enough")
+
+// NotePlace is where a list of notes goes on: behind the note of this number in
+// this piece of the plan.
+type NotePlace struct {
+	Part string
+	Seq  int
+	At   int
+}
+
+// NotesFrom hands on the notes of a plan behind a place (the zero one is the
+// beginning), those of changes that failed last.
+func (s *Plans) NotesFrom(ctx context.Context, p *engine.Plan, after NotePlace, fn func(NotePlace, plan.Note) error) error {
+	if p.Pruned {
+		return p.Gone()
+	}
+	err := db.Each(ctx, s.DB.Reader(), `SELECT part, seq, body FROM plan_chunks WHERE plan = $1 AND part <> 'changes'
+		AND ($2 = '' OR part < $2 OR part = $2 AND seq >= $3) ORDER BY part DESC, seq`, []any{p.ID, after.Part, after.Seq}, func(rows *sql.Rows) error {
+		var at NotePlace
+		var body []byte
+		if err := rows.Scan(&at.Part, &at.Seq, &body); err != nil {
+			return err
+		}
+		notes, err := plan.Notes(body)
+		if err != nil {
+			return err
+		}
+		for i := range notes {
+			at.At = i + 1
+			if at.Part == after.Part && at.Seq == after.Seq && at.At <= after.At {
+				continue
+			}
+			if err := fn(at, notes[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, ErrEnough) {
+		return nil
+	}
+	return err
+}

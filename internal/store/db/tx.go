@@ -283,6 +283,15 @@ func (t *Tx) Unlocked() string {
 	return ""
 }
 
+// Locked is the end of a SELECT whose rows nobody else changes until the
+// transaction ends.
+func (t *Tx) Locked() string {
+	if t.db.Dialect == PostgreSQL {
+		return " FOR UPDATE"
+	}
+	return ""
+}
+
 // Analyze takes a table's statistics anew in PostgreSQL, where the planner
 // believes them; SQLite needs none for the indexes we have.
 func (t *Tx) Analyze(ctx context.Context, tables ...string) error {

@@ -69,6 +69,21 @@ const (
 	FeedAccepted   Type = "feed.accepted"   // a person accepted the feed as it stands, see `rollcall doctor --accept`
 )
 
+// Types lists all there are, those that applications follow first.
+func Types() []Type {
+	return []Type{
+		AccountCreated, AccountUpdated, AccountLinked, AccountDisabled, AccountEnabled,
+		AccountDeleted, AccountRestored, AccountPurged, GroupCreated, GroupUpdated,
+		GroupDeleted, GroupRestored, MembershipAdded, MembershipRemoved, RunApplied,
+		RunHeld, RunFailed, RunCancelled, PlanApproved, PlanRejected,
+		OrganizationCreated, OrganizationUpdated, OrganizationDeleted, ConnectionCreated, ConnectionUpdated,
+		ConnectionDeleted, ConnectionReset, ConnectionQuarantined, ConnectionRecovered, ConnectionFileUploaded,
+		APIKeyCreated, APIKeyRevoked, WebhookCreated, WebhookUpdated, WebhookDeleted,
+		WebhookDisabled, WebhookSecretRotated, WebhookSkipped, DeliveryReplayed, SecretsRotated,
+		FeedAccepted,
+	}
+}
+
 // Event is one thing that happened. ID is ascending and gap-free in the
 // installation. Before and After hold only the fields that changed, or the
 // whole account where it was created or purged.

@@ -197,6 +197,17 @@ func (s *Events) After(ctx context.Context, organization string, after int64, li
 	return err
 }
 
+// Read hands on the events behind one number up to another, in order, inside a
+// transaction or a snapshot. Those no longer kept are left out.
+func Read(ctx context.Context, q db.Querier, after, upTo int64, fn func(event.Event) error) error {
+	return each(ctx, q, ` WHERE id > $1 AND id <= $2 AND id + span - 1 > $3 ORDER BY id`, []any{after - mostSpan, upTo, after}, func(e event.Event) error {
+		if e.ID <= after || e.ID > upTo {
+			return nil
+		}
+		return fn(e)
+	})
+}
+
 // Last hands on the newest events, oldest first.
 func (s *Events) Last(ctx context.Context, organization string, n int, fn func(event.Event) error) error {
 	var newest []event.Event

@@ -77,14 +77,10 @@ func (s *Events) Prune(ctx context.Context, before time.Time) (gone int64, more 
 	return gone, more, err
 }
 
-// patience is how long pruning spares the event of a delivery that is still tried:
-// no longer than deliveries are.
-const patience = 5 * 24 * time.Hour
-
 // stillWanted gives the first event that a delivery under way tells of.
 func stillWanted(ctx context.Context, q db.Querier, now time.Time) (int64, error) {
 	var first sql.NullInt64
-	err := q.QueryRowContext(ctx, `SELECT min(event) FROM deliveries WHERE state = 'pending' AND event > 0 AND created_at > $1`, db.Micros(now.Add(-patience))).Scan(&first)
+	err := q.QueryRowContext(ctx, `SELECT min(event) FROM deliveries WHERE state = 'pending' AND event > 0 AND give_up_at > $1`, db.Micros(now)).Scan(&first)
 	if err != nil {
 		return 0, db.Explain("look for deliveries under way", err)
 	}

@@ -29,6 +29,7 @@ func child() int {
 		fmt.Println("failed:", err)
 		return 1
 	}
+	s.DB.Keyed = Keyed
 	say := func(op string) error {
 		_, err := fmt.Println(op)
 		return err

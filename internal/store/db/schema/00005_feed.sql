@@ -24,33 +24,37 @@ CREATE TABLE webhooks (
 	secret_until     bigint NOT NULL DEFAULT 0,
 	failures         bigint NOT NULL DEFAULT 0,
 	failing_since    bigint NOT NULL DEFAULT 0,
-	closed_until     bigint NOT NULL DEFAULT 0,
+	paused_until     bigint NOT NULL DEFAULT 0,
 	created_at       bigint NOT NULL,
 	updated_at       bigint NOT NULL
 );
 CREATE INDEX webhooks_organization ON webhooks (organization, id);
 CREATE INDEX webhooks_cursor ON webhooks (cursor) WHERE enabled;
 
--- One event for one webhook. "body" is that of a test, which has no event.
+-- One event for one webhook. "body" is that of a test, which has no event;
+-- "step" how far it is in the schedule of attempts; "claim" whose turn it is.
 CREATE TABLE deliveries (
-	id           text PRIMARY KEY,
-	webhook      text NOT NULL,
-	event        bigint NOT NULL,
-	type         text NOT NULL,
-	body         text NOT NULL DEFAULT '',
-	state        text NOT NULL,
-	attempts     bigint NOT NULL DEFAULT 0,
-	next_at      bigint NOT NULL,
-	claim        text NOT NULL DEFAULT '',
-	claim_until  bigint NOT NULL DEFAULT 0,
-	created_at   bigint NOT NULL,
-	replayed_at  bigint NOT NULL DEFAULT 0,
-	ended_at     bigint NOT NULL DEFAULT 0
+	id         text PRIMARY KEY,
+	webhook    text NOT NULL,
+	event      bigint NOT NULL,
+	type       text NOT NULL,
+	body       text NOT NULL DEFAULT '',
+	state      text NOT NULL,
+	attempts   bigint NOT NULL DEFAULT 0,
+	step       bigint NOT NULL DEFAULT 0,
+	status     bigint NOT NULL DEFAULT 0,
+	error      text NOT NULL DEFAULT '',
+	next_at    bigint NOT NULL,
+	give_up_at bigint NOT NULL,
+	claim      text NOT NULL DEFAULT '',
+	created_at bigint NOT NULL,
+	ended_at   bigint NOT NULL DEFAULT 0
 );
 CREATE INDEX deliveries_due ON deliveries (webhook, next_at) WHERE state = 'pending';
 CREATE INDEX deliveries_listed ON deliveries (webhook, id);
 CREATE INDEX deliveries_stated ON deliveries (webhook, state, id);
 CREATE INDEX deliveries_open ON deliveries (event) WHERE state = 'pending';
+CREATE INDEX deliveries_hopeless ON deliveries (give_up_at) WHERE state = 'pending';
 CREATE INDEX deliveries_ended ON deliveries (ended_at) WHERE ended_at > 0;
 
 CREATE TABLE delivery_attempts (
@@ -84,7 +88,7 @@ CREATE TABLE notices (
 	attempts     bigint NOT NULL DEFAULT 0,
 	next_at      bigint NOT NULL,
 	error        text NOT NULL DEFAULT '',
-	claim_until  bigint NOT NULL DEFAULT 0
+	claim        text NOT NULL DEFAULT ''
 );
 CREATE UNIQUE INDEX notices_open ON notices (organization, connection, reason, subject) WHERE ended_at = 0;
 CREATE INDEX notices_due ON notices (next_at) WHERE next_at > 0;

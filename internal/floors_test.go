@@ -27,6 +27,7 @@ const module = "rollcall.dev/rollcall/"
 // one another, but for the words.
 var floors = [][]string{
 	{"internal/directory", "internal/account", "internal/event", "internal/setting", "internal/fault", "internal/seal"},
+	{"client"},             // what programs see of us; it knows nothing of how we do it
 	{"internal/simulator"}, // a directory to rehearse with; it knows nothing of us
 	{"internal/telemetry"}, // logs, metrics and traces know nothing of what they tell of
 	{"internal/source"},
@@ -102,7 +103,7 @@ var skip = regexp.MustCompile(`\b[tbf]\.Skip(f|Now)?\(`)
 func sources(t *testing.T) []source {
 	t.Helper()
 	var all []source
-	for _, root := range []string{"../internal", "../cmd", "../bench"} {
+	for _, root := range []string{"../internal", "../cmd", "../bench", "../client"} {
 		err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() || !strings.HasSuffix(name, ".go") {
 				return err

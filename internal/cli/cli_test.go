@@ -235,4 +235,4 @@ func hasNot(t *testing.T, text string, parts ...string) {
 	}
 }
 
-func keys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+func keysOf[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -216,7 +216,7 @@ func truthOf(t *testing.T, s *openldap.Server) truth {
 			}
 		}
 		walk(sameDN(t, g.dn))
-		w.members[g.first("cn")] = keys(in)
+		w.members[g.first("cn")] = keysOf(in)
 	}
 	return w
 }

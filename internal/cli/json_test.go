@@ -146,7 +146,7 @@ func TestJSONHasTheContractsForms(t *testing.T) {
 		switch {
 		case change["target"] == "membership" && (change["before"] != nil || change["after"] != nil || change["group"] == nil || change["account"] == nil):
 			t.Errorf("a membership: %v", change)
-		case change["action"] == "update" && !slices.Equal(keys(before), keys(after)):
+		case change["action"] == "update" && !slices.Equal(keysOf(before), keysOf(after)):
 			t.Errorf("before and after hold the same fields: %v", change)
 		}
 	}

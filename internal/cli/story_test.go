@@ -86,7 +86,7 @@ func TestADirectoryFromFirstCheckToRevert(t *testing.T) {
 	has(t, h.run(0, "plan", "hq"), "nothing to do", fmt.Sprintf("%d keep", len(want.accounts)))
 
 	for word, want := range map[string]string{"ÖZTÜRK": "oeztuerk", "jörg mü": "jmüller", "GROSS": "sgross", "иВаНоВ": "ivanova", "田中": "tanaka", "semi@": "semi"} {
-		if got := keys(h.people("--search", word, "--limit", "3")); !slices.Equal(got, []string{want}) {
+		if got := keysOf(h.people("--search", word, "--limit", "3")); !slices.Equal(got, []string{want}) {
 			t.Errorf("a search for %q finds %v, want %s", word, got, want)
 		}
 	}
@@ -202,8 +202,8 @@ func holds(t *testing.T, h *house, want truth, gone string) {
 	t.Helper()
 	have := h.people()
 	delete(have, gone)
-	if !slices.Equal(keys(have), keys(want.accounts)) {
-		t.Errorf("accounts\n%v\nwant\n%v", keys(have), keys(want.accounts))
+	if !slices.Equal(keysOf(have), keysOf(want.accounts)) {
+		t.Errorf("accounts\n%v\nwant\n%v", keysOf(have), keysOf(want.accounts))
 	}
 	active := 0
 	for name, f := range want.accounts {

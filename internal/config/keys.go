@@ -176,6 +176,13 @@ func retentionKeys(r *setting.Retention) []key {
 	}
 }
 
+func rateKeys(r *setting.Rates) []key {
+	return []key{
+		count("per_second", &r.PerSecond, "Requests a second; more are answered with 429 and the time to wait. 0 means no limit."),
+		count("burst", &r.Burst, "Requests at once, after a rest."),
+	}
+}
+
 func policyKeys(p *setting.Policy) []key {
 	return []key{
 		flag("dry-run", &p.DryRun, "Plan, and never apply."),

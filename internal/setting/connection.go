@@ -113,7 +113,7 @@ type Organization struct {
 
 // Rates is how many requests to the API each key may make.
 type Rates struct {
-	PerSecond int
+	PerSecond int // 0 for as many as they like
 	Burst     int // at once, after a rest
 }
 

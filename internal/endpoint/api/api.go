@@ -35,10 +35,8 @@ type Deps struct {
 	States func(ctx context.Context, connection string) (client.StateHash, error)
 	// Kinds are the sources whose settings the document describes.
 	Kinds []source.Kind
-	Rates setting.Rates
+	Rates *setting.Rates // setting.DefaultRates unless set
 	Log   *slog.Logger
-	// Version of the program, for the document.
-	Version string
 	// Draining is closed when the server is about to stop: whoever waits for
 	// something is answered with what there is. May be nil.
 	Draining <-chan struct{}
@@ -95,10 +93,11 @@ func build(d Deps) *server {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
-	if d.Rates == (setting.Rates{}) {
-		d.Rates = setting.DefaultRates()
+	if d.Rates == nil {
+		usual := setting.DefaultRates()
+		d.Rates = &usual
 	}
-	s := &server{Deps: d, mux: http.NewServeMux(), rates: newRates(d.Rates, d.Now), strangers: newRates(d.Rates, d.Now)}
+	s := &server{Deps: d, mux: http.NewServeMux(), rates: newRates(*d.Rates, d.Now), strangers: newRates(*d.Rates, d.Now)}
 	plainErrors()
 	s.api = humago.NewWithPrefix(s.mux, Prefix, s.describe())
 	for _, part := range []func(){s.organizations, s.connections, s.plans, s.runs, s.accounts, s.groups, s.events, s.why, s.apikeys} {
@@ -109,9 +108,7 @@ func build(d Deps) *server {
 }
 
 // Document is the OpenAPI 3.1 document in JSON, ending with a newline.
-func Document(kinds []source.Kind, version string) ([]byte, error) {
-	return build(Deps{Kinds: kinds, Version: version}).document()
-}
+func Document(kinds []source.Kind) ([]byte, error) { return build(Deps{Kinds: kinds}).document() }
 
 // caller is who makes a request.
 type caller struct {

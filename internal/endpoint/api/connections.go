@@ -1,12 +1,13 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"maps"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -85,24 +86,21 @@ func (s *server) actions(tag string) {
 			}
 			return nil, s.Engine.Reset(ctx, c)
 		})
-	if s.States != nil {
-		register(s, operation{id: "get-connection-state", method: http.MethodGet, path: "/connections/{alias}/state", tag: tag, summary: "A hash with which an application proves that it is in step"},
-			func(ctx context.Context, in *AliasPath) (*body[client.StateHash], error) {
-				if _, err := s.entry(ctx, in.Alias); err != nil {
-					return nil, err
-				}
-				h, err := s.States(ctx, in.Alias)
-				return &body[client.StateHash]{h}, err
-			})
-	}
-	register(s, operation{id: "upload-file", method: http.MethodPut, path: "/connections/{alias}/file", tag: tag, summary: "Give a CSV connection its file; a run follows",
-		description: "For connections with `upload: true`. The last few files are kept.", status: http.StatusCreated, fails: []int{http.StatusConflict}, body: registry.MostUploaded, anytime: true}, s.upload)
-	register(s, operation{id: "list-files", method: http.MethodGet, path: "/connections/{alias}/files", tag: tag, summary: "List the last files given to a connection"},
-		func(ctx context.Context, in *AliasPath) (*pageOf[uploads.Upload], error) {
+	register(s, operation{id: "get-connection-state", method: http.MethodGet, path: "/connections/{alias}/state", tag: tag, summary: "A hash with which an application proves that it is in step"},
+		func(ctx context.Context, in *AliasPath) (*body[client.StateHash], error) {
 			if _, err := s.entry(ctx, in.Alias); err != nil {
 				return nil, err
 			}
-			list, err := s.Store.UploadTable.List(ctx, in.Alias)
+			h, err := s.States(ctx, in.Alias)
+			return &body[client.StateHash]{h}, err
+		})
+	register(s, operation{id: "upload-file", method: http.MethodPut, path: "/connections/{alias}/file", tag: tag, summary: "Give a CSV connection its file; a run follows",
+		description: "For connections with `upload: true`. The last few files are kept.", status: http.StatusCreated, fails: []int{http.StatusConflict}, anytime: true,
+		takes: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"text/csv": {Schema: text}, "application/octet-stream": {Schema: text}}}}, s.upload)
+	register(s, operation{id: "list-files", method: http.MethodGet, path: "/connections/{alias}/files", tag: tag, summary: "List the last files given to a connection"},
+		func(ctx context.Context, in *AliasPath) (*pageOf[uploads.Upload], error) {
+			about(ctx, in.Alias, "")
+			list, err := s.Registry.Uploads(ctx, who(ctx), in.Alias)
 			return &pageOf[uploads.Upload]{Body: Page[uploads.Upload]{Items: list}}, err
 		})
 }
@@ -227,13 +225,24 @@ func (s *server) stateOf(ctx context.Context, e *registry.Entry) (client.Connect
 
 func sentence(s string) *string { return &s }
 
+// Streamed hands a handler the body of its request as it comes, however long.
+type Streamed struct{ body io.Reader }
+
+// Resolve implements huma.Resolver.
+func (b *Streamed) Resolve(ctx huma.Context) []error {
+	// The server's time for reading a request is for small ones.
+	_ = ctx.SetReadDeadline(time.Time{}) //nolint:errcheck // a reader that has none needs none
+	b.body = ctx.BodyReader()
+	return nil
+}
+
 func (s *server) upload(ctx context.Context, in *struct {
 	AliasPath
-	Name    string `query:"name" maxLength:"200" doc:"The file's name, for people."`
-	RawBody []byte `contentType:"text/csv"`
+	Streamed
+	Name string `query:"name" maxLength:"200" doc:"The file's name, for people."`
 }) (*body[client.Upload], error) {
 	about(ctx, in.Alias, "")
-	f, err := s.Registry.Upload(ctx, who(ctx), in.Alias, in.Name, bytes.NewReader(in.RawBody))
+	f, err := s.Registry.Upload(ctx, who(ctx), in.Alias, in.Name, in.body)
 	if err != nil {
 		return nil, err
 	}

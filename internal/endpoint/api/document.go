@@ -52,15 +52,11 @@ func (s *server) describe() huma.Config {
 	for _, pair := range shown {
 		registry.RegisterTypeAlias(pair.ours, pair.theirs)
 	}
-	version := s.Version
-	if version == "" {
-		version = "1"
-	}
 	return huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",
 			Info: &huma.Info{
-				Title: "Rollcall", Version: version,
+				Title: "Rollcall", Version: "1", // of the API; it grows, and nothing of it goes
 				Description: "Accounts kept in step with directories. Errors are `application/problem+json` (RFC 9457). Lists answer `{\"items\": [...], \"next_cursor\": ...}`: " +
 					"ask again with that cursor until it is null. Every key is limited to so many requests a second; `429` says in `Retry-After` when to come again.",
 				License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},

@@ -41,7 +41,10 @@ func (r *rates) of(name string) *rate.Limiter {
 	if len(r.by) >= mostNames {
 		clear(r.by) // ten thousand at once: rather let some through than grow for ever
 	}
-	l := rate.NewLimiter(rate.Limit(r.limit.PerSecond), r.limit.Burst)
+	l := rate.NewLimiter(rate.Limit(r.limit.PerSecond), max(1, r.limit.Burst))
+	if r.limit.PerSecond == 0 {
+		l = rate.NewLimiter(rate.Inf, 0)
+	}
 	r.by[name] = l
 	return l
 }
@@ -63,7 +66,7 @@ func (r *rates) wait(name string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	l, now := r.by[name], r.now()
-	if l == nil || l.TokensAt(now) >= 1 {
+	if l == nil || l.Limit() == rate.Inf || l.TokensAt(now) >= 1 {
 		return 0
 	}
 	return r.seconds(l, now)

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"rollcall.dev/rollcall/internal/config"
+	"rollcall.dev/rollcall/internal/endpoint/api"
 	"rollcall.dev/rollcall/internal/source"
 )
 
@@ -46,6 +47,13 @@ func Update(root string, kinds []source.Kind, check bool) (stale []string, err e
 	}
 	docs := filepath.Join(root, "docs")
 	if err := put(filepath.Join(docs, "rollcall.schema.json"), config.Schema(kinds)); err != nil {
+		return stale, fmt.Errorf("docs: %w", err)
+	}
+	document, err := api.Document(kinds)
+	if err == nil {
+		err = put(filepath.Join(docs, "openapi.json"), document)
+	}
+	if err != nil {
 		return stale, fmt.Errorf("docs: %w", err)
 	}
 	err = filepath.WalkDir(docs, func(path string, d fs.DirEntry, err error) error {

@@ -93,7 +93,7 @@ func (s *Keys) Create(ctx context.Context, scope Scope, name string, expires tim
 			made.ID, digest(key), name, scope.Organization, scope.ReadOnly, actor, db.Micros(now), db.Micros(expires)); err != nil {
 			return err
 		}
-		return told(ctx, tx, event.Type("apikey.created"), made, actor, now)
+		return told(ctx, tx, event.APIKeyCreated, made, actor, now)
 	})
 	if err != nil {
 		return "", nil, err
@@ -223,7 +223,7 @@ func (s *Keys) Revoke(ctx context.Context, organization, id, actor string) (*Key
 		if _, err := tx.Exec(ctx, `UPDATE api_keys SET revoked_at = $2, revoked_by = $3 WHERE id = $1`, id, db.Micros(k.RevokedAt), actor); err != nil {
 			return err
 		}
-		return told(ctx, tx, event.Type("apikey.revoked"), k, actor, k.RevokedAt)
+		return told(ctx, tx, event.APIKeyRevoked, k, actor, k.RevokedAt)
 	})
 	return k, err
 }

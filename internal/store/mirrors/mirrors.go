@@ -253,14 +253,16 @@ func scan(rows *sql.Rows) (mirror.Row, error) {
 
 // moved selects the keys to be planned: what changed or went since the last
 // plan was carried out, what that plan left open, what is due, what another
-// connection claims, and whoever is managed by somebody who went.
+// connection claims, and whoever is managed by somebody who went. UNION ALL,
+// because SQLite orders the parts of a UNION to merge them, and to have the first
+// in order it went through every row.
 const moved = `m.key IN (
 	SELECT key FROM mirror WHERE connection = $1 AND generation > $2
-	UNION SELECT key FROM mirror WHERE connection = $1 AND gone > 0 AND gone > $2
-	UNION SELECT key FROM standing WHERE connection = $1 AND kind IN ('refused', 'dispute', 'failed', 'excluded', 'unresolved')
-	UNION SELECT key FROM standing WHERE connection = $1 AND kind = 'due' AND due_at <= $3
-	UNION SELECT owner_key FROM claims WHERE owner = $1
-	UNION SELECT key FROM accounts WHERE connection = $1 AND manager IN (SELECT b.id FROM mirror g
+	UNION ALL SELECT key FROM mirror WHERE connection = $1 AND gone > 0 AND gone > $2
+	UNION ALL SELECT key FROM standing WHERE connection = $1 AND kind IN ('refused', 'dispute', 'failed', 'excluded', 'unresolved')
+	UNION ALL SELECT key FROM standing WHERE connection = $1 AND kind = 'due' AND due_at <= $3
+	UNION ALL SELECT owner_key FROM claims WHERE owner = $1
+	UNION ALL SELECT key FROM accounts WHERE connection = $1 AND manager IN (SELECT b.id FROM mirror g
 		JOIN accounts b ON b.connection = g.connection AND b.key = g.key WHERE g.connection = $1 AND g.gone > 0 AND g.gone > $2))`
 
 // Each hands on the rows of a kind in batches, in the order of their keys.

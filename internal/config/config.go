@@ -29,6 +29,7 @@ type Config struct {
 	PublicURL     string
 	Database      string // "sqlite:PATH" or "postgres://..."
 	KeyFile       string // the installation's secret key; beside the database file unless named
+	Workers       int    // runs a server carries out at a time
 	Retention     setting.Retention
 	Server        setting.Server
 	Organizations []setting.Organization
@@ -101,7 +102,7 @@ func parse(name string, data []byte, kinds []source.Kind, lookup func(env string
 }
 
 func defaults() *Config {
-	return &Config{Listen: "127.0.0.1:8080", PublicURL: "http://localhost:8080", Database: "sqlite:rollcall.db", Retention: setting.DefaultRetention(), Server: setting.DefaultServer()}
+	return &Config{Listen: "127.0.0.1:8080", PublicURL: "http://localhost:8080", Database: "sqlite:rollcall.db", Workers: 4, Retention: setting.DefaultRetention(), Server: setting.DefaultServer()}
 }
 
 func (d *decoder) topKeys(c *Config) []key {
@@ -110,6 +111,7 @@ func (d *decoder) topKeys(c *Config) []key {
 		text("public_url", &c.PublicURL, "The address people and applications reach Rollcall under.", checkURL),
 		secret(text("database", &c.Database, "`sqlite:FILE`, or `postgres://...` for more than one node.", checkDatabase)),
 		text("key_file", &c.KeyFile, "File with the secret key of the installation. Unless named it is `rollcall.key` beside the database file, and made at the first start.", nil),
+		count("workers", &c.Workers, "How many runs one server carries out at a time. Each takes memory for what it reads, and a connection of its directory. 0 carries out none: such a node serves, and others run."),
 		{name: "retention", help: "For how long what happened is kept. What is older is pruned at the end of runs, a part at a time, and by `rollcall doctor --prune`.", keys: retentionKeys(&c.Retention)},
 		{name: "log", help: "What the server writes to standard error.", keys: []key{
 			choice("format", &c.Server.LogFormat, "Lines of text, or of JSON.", "text", "json"),

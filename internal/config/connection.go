@@ -163,6 +163,8 @@ func (d *decoder) connectionKeys(c *setting.Connection, env string) []key {
 		text("alias", &c.Alias, "Short name, unique in the installation; commands and addresses use it.", checkAlias),
 		text("organization", &c.Organization, "Whose directory it is. May be left out when there is only one.", checkID),
 		text("schedule", &c.Schedule, "When it runs by itself: a cron expression such as `0 2 * * *`, or `every 40m`. On demand only unless set.", checkSchedule),
+		text("time_zone", &c.TimeZone, "Whose clock a cron expression goes by, such as `Europe/Brussels`. UTC unless set. An hour that is skipped in spring runs when it is over; one that comes twice in autumn runs once.", checkZone),
+		jitter("jitter", &c.Jitter, "Over how long connections with the same schedule are spread, each by its alias always to the same place. Unless set it is `5m` for a cron expression and the whole interval for `every`."),
 		text("role", &c.Role, "Role of the accounts it creates.", nil),
 		text("region", &c.Region, "Country (two letters) that telephone numbers without a country code belong to.", func(s string) error {
 			if !regionForm.MatchString(s) {

@@ -98,6 +98,21 @@ func duration(name string, to *time.Duration, help string) key {
 	}
 }
 
+// jitter is a duration that may be left to others; 0 is not the same as unset.
+func jitter(name string, to **time.Duration, help string) key {
+	var v time.Duration
+	k := duration(name, &v, help)
+	k.set = func(s string) error {
+		v, err := setting.ParseDuration(s)
+		if err == nil && v > 24*time.Hour {
+			return errors.New("expected a day or less")
+		}
+		*to = &v
+		return err
+	}
+	return k
+}
+
 // age is a duration of days; 0 stands for ever. A bare number means seconds
 // everywhere, and who writes 90 here means days: that is not guessed.
 func age(name string, to *time.Duration, help string) key {

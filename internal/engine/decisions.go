@@ -36,7 +36,7 @@ func (e *Engine) Approve(ctx context.Context, c setting.Connection, id string, e
 		if err := e.verify(ctx, made); err != nil {
 			return err
 		}
-		run, err := e.runOf(ctx, lease, made, o)
+		run, err := e.runOf(ctx, c, lease, made, o)
 		if err != nil {
 			return err
 		}
@@ -210,9 +210,9 @@ func (e *Engine) freed(ctx context.Context, made *Plan, excluded map[int64]bool)
 	})
 }
 
-// runOf is the held run the plan belongs to, or a new one.
-func (e *Engine) runOf(ctx context.Context, lease mirror.Lease, made *Plan, o Options) (*Run, error) {
-	if made.Run != nil {
+// runOf is the queued run, the held run the plan belongs to, or a new one.
+func (e *Engine) runOf(ctx context.Context, c setting.Connection, lease mirror.Lease, made *Plan, o Options) (*Run, error) {
+	if o.Run == "" && made.Run != nil {
 		run, err := e.Store.Runs().Get(ctx, *made.Run)
 		if err != nil {
 			return nil, err
@@ -222,9 +222,8 @@ func (e *Engine) runOf(ctx context.Context, lease mirror.Lease, made *Plan, o Op
 			return run, e.Store.Runs().Save(ctx, lease, run)
 		}
 	}
-	run := &Run{ID: newID("r", e.now()), Organization: made.Organization, Connection: made.Connection, Trigger: "approve", Actor: o.Actor,
-		State: RunRunning, StartedAt: e.now()}
-	return run, e.Store.Runs().Start(ctx, lease, run)
+	o.Trigger = "approve"
+	return e.start(ctx, c, lease, o, nil)
 }
 
 // Reject ends a plan that waits. Its changes are proposed again by the next.

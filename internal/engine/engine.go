@@ -37,11 +37,14 @@ type Engine struct {
 	Now       func() time.Time
 }
 
-// Progress tells where a pass stands, for a bar on a terminal.
+// Progress tells where a pass stands. A pass tells of phase, done and total; the
+// rest is added by whoever keeps it for others to see.
 type Progress struct {
-	Phase string // "reading", "planning", "applying"
-	Done  int
-	Total int // 0 while unknown
+	Phase     string    `json:"phase"` // "waiting", "reading", "planning", "applying"
+	Done      int       `json:"done"`
+	Total     int       `json:"total"`               // 0 while unknown
+	WaitsFor  string    `json:"waits_for,omitempty"` // what a waiting run waits for, where it is not just its turn
+	UpdatedAt time.Time `json:"updated_at"`
 }
 
 // Options of one pass.
@@ -50,6 +53,9 @@ type Options struct {
 	Actor    string
 	Trigger  string
 	Progress func(Progress)
+	// Run is the ID of a run that was queued and begins with this pass; "" makes
+	// a new one.
+	Run string
 }
 
 func (o *Options) report(p Progress) {
@@ -89,19 +95,24 @@ func (e *Engine) Plan(ctx context.Context, c setting.Connection, o Options) (*Re
 // plan under dry-run. A pass that ended half applied is carried on first.
 func (e *Engine) Sync(ctx context.Context, c setting.Connection, o Options) (*Result, error) {
 	var out Result
-	err := e.hold(ctx, c, &o, func(ctx context.Context, lease mirror.Lease) error {
+	err := e.hold(ctx, c, &o, func(ctx context.Context, lease mirror.Lease) (err error) {
+		if o.Run != "" { // it is there already, so it has to end whatever comes
+			if out.Run, err = e.start(ctx, c, lease, o, nil); err != nil {
+				return err
+			}
+		}
 		p, err := e.prepare(ctx, c, lease, o)
 		if err != nil {
-			return err
+			return e.failed(ctx, lease, out.Run, err)
 		}
 		defer p.close()
-		run := &Run{ID: newID("r", e.now()), Organization: c.Organization, Connection: c.Alias, Trigger: o.Trigger, Actor: o.Actor, State: RunRunning, StartedAt: e.now()}
-		if err := e.Store.Runs().Start(ctx, lease, run); err != nil {
-			return err
+		if out.Run == nil {
+			if out.Run, err = e.start(ctx, c, lease, o, nil); err != nil {
+				return err
+			}
 		}
-		out.Run = run
-		if out.Plan, err = p.pass(ctx, run); err != nil {
-			return e.failed(ctx, lease, run, err)
+		if out.Plan, err = p.pass(ctx, out.Run); err != nil {
+			return e.failed(ctx, lease, out.Run, err)
 		}
 		return nil
 	})
@@ -166,28 +177,6 @@ func (r *Run) end(state RunState, at time.Time, text string) {
 func (e *Engine) holdRun(ctx context.Context, lease mirror.Lease, run *Run, why string) error {
 	run.end(RunHeld, e.now(), why)
 	return e.Store.Runs().Save(ctx, lease, run)
-}
-
-// failed writes down why a run ended early. The write has a context of its own:
-// what ended the run may be that the first one was cancelled.
-func (e *Engine) failed(ctx context.Context, lease mirror.Lease, run *Run, cause error) error {
-	if errors.Is(cause, context.Canceled) {
-		cause = fault.New(fault.Conflict, "stopped before the end; %s", stoppedWhere(run))
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-	defer cancel()
-	run.end(RunFailed, e.now(), cause.Error())
-	if err := e.Store.Runs().Save(ctx, lease, run); err != nil {
-		return errors.Join(cause, fmt.Errorf("and the run could not be marked as failed: %w", err))
-	}
-	return cause
-}
-
-func stoppedWhere(run *Run) string {
-	if run.Plan == nil {
-		return "nothing was changed"
-	}
-	return "what was applied so far is whole, and the next run goes on from there"
 }
 
 // apply carries out a plan and ends its run.

@@ -65,8 +65,10 @@ func (p *Plan) Gone() error {
 // RunState is where a run stands.
 type RunState string
 
-// The states of a run.
+// The states of a run. To people and programs a queued run is a running one that
+// waits for its turn: its progress says so.
 const (
+	RunQueued   RunState = "queued"
 	RunRunning  RunState = "running"
 	RunApplied  RunState = "applied"
 	RunHeld     RunState = "held"
@@ -74,6 +76,14 @@ const (
 	RunRejected RunState = "rejected"
 	RunReverted RunState = "reverted"
 )
+
+// MarshalText writes a state as everybody knows it.
+func (s RunState) MarshalText() ([]byte, error) {
+	if s == RunQueued {
+		s = RunRunning
+	}
+	return []byte(s), nil
+}
 
 // ReadingReport is a reading as runs show it.
 type ReadingReport struct {
@@ -97,7 +107,7 @@ type Run struct {
 	ID           string         `json:"id"`
 	Organization string         `json:"organization"`
 	Connection   string         `json:"connection"`
-	Trigger      string         `json:"trigger"` // "manual", "approve", "revert", later "schedule"
+	Trigger      string         `json:"trigger"` // "manual", "approve", "revert", "schedule", "watch"
 	Actor        string         `json:"actor"`
 	State        RunState       `json:"state"`
 	Reading      *ReadingReport `json:"reading"`
@@ -107,6 +117,12 @@ type Run struct {
 	StartedAt    time.Time      `json:"started_at"`
 	FinishedAt   *time.Time     `json:"finished_at"`
 	Error        *string        `json:"error"`
+	// Replaces is the run that this one does again, because its node went away.
+	Replaces *string `json:"replaces,omitempty"`
+	// Progress is where a run stands that a server carries out; nil of others.
+	Progress *Progress `json:"progress,omitempty"`
+	// Cancelled says that a person ended it. It chooses the event, and is not kept.
+	Cancelled bool `json:"-"`
 }
 
 // Overlap is an entry of one connection that claims an account another keeps.

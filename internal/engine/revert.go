@@ -22,7 +22,7 @@ import (
 func (e *Engine) Revert(ctx context.Context, c setting.Connection, id string, only bool, o Options) (*Result, error) {
 	var out Result
 	if c.Policy.DryRun && !only {
-		return &out, fault.New(fault.Denied, "connection %s is in dry-run; nothing is written", c.Alias).WithHint("look at the plan with --plan")
+		return &out, inDryRun(c)
 	}
 	if err := basisComplete(c); err != nil {
 		return &out, err
@@ -32,12 +32,12 @@ func (e *Engine) Revert(ctx context.Context, c setting.Connection, id string, on
 		if err != nil {
 			return err
 		}
-		run := &Run{ID: newID("r", e.now()), Organization: c.Organization, Connection: c.Alias, Trigger: "revert", Actor: o.Actor,
-			State: RunRunning, Reverts: &target.ID, StartedAt: e.now()}
-		if only {
-			run = nil
-		} else if err := e.Store.Runs().Start(ctx, lease, run); err != nil {
-			return err
+		var run *Run
+		if !only {
+			o.Trigger = "revert"
+			if run, err = e.start(ctx, c, lease, o, func(r *Run) { r.Reverts = &target.ID }); err != nil {
+				return err
+			}
 		}
 		out.Run = run
 		if out.Plan, err = e.planRevert(ctx, c, lease, target, run); err == nil && run != nil {

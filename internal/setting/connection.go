@@ -7,10 +7,12 @@ import "time"
 type Connection struct {
 	Alias        string // unique in the installation
 	Organization string
-	Kind         string // the source: ldap, csv, ...
-	Schedule     string // cron expression or "every 40m"; "" runs on demand only
-	Role         string // role of accounts this connection creates
-	Region       string // country (two capital letters) of telephone numbers without a country code
+	Kind         string         // the source: ldap, csv, ...
+	Schedule     string         // cron expression or "every 40m"; "" runs on demand only
+	TimeZone     string         // whose clock the cron expression goes by; "" is UTC
+	Jitter       *time.Duration // over how long connections of one schedule are spread; nil leaves it to the schedule
+	Role         string         // role of accounts this connection creates
+	Region       string         // country (two capital letters) of telephone numbers without a country code
 	Policy       Policy
 	Limits       Limits
 	Backend      Values          // the source's own settings

@@ -17,14 +17,18 @@ import (
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/declarations"
 	"rollcall.dev/rollcall/internal/store/events"
+	"rollcall.dev/rollcall/internal/store/health"
 	"rollcall.dev/rollcall/internal/store/leases"
 	"rollcall.dev/rollcall/internal/store/ledger"
 	"rollcall.dev/rollcall/internal/store/mirrors"
+	"rollcall.dev/rollcall/internal/store/nodes"
 	"rollcall.dev/rollcall/internal/store/organizations"
 	"rollcall.dev/rollcall/internal/store/plans"
 	"rollcall.dev/rollcall/internal/store/runs"
+	"rollcall.dev/rollcall/internal/store/schedules"
 	"rollcall.dev/rollcall/internal/store/secrets"
 	"rollcall.dev/rollcall/internal/store/uploads"
+	"rollcall.dev/rollcall/internal/store/work"
 )
 
 // Store is every table.
@@ -42,6 +46,11 @@ type Store struct {
 	DeclarationTable  *declarations.Declarations
 	SecretTable       *secrets.Secrets // its Ring is set by who opens the installation
 	UploadTable       *uploads.Uploads
+
+	WorkTable *work.Work
+	Schedules *schedules.Schedules
+	Health    *health.Health
+	Nodes     *nodes.Nodes
 }
 
 // Open opens the database at dsn; a relative SQLite file starts at dir.
@@ -54,7 +63,8 @@ func Open(ctx context.Context, dsn, dir string) (*Store, error) {
 	return &Store{DB: d, LeaseTable: &leases.Leases{DB: d}, MirrorTable: &mirrors.Mirrors{DB: d}, AccountTable: a, PlanTable: &plans.Plans{DB: d},
 		RunTable: &runs.Runs{DB: d}, EventTable: &events.Events{DB: d}, LedgerTable: &ledger.Ledger{DB: d, Accounts: a},
 		OrganizationTable: &organizations.Organizations{DB: d}, DeclarationTable: &declarations.Declarations{DB: d},
-		SecretTable: &secrets.Secrets{DB: d}, UploadTable: &uploads.Uploads{DB: d}}, nil
+		SecretTable: &secrets.Secrets{DB: d}, UploadTable: &uploads.Uploads{DB: d},
+		WorkTable: &work.Work{DB: d}, Schedules: &schedules.Schedules{DB: d}, Health: &health.Health{DB: d}, Nodes: &nodes.Nodes{DB: d}}, nil
 }
 
 // Close closes the database.

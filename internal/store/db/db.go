@@ -19,6 +19,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -45,6 +46,7 @@ type DB struct {
 	scan    *sql.DB // for reads during which others are made
 	write   *sql.DB
 	writer  *writer  // of SQLite
+	dsn     string   // of PostgreSQL
 	queries sync.Map // a query to its words in this dialect
 }
 
@@ -134,7 +136,19 @@ func openPostgreSQL(ctx context.Context, dsn string) (*DB, error) {
 	scan := stdlib.OpenDB(*config)
 	scan.SetMaxOpenConns(scans)
 	scan.SetMaxIdleConns(1)
-	return &DB{Dialect: PostgreSQL, read: pool, scan: scan, write: pool}, nil
+	return &DB{Dialect: PostgreSQL, read: pool, scan: scan, write: pool, dsn: dsn}, nil
+}
+
+// Pool opens more connections to a PostgreSQL database, for what works with the
+// driver's own: at the most so many. The caller closes it.
+func (d *DB) Pool(ctx context.Context, most int) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(d.dsn)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "database: the postgres address cannot be read")
+	}
+	config.MaxConns = int32(most)
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	return pool, explain("connect", err)
 }
 
 // Close ends all connections.

@@ -283,6 +283,26 @@ func (t *Tx) Unlocked() string {
 	return ""
 }
 
+// Locked is the end of a SELECT whose rows nobody else changes until the
+// transaction ends; it waits for those who are about to.
+func (t *Tx) Locked() string {
+	if t.db.Dialect == PostgreSQL {
+		return " FOR UPDATE"
+	}
+	return ""
+}
+
+// Postgres hands fn the connection of PostgreSQL on which the transaction runs.
+func (t *Tx) Postgres(fn func(*pgx.Conn) error) error {
+	return t.conn.Raw(func(driver any) error {
+		c, ok := driver.(*stdlib.Conn)
+		if !ok {
+			return fmt.Errorf("database: %s has no connection of PostgreSQL", t.db.Dialect)
+		}
+		return fn(c.Conn())
+	})
+}
+
 // Analyze takes a table's statistics anew in PostgreSQL, where the planner
 // believes them; SQLite needs none for the indexes we have.
 func (t *Tx) Analyze(ctx context.Context, tables ...string) error {

@@ -39,7 +39,7 @@ func (l *Leases) Acquire(ctx context.Context, alias, organization, kind string) 
 		}
 		var owner, belongs string
 		var left int64
-		row := tx.QueryRowContext(ctx, `SELECT organization, lease_owner, lease_until - `+tx.Now()+` FROM connections WHERE alias = $1`+forUpdate(l.DB), alias)
+		row := tx.QueryRowContext(ctx, `SELECT organization, lease_owner, lease_until - `+tx.Now()+` FROM connections WHERE alias = $1`+tx.Locked(), alias)
 		if err := row.Scan(&belongs, &owner, &left); err != nil {
 			return db.Explain("read the lease", err)
 		}
@@ -47,22 +47,15 @@ func (l *Leases) Acquire(ctx context.Context, alias, organization, kind string) 
 			return fault.New(fault.Conflict, "connection %s belongs to organization %s, the configuration says %s", alias, belongs, organization).
 				WithHint("an alias cannot move to another organization; give the connection another alias")
 		}
-		if owner != "" && left > 0 && !dead(owner) {
-			return fault.New(fault.Conflict, "connection %s is being worked on by %s", alias, describe(owner)).
-				WithHint("wait until it has ended; if it was killed, its lease runs out in %d s", left/1e6+1)
+		if owner != "" && left > 0 && !Dead(owner) {
+			return &fault.Error{Kind: fault.Conflict, Cause: engine.ErrBusy, Message: fmt.Sprintf("connection %s is being worked on by %s", alias, describe(owner)),
+				Hint: fmt.Sprintf("wait until it has ended; if it was killed, its lease runs out in %d s", left/1e6+1)}
 		}
 		row = tx.QueryRowContext(ctx, `UPDATE connections SET lease_owner = $2, lease_until = `+tx.Now()+` + $3, fence = fence + 1
-			WHERE alias = $1 RETURNING fence`, alias, self(), Length.Microseconds())
+			WHERE alias = $1 RETURNING fence`, alias, Self(), Length.Microseconds())
 		return db.Explain("take the lease", row.Scan(&lease.Fence))
 	})
 	return lease, err
-}
-
-func forUpdate(d *db.DB) string {
-	if d.Dialect == db.PostgreSQL {
-		return " FOR UPDATE"
-	}
-	return "" // writers of SQLite are alone from the first statement on
 }
 
 // Renew is a sign of life.
@@ -137,9 +130,29 @@ func (l *Leases) Remember(ctx context.Context, lease mirror.Lease, attention str
 	})
 }
 
-// self names this process: host, process, when it started, and where its number
+// Revoke takes a lease away that nobody holds any more, so that whoever had it
+// and stands still cannot go on where it stopped. It reports false, and does
+// nothing, where somebody holds the lease.
+func Revoke(ctx context.Context, tx *db.Tx, alias string) (bool, error) {
+	var owner string
+	var left int64
+	err := tx.QueryRowContext(ctx, `SELECT lease_owner, lease_until - `+tx.Now()+` FROM connections WHERE alias = $1`+tx.Locked(), alias).Scan(&owner, &left)
+	if errors.Is(err, sql.ErrNoRows) {
+		return true, nil
+	}
+	if err != nil {
+		return false, db.Explain("read the lease", err)
+	}
+	if owner != "" && left > 0 && !Dead(owner) {
+		return false, nil
+	}
+	_, err = tx.Exec(ctx, `UPDATE connections SET lease_owner = '', lease_until = 0, fence = fence + 1 WHERE alias = $1`, alias)
+	return err == nil, err
+}
+
+// Self names this process: host, process, when it started, and where its number
 // counts.
-func self() string {
+func Self() string {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "localhost"
@@ -157,9 +170,9 @@ func space() string {
 	return strings.NewReplacer("/", "", "pid:", "").Replace(name)
 }
 
-// dead reports that the owner was a process of this machine which is gone, so
+// Dead reports that the owner was a process of this machine which is gone, so
 // that nobody waits for the lease of a killed one to run out.
-func dead(owner string) bool {
+func Dead(owner string) bool {
 	host, process, ok := strings.Cut(owner, "/")
 	mine, err := os.Hostname()
 	if !ok || err != nil || host != mine {

@@ -160,6 +160,9 @@ func (r *River) Handle(kind string, workers int, h Handler) {
 
 // Start implements Queue.
 func (r *River) Start(ctx context.Context) error {
+	if len(r.handlers) == 0 {
+		return nil // it only puts jobs in
+	}
 	client, err := river.NewClient(riverpgxv5.New(r.pool), r.config)
 	if err != nil {
 		return fault.New(fault.Internal, "jobs: start the queue: %w", err)
@@ -171,6 +174,9 @@ func (r *River) Start(ctx context.Context) error {
 // Stop implements Queue.
 func (r *River) Stop(ctx context.Context) error {
 	defer r.pool.Close()
+	if len(r.handlers) == 0 {
+		return nil
+	}
 	err := r.client.Stop(ctx)
 	if err == nil {
 		return nil

@@ -130,3 +130,15 @@ func Turn(ctx context.Context, tx *db.Tx, chore string, every time.Duration) (bo
 	n, err := tx.Exec(ctx, `UPDATE chores SET next_at = `+tx.Now()+` + $2 WHERE name = $1 AND next_at <= `+tx.Now(), chore, every.Microseconds())
 	return n == 1, err
 }
+
+// Resting names the chores whose time has not come.
+func (s *Schedules) Resting(ctx context.Context) (map[string]bool, error) {
+	out := map[string]bool{}
+	err := db.Each(ctx, s.DB.Reader(), `SELECT name FROM chores WHERE next_at > `+s.DB.Now(), nil, func(rows *sql.Rows) error {
+		var name string
+		err := rows.Scan(&name)
+		out[name] = true
+		return err
+	})
+	return out, err
+}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"rollcall.dev/rollcall/internal/store/db"
+	"rollcall.dev/rollcall/internal/store/nodes"
 )
 
 // Work is the table.
@@ -32,6 +33,7 @@ type Options struct {
 	Full    bool    `json:"full,omitempty"`
 	Exclude []int64 `json:"exclude,omitempty"` // rows left out of an approved plan
 	Held    *Held   `json:"held,omitempty"`
+	Lost    int     `json:"lost,omitempty"` // how many nodes went away while they had it
 }
 
 // Held is how a held run stood before its plan was approved: it stands so again
@@ -61,8 +63,8 @@ func Lock(ctx context.Context, tx *db.Tx) error {
 	return err
 }
 
-// Add puts an item in line: behind the last of its lane, and no further behind
-// than one turn of everybody else's. It reports false when the same already
+// Add puts an item in line: behind the last of its lane, and where that is empty
+// beside the first of everybody else's. It reports false when the same already
 // waits, whose run it gives; what is asked for then holds for that one too.
 func Add(ctx context.Context, tx *db.Tx, it Item) (run string, added bool, err error) {
 	options, err := json.Marshal(it.Options)
@@ -80,7 +82,7 @@ func Add(ctx context.Context, tx *db.Tx, it Item) (run string, added bool, err e
 	if errors.Is(err, sql.ErrNoRows) {
 		// The first of all that wait stands where everybody is by now.
 		_, err = tx.Exec(ctx, `INSERT INTO work (run, organization, connection, task, subject, options, lane, turn, queued_at, updated_at)
-			SELECT $1, $2, $3, $4, $5, $6, $7, 1 + CASE WHEN now.turn > lane.turn THEN now.turn ELSE lane.turn END, `+tx.Now()+`, `+tx.Now()+`
+			SELECT $1, $2, $3, $4, $5, $6, $7, CASE WHEN now.turn > lane.turn + 1 THEN now.turn ELSE lane.turn + 1 END, `+tx.Now()+`, `+tx.Now()+`
 			FROM (SELECT COALESCE(min(turn), 0) AS turn FROM work WHERE node = '') now,
 				(SELECT COALESCE(max(turn), 0) AS turn FROM work WHERE node = '' AND lane = $8) lane`,
 			it.Run, it.Organization, it.Connection, string(it.Task), it.Subject, string(options), lane, lane)
@@ -100,7 +102,7 @@ func Add(ctx context.Context, tx *db.Tx, it Item) (run string, added bool, err e
 	}
 	if it.Urgent {
 		// Somebody waits for what a schedule put in line.
-		_, err = tx.Exec(ctx, `UPDATE work SET lane = $2, turn = 1 + (SELECT COALESCE(min(turn), 0) FROM work WHERE node = '') WHERE run = $1 AND lane <> $3`, waits.Run, lane, lane)
+		_, err = tx.Exec(ctx, `UPDATE work SET lane = $2, turn = (SELECT COALESCE(min(turn), 1) FROM work WHERE node = '') WHERE run = $1 AND lane <> $3`, waits.Run, lane, lane)
 	}
 	return waits.Run, false, err
 }
@@ -179,8 +181,12 @@ func Follows(ctx context.Context, q db.Querier, connection string) (yes bool, er
 // Return puts an item that a node has back in line, not to be begun before a
 // while has passed. It reports false when the node does not have it any more.
 func Return(ctx context.Context, tx *db.Tx, it Item, task Task, wait time.Duration, waitsFor string) (bool, error) {
-	n, err := tx.Exec(ctx, `UPDATE work SET node = '', task = $3, not_before = `+tx.Now()+` + $4, waits_for = $5, phase = 'waiting', done = 0, total = 0, updated_at = `+tx.Now()+`
-		WHERE run = $1 AND node = $2`, it.Run, it.Node, string(task), wait.Microseconds(), waitsFor)
+	options, err := json.Marshal(it.Options)
+	if err != nil {
+		return false, err
+	}
+	n, err := tx.Exec(ctx, `UPDATE work SET node = '', task = $3, not_before = `+tx.Now()+` + $4, waits_for = $5, options = $6, phase = 'waiting', done = 0, total = 0, updated_at = `+tx.Now()+`
+		WHERE run = $1 AND node = $2`, it.Run, it.Node, string(task), wait.Microseconds(), waitsFor, string(options))
 	return n == 1, err
 }
 
@@ -223,13 +229,22 @@ func (w *Work) Cancelled(ctx context.Context, node string) (map[string]string, e
 
 // Taken gives all items that nodes have.
 func (w *Work) Taken(ctx context.Context) ([]Item, error) {
+	return w.list(ctx, ` WHERE node <> ''`)
+}
+
+func (w *Work) list(ctx context.Context, where string) ([]Item, error) {
 	var out []Item
-	err := db.Each(ctx, w.DB.Reader(), `SELECT `+columns+` FROM work WHERE node <> ''`, nil, func(rows *sql.Rows) error {
+	err := db.Each(ctx, w.DB.Reader(), `SELECT `+columns+` FROM work`+where, nil, func(rows *sql.Rows) error {
 		it, err := scan(rows)
 		out = append(out, it)
 		return err
 	})
 	return out, err
+}
+
+// Alone gives the items of nodes that are gone.
+func (w *Work) Alone(ctx context.Context, a time.Duration) ([]Item, error) {
+	return w.list(ctx, ` WHERE node <> '' AND `+nodes.Gone(w.DB, "work.node", a))
 }
 
 // Counts tells how many items wait and how many are carried out.

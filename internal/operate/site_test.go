@@ -1,0 +1,254 @@
+package operate
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"rollcall.dev/rollcall/internal/engine"
+	"rollcall.dev/rollcall/internal/event"
+	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/rig/postgres"
+	"rollcall.dev/rollcall/internal/setting"
+	"rollcall.dev/rollcall/internal/store"
+	"rollcall.dev/rollcall/internal/store/nodes"
+	"rollcall.dev/rollcall/internal/store/storetest"
+)
+
+var server *postgres.Server
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	if os.Getenv(childDSN) != "" {
+		return child()
+	}
+	var err error
+	if server, err = postgres.Start(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := m.Run()
+	if err := server.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// site is an installation with scripted directories and a clock that is set.
+type site struct {
+	t  *testing.T
+	w  *storetest.World
+	mu sync.Mutex
+	at time.Time
+}
+
+// both runs a test on a fresh database of each kind.
+func both(t *testing.T, fn func(t *testing.T, s *site)) {
+	t.Helper()
+	for _, name := range []string{"SQLite", "PostgreSQL"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dsn := "sqlite:" + filepath.Join(t.TempDir(), "rollcall.db")
+			if name == "PostgreSQL" {
+				var err error
+				if dsn, err = server.NewDatabase(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s := &site{t: t, w: storetest.Open(t, dsn), at: time.Date(2026, 5, 4, 1, 0, 0, 0, time.UTC)}
+			s.w.Engine.Now = s.now
+			fn(t, s)
+		})
+	}
+}
+
+func (s *site) now() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.at
+}
+
+func (s *site) passes(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.at = s.at.Add(d)
+}
+
+func (s *site) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// Connection and Scheduled make a site the Connections of its operators.
+func (s *site) Connection(_ context.Context, alias string) (setting.Connection, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.w.Connections {
+		if c.Alias == alias {
+			return c, nil
+		}
+	}
+	return setting.Connection{}, fault.New(fault.NotFound, "there is no connection %q", alias)
+}
+
+func (s *site) Scheduled(_ context.Context, fn func(setting.Connection) error) error {
+	s.mu.Lock()
+	list := slices.Clone(s.w.Connections)
+	s.mu.Unlock()
+	for _, c := range list {
+		if c.Schedule != "" {
+			if err := fn(c); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// quick is for tests: nobody waits for a whole second.
+var quick = Timing{Beat: 50 * time.Millisecond, Gone: 5 * time.Second, Sweep: 50 * time.Millisecond, Tick: 20 * time.Millisecond, Report: 20 * time.Millisecond,
+	Refresh: time.Hour, Busy: 50 * time.Millisecond, Follow: 10 * time.Millisecond}
+
+// node prepares a node, which is not started.
+func (s *site) node(id string, change ...func(*Options)) *Operator {
+	s.t.Helper()
+	options := Options{Store: s.w.Store, Engine: s.w.Engine, Connections: s, Node: nodes.Node{ID: id, Host: "here"}, Workers: 4, Timing: quick}
+	for _, fn := range change {
+		fn(&options)
+	}
+	o, err := New(s.t.Context(), options)
+	s.must(err)
+	return o
+}
+
+// started is node, started, and stopped at the end of the test.
+func (s *site) started(id string, change ...func(*Options)) *Operator {
+	s.t.Helper()
+	o := s.node(id, change...)
+	s.must(o.Start(s.t.Context()))
+	s.t.Cleanup(func() {
+		if err := o.Stop(context.Background()); err != nil {
+			s.t.Error(err)
+		}
+	})
+	return o
+}
+
+// ended waits for the end of a run.
+func (s *site) ended(o *Operator, id string) *engine.Run {
+	s.t.Helper()
+	var last *engine.Run
+	s.must(o.Follow(s.t.Context(), id, func(r *engine.Run) error {
+		last = r
+		return nil
+	}))
+	return last
+}
+
+// stored is a run as it is stored.
+func (s *site) stored(id string) *engine.Run {
+	s.t.Helper()
+	r, err := s.w.Store.RunTable.Get(s.t.Context(), id)
+	s.must(err)
+	return r
+}
+
+// ended waits for the end of a run, and checks how.
+func (s *site) ends(o *Operator, id string, state engine.RunState, because string) *engine.Run {
+	s.t.Helper()
+	r := s.ended(o, id)
+	text := ""
+	if r.Error != nil {
+		text = *r.Error
+	}
+	if r.State != state || !strings.Contains(text, because) {
+		s.t.Fatalf("run %s is %s: %q, want %s: %q", id, r.State, text, state, because)
+	}
+	return r
+}
+
+// stops makes readings of a connection wait; the channel that comes out of began
+// is closed to have one go on.
+func (s *site) stops(alias string) (began chan chan struct{}) {
+	began = make(chan chan struct{})
+	s.w.Dirs.Of(alias).Reading = func(n int) {
+		if n == 0 {
+			on := make(chan struct{})
+			began <- on
+			<-on
+		}
+	}
+	return began
+}
+
+func take[T any](s *site, from <-chan T) (v T) {
+	s.t.Helper()
+	select {
+	case v = <-from:
+	case <-s.t.Context().Done():
+		s.t.Fatal("it never came")
+	}
+	return v
+}
+
+// until waits until something holds.
+func (s *site) until(what string, holds func() bool) {
+	s.t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-s.t.Context().Done():
+			s.t.Fatalf("it never came to be: %s", what)
+		}
+	}
+}
+
+// told gives the types of the events of runs and connections.
+func (s *site) told() []string {
+	s.t.Helper()
+	var out []string
+	s.must(s.w.Store.EventTable.After(s.t.Context(), "", 0, 1<<30, func(e event.Event) error {
+		if strings.HasPrefix(string(e.Type), "run.") || strings.HasPrefix(string(e.Type), "connection.") {
+			out = append(out, string(e.Type))
+		}
+		return nil
+	}))
+	return out
+}
+
+// runs gives all runs of a connection, the oldest first.
+func (s *site) runs(alias string) []*engine.Run {
+	s.t.Helper()
+	var out []*engine.Run
+	s.must(s.w.Store.RunTable.List(s.t.Context(), alias, 1000, func(r *engine.Run) error {
+		out = append(out, r)
+		return nil
+	}))
+	slices.Reverse(out)
+	return out
+}
+
+// second is the same database opened again, as another process has it.
+func (s *site) second() *store.Store {
+	s.t.Helper()
+	other, err := store.Open(s.t.Context(), s.w.DSN, "")
+	s.must(err)
+	s.t.Cleanup(func() {
+		if err := other.Close(); err != nil {
+			s.t.Error(err)
+		}
+	})
+	return other
+}

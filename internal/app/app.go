@@ -10,12 +10,14 @@ import (
 	"time"
 
 	"rollcall.dev/rollcall/internal/config"
+	"rollcall.dev/rollcall/internal/deliver/webhook"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/registry"
 	"rollcall.dev/rollcall/internal/seal"
 	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/source/all"
 	"rollcall.dev/rollcall/internal/store"
+	"rollcall.dev/rollcall/internal/store/hooks"
 )
 
 // App is an opened installation.
@@ -56,6 +58,14 @@ func Open(ctx context.Context, path string, lookup func(string) (string, bool)) 
 		}, Retention: cfg.Retention, Now: time.Now}
 	r.Validate = e.Validate
 	return &App{Config: cfg, Store: s, Engine: e, Registry: r, Ring: ring}, nil
+}
+
+// Guard decides where deliveries may go.
+func (a *App) Guard() *webhook.Guard { return &webhook.Guard{} }
+
+// Hooks is the tables of webhooks.
+func (a *App) Hooks() *hooks.Hooks {
+	return &hooks.Hooks{DB: a.Store.DB, Sealer: a.Ring, Check: a.Guard().Check, Now: time.Now}
 }
 
 // Close closes the database.

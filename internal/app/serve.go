@@ -14,6 +14,7 @@ import (
 	"rollcall.dev/rollcall/internal/config"
 	"rollcall.dev/rollcall/internal/endpoint/health"
 	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/operate"
 	"rollcall.dev/rollcall/internal/source/all"
 	"rollcall.dev/rollcall/internal/telemetry"
 )
@@ -26,14 +27,9 @@ type Server struct {
 	Metrics *telemetry.Metrics
 	Traces  *telemetry.Traces
 	Health  *health.Health
-}
 
-// part is something that runs beside the requests: it starts before the first and
-// is stopped after the last.
-type part struct {
-	name  string
-	start func(context.Context) error
-	stop  func(context.Context) error
+	Operator *operate.Operator
+	draining chan struct{}
 }
 
 // Serve answers requests and does what is due until ctx ends, then drains: no new
@@ -45,7 +41,7 @@ func (a *App) Serve(ctx context.Context, version string, logs io.Writer, reload 
 	if err != nil {
 		node = "localhost"
 	}
-	s := &Server{App: a, Version: version, Metrics: telemetry.NewMetrics(), Health: &health.Health{},
+	s := &Server{App: a, Version: version, Metrics: telemetry.NewMetrics(), Health: &health.Health{}, draining: make(chan struct{}),
 		Log: telemetry.Logger(logs, a.Config.Server.LogFormat, a.Config.Server.LogLevel)}
 	if s.Traces, err = telemetry.NewTraces(ctx, a.Config.Server.TraceEndpoint, version, node, float64(a.Config.Server.TraceShare)); err != nil {
 		return err
@@ -56,12 +52,12 @@ func (a *App) Serve(ctx context.Context, version string, logs io.Writer, reload 
 	if err != nil {
 		return fault.New(fault.Unavailable, "listen on %s: %w", a.Config.Listen, err).WithHint("another process has the port; stop it, or set `listen` to another")
 	}
-	parts, handler, err := s.parts()
+	parts, err := s.parts(ctx, node)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	web := &http.Server{
-		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn), BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
 	var running []part
@@ -69,6 +65,7 @@ func (a *App) Serve(ctx context.Context, version string, logs io.Writer, reload 
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.Config.Server.Drain)
 		defer cancel()
 		s.Health.Drain()
+		close(s.draining)
 		errs := []error{web.Shutdown(drain)}
 		for i := len(running) - 1; i >= 0; i-- {
 			if err := running[i].stop(drain); err != nil {
@@ -114,6 +111,9 @@ func (s *Server) reload(lookup func(string) (string, bool)) {
 		return
 	}
 	s.Registry.Reload(cfg)
+	if err := s.Operator.Refresh(context.Background()); err != nil {
+		s.Log.Warn("new schedules are noticed within a minute", "error", err.Error())
+	}
 	s.Log.Info("configuration reloaded", "connections", len(cfg.Connections), "organizations", len(cfg.Organizations))
 	for _, key := range restart(s.Config, cfg) {
 		s.Log.Warn("a changed setting takes effect at the next start", "key", key)

@@ -64,7 +64,15 @@ func (o *Operator) carry(ctx context.Context, it work.Item, p *pass) (err error)
 	}
 	o.o.Log.Info("run begins", "run", it.Run, "connection", it.Connection, "organization", it.Organization, "trigger", run.Trigger)
 	began := time.Now()
-	err = o.engine(ctx, c, it, engine.Options{Full: it.Options.Full, Actor: run.Actor, Trigger: run.Trigger, Run: it.Run, Progress: func(now engine.Progress) { p.at.Store(&now) }})
+	ctx, seen := o.o.Observer.Begin(ctx, c, run)
+	err = o.engine(ctx, c, it, engine.Options{Full: it.Options.Full, Actor: run.Actor, Trigger: run.Trigger, Run: it.Run, Progress: func(now engine.Progress) {
+		p.at.Store(&now)
+		seen.Progress(now)
+	}})
+	if after, ferr := o.o.Store.RunTable.Get(context.WithoutCancel(ctx), it.Run); ferr == nil {
+		run = after
+	}
+	seen.End(run, err)
 	if err != nil {
 		o.o.Log.Warn("run ended early", "run", it.Run, "connection", it.Connection, "seconds", time.Since(began).Seconds(), "error", err.Error())
 	} else {

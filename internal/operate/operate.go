@@ -46,6 +46,29 @@ type Chore struct {
 	Do func(ctx context.Context) (more bool, err error)
 }
 
+// Observer is told of the runs that are carried out on this node, for metrics and
+// traces. Its methods return at once.
+type Observer interface {
+	// Begin gives the context that the run goes on in, and whom to tell the rest.
+	Begin(ctx context.Context, c setting.Connection, run *engine.Run) (context.Context, Observation)
+}
+
+// Observation is of one run. Its methods are not called at the same time.
+type Observation interface {
+	Progress(engine.Progress)
+	// End is told how the run stands then, which may be that it goes on elsewhere.
+	End(run *engine.Run, failure error)
+}
+
+// unobserved is nobody looking.
+type unobserved struct{}
+
+func (unobserved) Begin(ctx context.Context, _ setting.Connection, _ *engine.Run) (context.Context, Observation) {
+	return ctx, unobserved{}
+}
+func (unobserved) Progress(engine.Progress) {}
+func (unobserved) End(*engine.Run, error)   {}
+
 // Timing is how often things are looked at.
 type Timing struct {
 	Beat    time.Duration // between a node's signs of life
@@ -71,6 +94,7 @@ type Options struct {
 	Workers     int        // runs carried out at a time; 0 carries out none here
 	Timing      Timing     // the zero value is DefaultTiming
 	Chores      []Chore
+	Observer    Observer     // may be nil
 	Log         *slog.Logger // nil is silent
 }
 
@@ -112,6 +136,9 @@ func New(ctx context.Context, o Options) (*Operator, error) {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Observer == nil {
+		o.Observer = unobserved{}
 	}
 	if o.Node.ID == "" {
 		o.Node.ID = newNode(o.Node.Host)

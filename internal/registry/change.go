@@ -284,7 +284,7 @@ func (r *Registry) Delete(ctx context.Context, who Who, alias string) (err error
 	if err := r.Store.Mirror().Reset(ctx, lease); err != nil {
 		return err
 	}
-	return r.Store.DB.Write(ctx, func(tx *db.Tx) error {
+	err = r.Store.DB.Write(ctx, func(tx *db.Tx) error {
 		if err := declarations.Delete(ctx, tx, alias); err != nil {
 			return err
 		}
@@ -296,6 +296,10 @@ func (r *Registry) Delete(ctx context.Context, who Who, alias string) (err error
 		}
 		return r.tell(ctx, tx, event.ConnectionDeleted, who, c, row.Body, nil, nil)
 	})
+	if err == nil && r.Changed != nil {
+		r.Changed(ctx, alias)
+	}
+	return err
 }
 
 // changeable gives a connection that may be changed here.
@@ -322,6 +326,9 @@ func (r *Registry) write(ctx context.Context, row *declarations.Row, change func
 		e, err = r.entry(ctx, tx, row)
 		return err
 	})
+	if err == nil && r.Changed != nil {
+		r.Changed(ctx, row.Alias)
+	}
 	return e, err
 }
 

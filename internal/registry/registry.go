@@ -27,6 +27,9 @@ type Registry struct {
 	// Validate refuses settings that cannot work; the engine's.
 	Validate func(setting.Connection) error
 	Now      func() time.Time
+	// Changed is told of a connection that was made, changed or deleted through the
+	// API, once that is written. May be nil.
+	Changed  func(ctx context.Context, alias string)
 	declared atomic.Pointer[config.Config]
 }
 

@@ -37,6 +37,9 @@ type Deps struct {
 	Kinds []source.Kind
 	Rates *setting.Rates // setting.DefaultRates unless set
 	Log   *slog.Logger
+	// Observe is told of every answer: the route ("GET /api/v1/accounts/{id}"), its
+	// status and how long it took. May be nil.
+	Observe func(route string, status int, took time.Duration)
 	// Draining is closed when the server is about to stop: whoever waits for
 	// something is answered with what there is. May be nil.
 	Draining <-chan struct{}

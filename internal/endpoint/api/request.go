@@ -126,6 +126,10 @@ func (s *server) logged(next http.Handler) http.Handler {
 }
 
 func (s *server) line(r *http.Request, status int, took time.Duration, aborted bool) {
+	if s.Observe != nil {
+		_, route := s.mux.Handler(r)
+		s.Observe(route, status, took)
+	}
 	rec := recordOf(r.Context())
 	rec.mu.Lock()
 	defer rec.mu.Unlock()

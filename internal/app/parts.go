@@ -1,0 +1,167 @@
+package app
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"rollcall.dev/rollcall/client"
+	"rollcall.dev/rollcall/internal/deliver/webhook"
+	"rollcall.dev/rollcall/internal/engine"
+	"rollcall.dev/rollcall/internal/operate"
+	"rollcall.dev/rollcall/internal/setting"
+	"rollcall.dev/rollcall/internal/store/nodes"
+	"rollcall.dev/rollcall/internal/telemetry"
+)
+
+// part is something that runs beside the requests: it starts before the first and
+// is stopped after the last.
+type part struct {
+	name  string
+	start func(context.Context) error
+	stop  func(context.Context) error
+}
+
+// parts makes what runs beside the requests.
+func (s *Server) parts(ctx context.Context, host string) ([]part, error) {
+	var err error
+	s.Operator, err = operate.New(ctx, operate.Options{
+		Store: s.Store, Engine: s.Engine, Connections: s.Registry, Node: nodes.Node{Host: host, Version: s.Version}, Workers: s.Config.Workers,
+		Observer: observer{s}, Log: s.Log, Chores: s.chores(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.Registry.Changed = func(ctx context.Context, alias string) {
+		if err := s.Operator.Reschedule(context.WithoutCancel(ctx), alias); err != nil {
+			s.Log.Warn("the new schedule is noticed within a minute", "connection", alias, "error", err.Error())
+		}
+	}
+	deliveries := &webhook.Worker{Hooks: s.Hooks(), Sender: webhook.NewSender(s.Guard(), nil, time.Now), Log: s.Log, Now: time.Now}
+	return []part{
+		{"runs", s.Operator.Start, s.Operator.Stop},
+		background("deliveries", deliveries.Run),
+	}, nil
+}
+
+// chores are what one node of all does again and again.
+func (s *Server) chores() []operate.Chore {
+	return []operate.Chore{{Name: "prune-deliveries", Every: time.Hour, Do: func(ctx context.Context) (bool, error) {
+		_, more, err := s.Hooks().Prune(ctx, time.Now().Add(-deliveriesKept))
+		return more, err
+	}}}
+}
+
+// deliveriesKept is how long deliveries that ended are kept, with their attempts.
+const deliveriesKept = 30 * 24 * time.Hour
+
+// background is a part that runs until its context ends.
+func background(name string, run func(context.Context)) part {
+	var all sync.WaitGroup
+	var cancel context.CancelFunc
+	return part{name: name,
+		start: func(ctx context.Context) error {
+			ctx, cancel = context.WithCancel(context.WithoutCancel(ctx))
+			all.Go(func() { run(ctx) })
+			return nil
+		},
+		stop: func(context.Context) error {
+			cancel()
+			all.Wait()
+			return nil
+		},
+	}
+}
+
+// runs shows the operator's runs as the API knows them.
+type runs struct{ *operate.Operator }
+
+func (r runs) Progress(ctx context.Context, id string) (client.Progress, error) {
+	p, err := r.Operator.Progress(ctx, id)
+	return shown(p), err
+}
+
+func (r runs) Follow(ctx context.Context, id string, fn func(client.Progress) error) error {
+	return r.Operator.Follow(ctx, id, func(run *engine.Run) error {
+		p := client.Progress{Phase: "ended", UpdatedAt: run.FinishedAt}
+		if run.FinishedAt == nil {
+			p = client.Progress{Phase: "reading", UpdatedAt: &run.StartedAt}
+			if run.Progress != nil {
+				p = shown(*run.Progress)
+			}
+		}
+		return fn(p)
+	})
+}
+
+func shown(p engine.Progress) client.Progress {
+	return client.Progress{Phase: p.Phase, Done: p.Done, Total: p.Total, Note: p.WaitsFor, UpdatedAt: &p.UpdatedAt}
+}
+
+// observer makes metrics and a trace of each run: a span for the run, and one
+// below it for each phase.
+type observer struct{ s *Server }
+
+func (o observer) Begin(ctx context.Context, c setting.Connection, run *engine.Run) (context.Context, operate.Observation) {
+	ctx, span := o.s.Traces.Tracer().Start(ctx, "run", trace.WithAttributes(attribute.String("rollcall.run", run.ID), attribute.String("rollcall.connection", c.Alias),
+		attribute.String("rollcall.organization", c.Organization), attribute.String("rollcall.source", c.Kind), attribute.String("rollcall.trigger", run.Trigger)))
+	return ctx, &observed{o: o, ctx: ctx, span: span, kind: c.Kind, began: time.Now()}
+}
+
+type observed struct {
+	o     observer
+	ctx   context.Context
+	span  trace.Span
+	phase trace.Span
+	name  string
+	kind  string
+	began time.Time
+}
+
+func (o *observed) Progress(p engine.Progress) {
+	if p.Phase == o.name {
+		return
+	}
+	o.endPhase()
+	o.name = p.Phase
+	_, o.phase = o.o.s.Traces.Tracer().Start(o.ctx, p.Phase)
+}
+
+func (o *observed) endPhase() {
+	if o.phase != nil {
+		o.phase.End()
+		o.phase = nil
+	}
+}
+
+func (o *observed) End(run *engine.Run, failure error) {
+	o.endPhase()
+	if failure != nil {
+		// Without its text: that may name people.
+		o.span.SetStatus(codes.Error, "the run ended early")
+	}
+	o.span.SetAttributes(attribute.String("rollcall.state", string(run.State)))
+	o.span.End()
+	changes := map[string]int{}
+	if n := run.Summary; n != nil && run.State == engine.RunApplied {
+		changes = map[string]int{"create": n.Create, "update": n.Update, "link": n.Link, "disable": n.Disable, "enable": n.Enable, "delete": n.Delete, "restore": n.Restore}
+	}
+	o.o.s.Metrics.Run(o.kind, run.Trigger, string(run.State), time.Since(o.began), changes)
+}
+
+// traced makes a span of each request, as part of the caller's trace where there is
+// one.
+func (s *Server) traced(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := telemetry.Propagation.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+		ctx, span := s.Traces.Tracer().Start(ctx, r.Method, trace.WithSpanKind(trace.SpanKindServer))
+		defer span.End()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}

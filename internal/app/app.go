@@ -49,6 +49,7 @@ func Open(ctx context.Context, path string, lookup func(string) (string, bool)) 
 	ring := &seal.Ring{Path: key}
 	s.SecretTable.Ring = ring
 	s.DB.Keyed = ring.Keyed
+	s.HookTable.Sealer = ring
 	r := &registry.Registry{Store: s, Kinds: all.Kinds(), Now: time.Now}
 	r.Reload(cfg)
 	e := &engine.Engine{Store: s, Kinds: all.Named, Secrets: ring, Env: source.Env{Dir: cfg.Dir}, Connections: r.Connections,

@@ -41,6 +41,11 @@ func (r *root) rotate(ctx context.Context, a *app.App) error {
 		if done, lost, err = a.Store.SecretTable.Reseal(ctx, tx); err != nil {
 			return err
 		}
+		more, also, err := a.Store.HookTable.Reseal(ctx, tx)
+		if err != nil {
+			return err
+		}
+		done, lost = done+more, append(lost, also...)
 		return events.Append(ctx, tx, []event.Event{{Type: event.SecretsRotated, At: now(), Actor: actor(),
 			Why: fmt.Sprintf("%d sealed anew, %d that do not open left as they are", done, len(lost))}})
 	})

@@ -33,6 +33,8 @@ type Config struct {
 	Retention     setting.Retention
 	Rates         setting.Rates
 	Server        setting.Server
+	Webhooks      setting.Webhooks
+	Notifications setting.Notifications
 	Organizations []setting.Organization
 	Connections   []setting.Connection
 }
@@ -95,6 +97,7 @@ func parse(name string, data []byte, kinds []source.Kind, lookup func(env string
 		return nil, d.err()
 	}
 	d.block("", "ROLLCALL", root, d.topKeys(c))
+	d.tell(root, c)
 	d.finish(c)
 	if err := d.err(); err != nil {
 		return nil, err
@@ -103,7 +106,8 @@ func parse(name string, data []byte, kinds []source.Kind, lookup func(env string
 }
 
 func defaults() *Config {
-	return &Config{Listen: "127.0.0.1:8080", PublicURL: "http://localhost:8080", Database: "sqlite:rollcall.db", Workers: 4, Retention: setting.DefaultRetention(), Rates: setting.DefaultRates(), Server: setting.DefaultServer()}
+	return &Config{Listen: "127.0.0.1:8080", PublicURL: "http://localhost:8080", Database: "sqlite:rollcall.db", Workers: 4, Retention: setting.DefaultRetention(),
+		Rates: setting.DefaultRates(), Server: setting.DefaultServer(), Notifications: setting.Notifications{SMTP: setting.SMTP{TLS: setting.SMTPStartTLS}}}
 }
 
 func (d *decoder) topKeys(c *Config) []key {
@@ -124,6 +128,8 @@ func (d *decoder) topKeys(c *Config) []key {
 			share("share", &c.Server.TraceShare, "The share of runs and requests that is traced."),
 		}},
 		duration("drain", &c.Server.Drain, "How long requests and runs may take to end after SIGTERM. A run that takes longer is stopped, and carried on by another node or at the next start."),
+		{name: "webhooks", help: "Where deliveries of events may go.", keys: d.webhookKeys(&c.Webhooks)},
+		{name: "notifications", help: "Who is told when a run fails, a plan is held, a connection is in quarantine, a credential runs out, a licence is nearly full or a webhook was disabled.", keys: d.notificationKeys(&c.Notifications)},
 		{
 			name: "organizations", typ: "a list", help: "The tenants. Without any, one called `default` is made.",
 			schema: schema{"type": "array", "items": object(organizationKeys(&setting.Organization{}))},

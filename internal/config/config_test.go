@@ -58,9 +58,10 @@ func TestParseReadsAWholeFile(t *testing.T) {
 		Path: "/etc/rollcall/rollcall.yaml", Dir: "/etc/rollcall",
 		Listen: "127.0.0.1:8080", PublicURL: "https://rollcall.example.com",
 		Database: "sqlite:/etc/rollcall/data/rollcall.db", KeyFile: "/etc/rollcall/data/rollcall.key", Workers: 4,
-		Retention:     setting.Retention{Plans: 30 * 24 * time.Hour, Runs: 365 * 24 * time.Hour, Events: 720 * time.Hour},
 		Rates:         setting.DefaultRates(),
 		Server:        setting.Server{LogFormat: "json", LogLevel: "info", TraceShare: 0.25, Drain: time.Minute},
+		Retention:     setting.Retention{Plans: 30 * 24 * time.Hour, Runs: 365 * 24 * time.Hour, Events: 720 * time.Hour, Deliveries: 30 * 24 * time.Hour},
+		Notifications: setting.Notifications{SMTP: setting.SMTP{TLS: setting.SMTPStartTLS}},
 		Organizations: []setting.Organization{{ID: "sunfix", Name: "sunfix", LicenceLimit: 500}},
 		Connections: []setting.Connection{
 			{
@@ -293,7 +294,7 @@ func TestErrorsNameTheirPlaceAndTheNearestKey(t *testing.T) {
 		},
 		"several at once, in the file's order": {
 			"zzz: 1\npublic_url: nowhere\nlisten: here\n",
-			`f.yaml:1:1: unknown key "zzz"; known are listen, public_url, database, key_file, workers, retention, rate_limits, log, tracing, drain, organizations, connections
+			`f.yaml:1:1: unknown key "zzz"; known are listen, public_url, database, key_file, workers, retention, rate_limits, log, tracing, drain, webhooks, notifications, organizations, connections
 f.yaml:2:13: public_url: expected an address such as https://rollcall.example.com
 f.yaml:3:9: listen: expected host:port, such as 127.0.0.1:8080`,
 		},

@@ -173,6 +173,7 @@ func retentionKeys(r *setting.Retention) []key {
 		age("plans", &r.Plans, "The rows of plans that were applied, rejected or superseded; without them a run cannot be reverted. Not longer than their run. 0 keeps them for ever."),
 		age("runs", &r.Runs, "Runs that have ended, with the summaries of their plans. The last applied one of each connection stays. 0 keeps them for ever."),
 		age("events", &r.Events, "The feed, from its beginning. An application that is further behind has to take everything anew. 0 keeps it for ever."),
+		age("deliveries", &r.Deliveries, "Deliveries to webhooks that were accepted or given up, with their attempts, and notices that have ended. 0 keeps them for ever."),
 	}
 }
 

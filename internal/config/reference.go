@@ -35,11 +35,16 @@ func Reference(kinds []source.Kind) string {
 	}
 	top := d.topKeys(defaults())
 	section("The file", "", top)
-	for _, k := range top {
-		if k.keys != nil {
-			section(k.name, k.help, k.keys)
+	var below func(under string, keys []key)
+	below = func(under string, keys []key) {
+		for _, k := range keys {
+			if k.keys != nil {
+				section(join(under, k.name), k.help, k.keys)
+				below(join(under, k.name), k.keys)
+			}
 		}
 	}
+	below("", top)
 	section("organizations", "Each entry of the list:", organizationKeys(&setting.Organization{}))
 	section("connections", "Each entry of the list:", connection)
 	for _, k := range connection {

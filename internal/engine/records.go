@@ -163,6 +163,8 @@ type Pruned struct {
 	Plans  int   `json:"plans"`
 	Runs   int   `json:"runs"`
 	Events int64 `json:"events"`
+	// Deliveries to webhooks, with their attempts.
+	Deliveries int `json:"deliveries"`
 }
 
 // Leases keeps the right to work on a connection, and its state.

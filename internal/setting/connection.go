@@ -95,13 +95,15 @@ type Retention struct {
 	Plans  time.Duration // the rows of plans that were applied, rejected or superseded; not longer than their run
 	Runs   time.Duration // runs, with the heads of their plans
 	Events time.Duration
+	// Deliveries to webhooks that have ended, and notices of what is over.
+	Deliveries time.Duration
 }
 
 // DefaultRetention is in force where a file says nothing. The feed of events is
 // what applications hold on to: it is kept whole unless somebody says otherwise.
 func DefaultRetention() Retention {
 	const day = 24 * time.Hour
-	return Retention{Plans: 90 * day, Runs: 365 * day}
+	return Retention{Plans: 90 * day, Runs: 365 * day, Deliveries: 30 * day}
 }
 
 // Organization is a tenant.

@@ -32,6 +32,11 @@ func (s *Store) Prune(ctx context.Context, r setting.Retention, now time.Time, t
 			return more, err
 		}},
 		{r.Runs, func(before time.Time) (bool, error) { return s.PlanTable.PruneHeads(ctx, before) }},
+		{r.Deliveries, func(before time.Time) (bool, error) {
+			n, more, err := s.HookTable.Prune(ctx, before)
+			out.Deliveries += n
+			return more, err
+		}},
 		{r.Events, func(before time.Time) (bool, error) {
 			n, more, err := s.EventTable.Prune(ctx, before)
 			out.Events += n

@@ -18,6 +18,7 @@ import (
 	"rollcall.dev/rollcall/internal/store/declarations"
 	"rollcall.dev/rollcall/internal/store/events"
 	"rollcall.dev/rollcall/internal/store/health"
+	"rollcall.dev/rollcall/internal/store/hooks"
 	"rollcall.dev/rollcall/internal/store/keys"
 	"rollcall.dev/rollcall/internal/store/leases"
 	"rollcall.dev/rollcall/internal/store/ledger"
@@ -52,6 +53,7 @@ type Store struct {
 	Health            *health.Health
 	Nodes             *nodes.Nodes
 	KeyTable          *keys.Keys
+	HookTable         *hooks.Hooks // its Sealer too
 }
 
 // Open opens the database at dsn; a relative SQLite file starts at dir.
@@ -65,7 +67,8 @@ func Open(ctx context.Context, dsn, dir string) (*Store, error) {
 		RunTable: &runs.Runs{DB: d}, EventTable: &events.Events{DB: d}, LedgerTable: &ledger.Ledger{DB: d, Accounts: a},
 		OrganizationTable: &organizations.Organizations{DB: d}, DeclarationTable: &declarations.Declarations{DB: d},
 		SecretTable: &secrets.Secrets{DB: d}, UploadTable: &uploads.Uploads{DB: d},
-		WorkTable: &work.Work{DB: d}, Schedules: &schedules.Schedules{DB: d}, Health: &health.Health{DB: d}, Nodes: &nodes.Nodes{DB: d}, KeyTable: &keys.Keys{DB: d}}, nil
+		WorkTable: &work.Work{DB: d}, Schedules: &schedules.Schedules{DB: d}, Health: &health.Health{DB: d}, Nodes: &nodes.Nodes{DB: d}, KeyTable: &keys.Keys{DB: d},
+		HookTable: &hooks.Hooks{DB: d, Now: time.Now}}, nil
 }
 
 // Close closes the database.

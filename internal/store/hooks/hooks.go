@@ -24,11 +24,12 @@ import (
 	"rollcall.dev/rollcall/internal/store/events"
 )
 
-// Sealer keeps secrets at rest; the installation's key (package seal) is one.
+// Sealer keeps secrets at rest; seal.Ring is one.
 // What was sealed for one purpose does not open for another.
 type Sealer interface {
 	Seal(purpose string, plain []byte) ([]byte, error)
 	Open(purpose string, sealed []byte) ([]byte, error)
+	Newest(sealed []byte) (bool, error) // whether it was sealed with the newest key
 }
 
 // Hooks is the tables. Every method that people reach takes the organization
@@ -417,6 +418,53 @@ func (h *Hooks) RotateSecret(ctx context.Context, asks, id string, overlap time.
 		return nil, "", err
 	}
 	return w, secret, nil
+}
+
+// Reseal seals every secret with the newest key. It gives how many it was, and
+// names those that do not open any more, which are left as they are.
+func (h *Hooks) Reseal(ctx context.Context, tx *db.Tx) (done int, lost []string, err error) {
+	type row struct {
+		id     string
+		sealed [2][]byte
+	}
+	var list []row
+	err = db.Each(ctx, tx, `SELECT id, secret, secret_before FROM webhooks ORDER BY id`, nil, func(rows *sql.Rows) error {
+		var r row
+		err := rows.Scan(&r.id, &r.sealed[0], &r.sealed[1])
+		list = append(list, r)
+		return err
+	})
+	if err != nil {
+		return 0, nil, err
+	}
+	for _, r := range list {
+		for i, column := range [...]string{"secret", "secret_before"} {
+			if len(r.sealed[i]) == 0 {
+				continue
+			}
+			newest, err := h.Sealer.Newest(r.sealed[i])
+			if err != nil {
+				return done, lost, err
+			}
+			if newest {
+				continue
+			}
+			plain, err := h.Sealer.Open(purpose(r.id), r.sealed[i])
+			if err != nil {
+				lost = append(lost, purpose(r.id))
+				continue
+			}
+			again, err := h.Sealer.Seal(purpose(r.id), plain)
+			if err != nil {
+				return done, lost, err
+			}
+			if _, err := tx.Exec(ctx, `UPDATE webhooks SET `+column+` = $2 WHERE id = $1`, r.id, again); err != nil {
+				return done, lost, err
+			}
+			done++
+		}
+	}
+	return done, lost, nil
 }
 
 // public is what events tell of a webhook. Of the address only where it leads:

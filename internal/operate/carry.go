@@ -62,7 +62,7 @@ func (o *Operator) carry(ctx context.Context, it work.Item, p *pass) (err error)
 	if err != nil {
 		return err
 	}
-	o.o.Log.Info("run begins", "run", it.Run, "connection", it.Connection, "organization", it.Organization, "trigger", run.Trigger)
+	o.o.Log.Info("run begins", "run", it.Run, "task", string(it.Task), "connection", it.Connection, "organization", it.Organization, "trigger", run.Trigger)
 	began := time.Now()
 	ctx, seen := o.o.Observer.Begin(ctx, c, run)
 	err = o.engine(ctx, c, it, engine.Options{Full: it.Options.Full, Actor: run.Actor, Trigger: run.Trigger, Run: it.Run, Progress: func(now engine.Progress) {

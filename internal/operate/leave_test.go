@@ -2,6 +2,7 @@ package operate
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"strings"
 	"testing"
@@ -17,6 +18,7 @@ import (
 
 type (
 	dbTx    = db.Tx
+	dbRows  = sql.Rows
 	jobsJob = jobs.Job
 )
 

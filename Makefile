@@ -24,7 +24,11 @@ run: build ## build and run, as in: make run ARGS="plan hq"
 	@bin/rollcall $(ARGS)
 
 .PHONY: demo
-demo: check-go ## a sample LDAP directory, planned and synchronised before your eyes
+demo: build ## the server with a sample directory that changes by itself; Ctrl-C ends it (DEMO="--listen 127.0.0.1:9000")
+	@bin/rollcall demo $(DEMO)
+
+.PHONY: tour
+tour: check-go ## the same on the command line: OpenLDAP, planned and synchronised before your eyes
 	@scripts/install-tools.sh slapd
 	@scripts/demo.sh
 
@@ -36,10 +40,10 @@ test: check-go ## every test, with the race detector, against real servers
 	@go test -timeout 10m ./internal/source/ldap/simulated
 	@echo
 	@echo "Every test ran; none may skip. Not run here: make fuzz (fuzzing beyond the saved inputs), make bench (measurements),"
-	@echo "make cross (other platforms), make demo. make test-all runs these too, but for the measurements."
+	@echo "make cross (other platforms), make tour (the command line with OpenLDAP). make test-all runs these too, but for the measurements."
 
 .PHONY: test-all
-test-all: lint test fuzz cross demo ## lint, test, fuzz, cross and demo
+test-all: lint test fuzz cross tour ## lint, test, fuzz, cross and tour
 	@echo "Not run: make bench (measurements need a quiet machine)."
 
 .PHONY: bench

@@ -17,7 +17,6 @@ import (
 	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/source/all"
 	"rollcall.dev/rollcall/internal/store"
-	"rollcall.dev/rollcall/internal/store/hooks"
 )
 
 // App is an opened installation.
@@ -27,6 +26,7 @@ type App struct {
 	Engine   *engine.Engine
 	Registry *registry.Registry
 	Ring     *seal.Ring
+	Guard    *webhook.Guard // where deliveries may go
 }
 
 // Open loads the configuration and opens its database.
@@ -49,6 +49,8 @@ func Open(ctx context.Context, path string, lookup func(string) (string, bool)) 
 	ring := &seal.Ring{Path: key}
 	s.SecretTable.Ring = ring
 	s.DB.Keyed = ring.Keyed
+	guard := &webhook.Guard{All: cfg.Webhooks.AllowAll, Allow: cfg.Webhooks.AllowPrivate}
+	s.HookTable.Sealer, s.HookTable.Check = ring, guard.Check
 	s.HookTable.Sealer = ring
 	r := &registry.Registry{Store: s, Kinds: all.Kinds(), Now: time.Now}
 	r.Reload(cfg)
@@ -58,15 +60,7 @@ func Open(ctx context.Context, path string, lookup func(string) (string, bool)) 
 			return body, err
 		}, Retention: cfg.Retention, Now: time.Now}
 	r.Validate = e.Validate
-	return &App{Config: cfg, Store: s, Engine: e, Registry: r, Ring: ring}, nil
-}
-
-// Guard decides where deliveries may go.
-func (a *App) Guard() *webhook.Guard { return &webhook.Guard{} }
-
-// Hooks is the tables of webhooks.
-func (a *App) Hooks() *hooks.Hooks {
-	return &hooks.Hooks{DB: a.Store.DB, Sealer: a.Ring, Check: a.Guard().Check, Now: time.Now}
+	return &App{Config: cfg, Store: s, Engine: e, Registry: r, Ring: ring, Guard: guard}, nil
 }
 
 // Close closes the database.

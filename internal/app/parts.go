@@ -33,7 +33,7 @@ func (s *Server) parts(ctx context.Context, host string) ([]part, error) {
 	var err error
 	s.Operator, err = operate.New(ctx, operate.Options{
 		Store: s.Store, Engine: s.Engine, Connections: s.Registry, Node: nodes.Node{Host: host, Version: s.Version}, Workers: s.Config.Workers,
-		Observer: observer{s}, Log: s.Log, Chores: s.chores(),
+		Observer: observer{s}, Log: s.Log,
 	})
 	if err != nil {
 		return nil, err
@@ -43,23 +43,12 @@ func (s *Server) parts(ctx context.Context, host string) ([]part, error) {
 			s.Log.Warn("the new schedule is noticed within a minute", "connection", alias, "error", err.Error())
 		}
 	}
-	deliveries := &webhook.Worker{Hooks: s.Hooks(), Sender: webhook.NewSender(s.Guard(), nil, time.Now), Log: s.Log, Now: time.Now}
+	deliveries := &webhook.Worker{Hooks: s.Store.HookTable, Sender: webhook.NewSender(s.Guard, nil, time.Now), Log: s.Log, Now: time.Now}
 	return []part{
 		{"runs", s.Operator.Start, s.Operator.Stop},
 		background("deliveries", deliveries.Run),
 	}, nil
 }
-
-// chores are what one node of all does again and again.
-func (s *Server) chores() []operate.Chore {
-	return []operate.Chore{{Name: "prune-deliveries", Every: time.Hour, Do: func(ctx context.Context) (bool, error) {
-		_, more, err := s.Hooks().Prune(ctx, time.Now().Add(-deliveriesKept))
-		return more, err
-	}}}
-}
-
-// deliveriesKept is how long deliveries that ended are kept, with their attempts.
-const deliveriesKept = 30 * 24 * time.Hour
 
 // background is a part that runs until its context ends.
 func background(name string, run func(context.Context)) part {

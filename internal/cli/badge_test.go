@@ -54,7 +54,7 @@ func TestAccountsAreAdoptedByNumber(t *testing.T) {
 // before the first reading is known by the number alone.
 func TestAnEmployeeNumberOfADirectoryFindsTheAccount(t *testing.T) {
 	t.Parallel()
-	s := company(t, openldap.Options{})
+	s := rehearsal(t, openldap.Options{})
 	const rules = "    mapping: {badge: employeeNumber}\n    match: [badge, email]\n    settings: {no-update-provider-mismatch: false}\n"
 	h := atHQ(t, s, rules)
 	var first planned_

@@ -152,7 +152,7 @@ func TestTheBlocksOfAdcArePastedUnchanged(t *testing.T) {
 // What is exported holds no secret, and is a configuration that does the same.
 func TestConnectionsExportAndReset(t *testing.T) {
 	t.Parallel()
-	s := company(t, openldap.Options{})
+	s := rehearsal(t, openldap.Options{})
 	h := atHQ(t, s, "    schedule: every 40m\n    scope: [department != \"X1\"]\n    mapping: {badge: employeeNumber, phone: null, title: {expr: 'title + \" ${\" + \"}\"'}}\n")
 	// In the file itself ${ begins a variable.
 	h.write("rollcall.yaml", strings.Replace(read(t, h.path("rollcall.yaml")), "${\" +", "$${\" +", 1))
@@ -193,7 +193,7 @@ func TestConnectionsExportAndReset(t *testing.T) {
 // Local accounts are there for a connection to adopt, when it may.
 func TestLocalAccountsAreAdopted(t *testing.T) {
 	t.Parallel()
-	s := company(t, openldap.Options{})
+	s := rehearsal(t, openldap.Options{})
 	h := atHQ(t, s, "    match: [email, username]\n")
 	h.write("local.csv", "Username,E-Mail,First_Name,last_name,role\nfleur,F.Smit@zuiderhof.example,Fleur,Smid,admin\nsemi,other@zuiderhof.example,Semi,Colon,\nstay,stay@zuiderhof.example,Stay,Here,\n")
 	has(t, h.refuses(1, "accounts", "import", h.path("local.csv")), `there is no column "e-mail"`, `did you mean "email"?`)

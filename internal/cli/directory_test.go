@@ -17,8 +17,8 @@ import (
 
 const suffix = "dc=zuiderhof,dc=example"
 
-// company starts an OpenLDAP server with the directory of testdata/company.ldif.
-func company(t *testing.T, o openldap.Options) *openldap.Server {
+// rehearsal starts an OpenLDAP server with the directory of testdata/company.ldif.
+func rehearsal(t *testing.T, o openldap.Options) *openldap.Server {
 	t.Helper()
 	ldif, err := filepath.Abs("testdata/company.ldif")
 	if err != nil {

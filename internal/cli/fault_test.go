@@ -12,7 +12,7 @@ import (
 // hint, exit status 1, and nobody removed.
 func TestADirectoryThatCannotBeReadRemovesNobody(t *testing.T) {
 	t.Parallel()
-	s := company(t, openldap.Options{})
+	s := rehearsal(t, openldap.Options{})
 	good := hq(s, "")
 	for name, test := range map[string]struct {
 		from, to string
@@ -73,7 +73,7 @@ func TestADirectoryThatCannotBeReadRemovesNobody(t *testing.T) {
 // were not sent are not taken for gone.
 func TestASizeLimitRemovesNobody(t *testing.T) {
 	t.Parallel()
-	s := company(t, openldap.Options{SizeLimit: 10})
+	s := rehearsal(t, openldap.Options{SizeLimit: 10})
 	h := newHouse(t, strings.Replace(hq(s, ""), "bind_dn: "+s.ReaderDN, "bind_dn: "+s.AdminDN, 1))
 	h.env["HQ_PASSWORD"] = s.AdminPassword // who is never limited
 	h.run(0, "sync", "hq")
@@ -91,7 +91,7 @@ func TestASizeLimitRemovesNobody(t *testing.T) {
 // Limits hold a plan: exit status 3, nothing written until a person decides.
 func TestALimitHoldsThePlan(t *testing.T) {
 	t.Parallel()
-	s := company(t, openldap.Options{})
+	s := rehearsal(t, openldap.Options{})
 	h := atHQ(t, s, "    limits: {removals: 20%, removals_min: 2}\n")
 	h.run(0, "sync", "hq")
 	var gone strings.Builder
@@ -125,7 +125,7 @@ func lastPlan(h *house) string {
 // An approval that comes late carries nothing out.
 func TestAStalePlanIsRefused(t *testing.T) {
 	t.Parallel()
-	s := company(t, openldap.Options{})
+	s := rehearsal(t, openldap.Options{})
 	h := atHQ(t, s, "")
 	h.run(2, "plan", "hq")
 	early := lastPlan(h)
@@ -139,7 +139,7 @@ func TestAStalePlanIsRefused(t *testing.T) {
 // The licence cannot be approved away.
 func TestSeatsThatDoNotExist(t *testing.T) {
 	t.Parallel()
-	s := company(t, openldap.Options{})
+	s := rehearsal(t, openldap.Options{})
 	h := newHouse(t, strings.Replace(hq(s, ""), "licence_limit: 100", "licence_limit: 30", 1))
 	h.env["HQ_PASSWORD"] = s.ReaderPassword
 	has(t, h.run(3, "sync", "hq"), "held: ", "licence", "34")
@@ -152,7 +152,7 @@ func TestSeatsThatDoNotExist(t *testing.T) {
 // dry-run plans and never applies.
 func TestDryRunWritesNothing(t *testing.T) {
 	t.Parallel()
-	s := company(t, openldap.Options{})
+	s := rehearsal(t, openldap.Options{})
 	h := atHQ(t, s, "    settings: {dry-run: true}\n")
 	has(t, h.run(2, "plan", "hq"), "dry-run is on")
 	has(t, h.run(3, "sync", "hq"), "35 create", "nothing was written", "dry-run")
@@ -166,7 +166,7 @@ func TestDryRunWritesNothing(t *testing.T) {
 // A name that moves the cursor or turns the line is shown with marks in its place.
 func TestNamesAreShownClean(t *testing.T) {
 	t.Parallel()
-	s := company(t, openldap.Options{})
+	s := rehearsal(t, openldap.Options{})
 	change(t, s, "dn: cn=Evil\\0a\\1b[2J\\e2\\80\\aePerson,ou=Directie,"+suffix+"\nchangetype: add\nobjectClass: inetOrgPerson\nsn: Person\ngivenName: Evil\nuid: evil\n")
 	h := atHQ(t, s, "")
 	for _, command := range [][]string{{"check", "hq"}, {"plan", "hq"}, {"sync", "hq"}, {"plans", "show", "last"}, {"why", "hq", "evil"}, {"accounts", "list"}, {"events", "tail"}} {

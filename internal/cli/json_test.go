@@ -54,7 +54,7 @@ func conforms(t *testing.T, form string, v any) object_ {
 
 func TestJSONHasTheContractsForms(t *testing.T) {
 	t.Parallel()
-	s := company(t, openldap.Options{})
+	s := rehearsal(t, openldap.Options{})
 	h := atHQ(t, s, "    mapping: {badge: employeeNumber}\n")
 
 	var made object_

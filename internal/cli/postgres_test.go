@@ -27,7 +27,7 @@ func TestOnPostgreSQL(t *testing.T) {
 	if password, ok := dsn.User.Password(); ok {
 		secret(password)
 	}
-	s := company(t, openldap.Options{})
+	s := rehearsal(t, openldap.Options{})
 	h := newHouse(t, "database: ${DATABASE}\n"+hq(s, "    limits: {removals: 20%, removals_min: 2}\n"))
 	h.env["HQ_PASSWORD"], h.env["DATABASE"] = s.ReaderPassword, db.DSN
 	want := truthOf(t, s)

@@ -124,7 +124,7 @@ func waitFor(t *testing.T, what string, c <-chan struct{}) {
 // the next run is as if it had never begun.
 func TestInterruptedWhileReading(t *testing.T) {
 	t.Parallel()
-	s := company(t, openldap.Options{})
+	s := rehearsal(t, openldap.Options{})
 	for name, sig := range map[string]syscall.Signal{"Ctrl-C": syscall.SIGINT, "a service stopped": syscall.SIGTERM, "killed": syscall.SIGKILL} {
 		t.Run(name, func(t *testing.T) {
 			slow := stallAfter(t, strings.TrimPrefix(s.URL, "ldap://"), 9000)

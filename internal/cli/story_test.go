@@ -63,7 +63,7 @@ member: uid=joiner,ou=Extern,ou=Directie,%[1]s
 // compared with what ldapsearch says.
 func TestADirectoryFromFirstCheckToRevert(t *testing.T) {
 	t.Parallel()
-	s := company(t, openldap.Options{})
+	s := rehearsal(t, openldap.Options{})
 	h := atHQ(t, s, "")
 	want := truthOf(t, s)
 	if want.people != 40 || want.groups != 8 || want.problems != 3 || want.disputes != 2 {
@@ -274,7 +274,7 @@ func eventsAreWhole(t *testing.T, h *house) {
 // People of six kinds ask why; each gets a sentence that names the step.
 func TestWhyTellsThroughWhichStep(t *testing.T) {
 	t.Parallel()
-	s := company(t, openldap.Options{})
+	s := rehearsal(t, openldap.Options{})
 	h := atHQ(t, s, `    scope: department != "D4"
 `)
 	h.run(0, "sync", "hq")

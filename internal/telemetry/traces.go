@@ -33,7 +33,8 @@ func NewTraces(ctx context.Context, endpoint, version, node string, share float6
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "tracing: %w", err).WithHint("tracing.endpoint is an address such as http://collector:4318")
 	}
-	about, err := resource.Merge(resource.Default(), resource.NewWithAttributes(semconv.SchemaURL,
+	// Without a schema of its own: that of the SDK's attributes is the one they share.
+	about, err := resource.Merge(resource.Default(), resource.NewSchemaless(
 		semconv.ServiceName("rollcall"), semconv.ServiceVersion(version), semconv.ServiceInstanceID(node)))
 	if err != nil {
 		return nil, fmt.Errorf("tracing: %w", err)

@@ -95,6 +95,7 @@ type operation struct {
 	summary, description  string
 	status                int               // of success; 200 unless set
 	fails                 []int             // besides 401, 429 and 500
+	waits                 bool              // it answers 202 at once, or 200 with the run that has ended
 	anytime               bool              // it may take as long as it takes
 	body                  int64             // bytes of the request at the most; 1 MiB unless set
 	takes                 *huma.RequestBody // where it is not to be seen from the handler's type, which then checks it itself
@@ -132,8 +133,13 @@ const ordinary = time.Minute
 // register declares an operation and answers it.
 func register[I, O any](s *server, o operation, fn func(context.Context, *I) (*O, error)) {
 	h := o.huma()
+	if o.waits {
+		h.Description = strings.TrimSpace(h.Description + " " + waits)
+		h.DefaultStatus = http.StatusAccepted
+		h.Responses["200"] = &huma.Response{Description: "The run has ended", Content: map[string]*huma.MediaType{"application/json": {Schema: s.schemaOf(client.Run{})}}}
+	}
 	huma.Register(s.api, h, func(ctx context.Context, in *I) (*O, error) {
-		if !o.anytime {
+		if !o.anytime && !o.waits {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, ordinary)
 			defer cancel()
@@ -175,6 +181,12 @@ var text = &huma.Schema{Type: "string"}
 func (s *server) finish() {
 	doc := s.api.OpenAPI()
 	nullable(doc.Components.Schemas)
+	for name, schema := range doc.Components.Schemas.Map() {
+		// Answers may have more one day: nobody's client is to break of that.
+		if schema.AdditionalProperties == false && !strings.HasSuffix(name, "Input") {
+			schema.AdditionalProperties = nil
+		}
+	}
 	for _, item := range doc.Paths {
 		for _, op := range []*huma.Operation{item.Get, item.Post, item.Patch, item.Put, item.Delete} {
 			if op == nil {

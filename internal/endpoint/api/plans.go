@@ -33,7 +33,7 @@ func (s *server) plans() {
 	register(s, operation{id: "list-plan-changes", method: http.MethodGet, path: "/plans/{id}/changes", tag: tag, summary: "List a plan's rows in their order", fails: []int{http.StatusConflict}}, s.listChanges)
 	register(s, operation{id: "list-plan-notes", method: http.MethodGet, path: "/plans/{id}/notes", tag: tag, summary: "List what a plan does not do, and why", fails: []int{http.StatusConflict}}, s.listNotes)
 	register(s, operation{id: "approve-plan", method: http.MethodPost, path: "/plans/{id}/approve", tag: tag, summary: "Carry a plan out as it was shown, less the rows excluded",
-		description: "Exactly its rows, or nothing where the directory, the settings or an account of it has changed since. " + waits, status: http.StatusAccepted, fails: []int{http.StatusConflict}, anytime: true},
+		description: "Exactly its rows, or nothing where the directory, the settings or an account of it has changed since.", waits: true, fails: []int{http.StatusConflict}},
 		s.approve)
 	register(s, operation{id: "reject-plan", method: http.MethodPost, path: "/plans/{id}/reject", tag: tag, summary: "End a plan that waits; nothing of it is written", fails: []int{http.StatusConflict}}, s.reject)
 	streams(s, operation{id: "plan-connection", method: http.MethodPost, path: "/connections/{alias}/plan", tag: tag, summary: "Read the directory and plan; apply nothing",

@@ -22,7 +22,7 @@ type RunPath struct {
 	ID string `path:"id" doc:"The run's ID, a unique beginning of it, or last." maxLength:"64"`
 }
 
-const waits = "It is begun at once and answered with 202 and the run; with `wait=true` or `Prefer: wait` the answer comes when the run has ended, with 200."
+const waits = "The run is begun at once and answered with 202; with `wait=true` or `Prefer: wait` the answer comes when the run has ended, with 200."
 
 // Waiting is how a request asks for the end of a run.
 type Waiting struct {
@@ -62,7 +62,7 @@ func (s *server) runs() {
 			return &body[*engine.Run]{r}, err
 		})
 	register(s, operation{id: "sync-connection", method: http.MethodPost, path: "/connections/{alias}/sync", tag: tag, summary: "Read the directory, plan and apply",
-		description: "A plan over a limit is held and waits for a decision; nothing of it is written. " + waits, status: http.StatusAccepted, fails: []int{http.StatusConflict}, anytime: true},
+		description: "A plan over a limit is held and waits for a decision; nothing of it is written.", waits: true, fails: []int{http.StatusConflict}},
 		func(ctx context.Context, in *struct {
 			AliasPath
 			Waiting
@@ -75,7 +75,7 @@ func (s *server) runs() {
 			return s.begun(ctx, run, in.Waiting, err)
 		})
 	register(s, operation{id: "revert-run", method: http.MethodPost, path: "/runs/{id}/revert", tag: tag, summary: "Undo an applied run by a new one",
-		description: "Attributes, status and memberships go back to what they were; what somebody changed since stays. " + waits, status: http.StatusAccepted, fails: []int{http.StatusConflict}, anytime: true},
+		description: "Attributes, status and memberships go back to what they were; what somebody changed since stays.", waits: true, fails: []int{http.StatusConflict}},
 		func(ctx context.Context, in *struct {
 			RunPath
 			Waiting

@@ -53,6 +53,8 @@ type world struct {
 	h    http.Handler
 	keys map[string]string // scope to key
 	log  *lines
+	// first is the run that made the accounts of sun.
+	first string
 }
 
 // lines is a log to be looked at.

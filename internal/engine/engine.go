@@ -119,6 +119,9 @@ func (e *Engine) Sync(ctx context.Context, c setting.Connection, o Options) (*Re
 	return &out, e.prune(ctx, err)
 }
 
+// HeldByDryRun is why a run is held that nobody is waited for.
+const HeldByDryRun = "dry-run is on for this connection: nothing is written"
+
 // pruning is how many transactions of each kind the end of a run spends on what
 // is no longer kept. What is left is for the next one.
 const pruning = 50
@@ -152,7 +155,7 @@ func (p *pass) pass(ctx context.Context, run *Run) (*Plan, error) {
 	case made.Verdict == plan.Held:
 		return made, p.e.holdRun(ctx, p.lease, run, made.HeldBecause[0])
 	case p.c.Policy.DryRun:
-		return made, p.e.holdRun(ctx, p.lease, run, "dry-run is on for this connection: nothing is written")
+		return made, p.e.holdRun(ctx, p.lease, run, HeldByDryRun)
 	}
 	return made, p.apply(ctx, made, run, nil)
 }

@@ -37,6 +37,7 @@ func (s *Store) Prune(ctx context.Context, r setting.Retention, now time.Time, t
 			out.Deliveries += n
 			return more, err
 		}},
+		{r.Deliveries, func(before time.Time) (bool, error) { return s.NoticeTable.Prune(ctx, before) }},
 		{r.Events, func(before time.Time) (bool, error) {
 			n, more, err := s.EventTable.Prune(ctx, before)
 			out.Events += n

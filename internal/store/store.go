@@ -24,6 +24,7 @@ import (
 	"rollcall.dev/rollcall/internal/store/ledger"
 	"rollcall.dev/rollcall/internal/store/mirrors"
 	"rollcall.dev/rollcall/internal/store/nodes"
+	"rollcall.dev/rollcall/internal/store/notices"
 	"rollcall.dev/rollcall/internal/store/organizations"
 	"rollcall.dev/rollcall/internal/store/plans"
 	"rollcall.dev/rollcall/internal/store/runs"
@@ -54,6 +55,7 @@ type Store struct {
 	Nodes             *nodes.Nodes
 	KeyTable          *keys.Keys
 	HookTable         *hooks.Hooks // its Sealer too
+	NoticeTable       *notices.Notices
 }
 
 // Open opens the database at dsn; a relative SQLite file starts at dir.
@@ -68,7 +70,7 @@ func Open(ctx context.Context, dsn, dir string) (*Store, error) {
 		OrganizationTable: &organizations.Organizations{DB: d}, DeclarationTable: &declarations.Declarations{DB: d},
 		SecretTable: &secrets.Secrets{DB: d}, UploadTable: &uploads.Uploads{DB: d},
 		WorkTable: &work.Work{DB: d}, Schedules: &schedules.Schedules{DB: d}, Health: &health.Health{DB: d}, Nodes: &nodes.Nodes{DB: d}, KeyTable: &keys.Keys{DB: d},
-		HookTable: &hooks.Hooks{DB: d, Now: time.Now}}, nil
+		HookTable: &hooks.Hooks{DB: d, Now: time.Now}, NoticeTable: &notices.Notices{DB: d, Now: time.Now}}, nil
 }
 
 // Close closes the database.

@@ -69,7 +69,8 @@ CREATE TABLE delivery_attempts (
 );
 
 -- What people were told of. One that has not ended is told of once, and once
--- more when it has.
+-- more when it has. "told" lists the fingerprints they had, "done" the ways a
+-- message that is under way has been sent by.
 CREATE TABLE notices (
 	id           text PRIMARY KEY,
 	organization text NOT NULL,
@@ -78,7 +79,6 @@ CREATE TABLE notices (
 	subject      text NOT NULL,
 	fingerprint  text NOT NULL,
 	text         text NOT NULL,
-	hint         text NOT NULL,
 	event        bigint NOT NULL DEFAULT 0,
 	first_at     bigint NOT NULL,
 	sent_at      bigint NOT NULL DEFAULT 0,
@@ -88,10 +88,13 @@ CREATE TABLE notices (
 	attempts     bigint NOT NULL DEFAULT 0,
 	next_at      bigint NOT NULL,
 	error        text NOT NULL DEFAULT '',
-	claim        text NOT NULL DEFAULT ''
+	claim        text NOT NULL DEFAULT '',
+	told         text NOT NULL DEFAULT '',
+	done         text NOT NULL DEFAULT ''
 );
 CREATE UNIQUE INDEX notices_open ON notices (organization, connection, reason, subject) WHERE ended_at = 0;
 CREATE INDEX notices_due ON notices (next_at) WHERE next_at > 0;
+CREATE INDEX notices_ended ON notices (ended_at) WHERE ended_at > 0;
 
 -- When what connections sign in with runs out, as far as anybody knows.
 CREATE TABLE expiries (

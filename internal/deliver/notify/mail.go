@@ -1,0 +1,150 @@
+package notify
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"net/mail"
+	"os"
+	"strings"
+	"time"
+
+	gomail "github.com/wneessen/go-mail"
+
+	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/setting"
+	"rollcall.dev/rollcall/internal/store/notices"
+)
+
+// mailTime bounds the whole of sending one mail.
+const mailTime = 30 * time.Second
+
+// mailer sends mails to one server.
+type mailer struct {
+	from    string
+	domain  string // of message IDs
+	link    string
+	host    string
+	options []gomail.Option
+	now     func() time.Time
+}
+
+func newMailer(s setting.Notifications, link string, now func() time.Time) (*mailer, error) {
+	from, err := mail.ParseAddress(s.From)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "notifications: from: %q is no address", s.From)
+	}
+	_, domain, _ := strings.Cut(from.Address, "@")
+	config := &tls.Config{ServerName: s.SMTP.Host, MinVersion: tls.VersionTLS12}
+	if s.SMTP.ServerName != "" {
+		config.ServerName = s.SMTP.ServerName
+	}
+	if s.SMTP.CAFile != "" {
+		if config.RootCAs, err = trusted(s.SMTP.CAFile); err != nil {
+			return nil, err
+		}
+	}
+	m := &mailer{from: s.From, domain: domain, link: link, host: s.SMTP.Host, now: now}
+	m.options = []gomail.Option{gomail.WithTimeout(mailTime), gomail.WithTLSConfig(config), gomail.WithHELO(helo())}
+	port := s.SMTP.Port
+	switch s.SMTP.TLS {
+	case setting.SMTPTLS:
+		m.options = append(m.options, gomail.WithSSL(), gomail.WithPort(either(port, 465)))
+	case setting.SMTPNone:
+		m.options = append(m.options, gomail.WithTLSPolicy(gomail.NoTLS), gomail.WithPort(either(port, 25)))
+	default:
+		m.options = append(m.options, gomail.WithTLSPolicy(gomail.TLSMandatory), gomail.WithPort(either(port, 587)))
+	}
+	if s.SMTP.Username != "" && s.SMTP.TLS != setting.SMTPNone {
+		m.options = append(m.options, gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover), gomail.WithUsername(s.SMTP.Username), gomail.WithPassword(s.SMTP.Password))
+	}
+	return m, nil
+}
+
+// trusted are the system's certificates and those of a file.
+func trusted(path string) (*x509.CertPool, error) {
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "notifications: smtp.ca_file: %w", err)
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fault.New(fault.Invalid, "notifications: smtp.ca_file: %s holds no certificate", path)
+	}
+	return pool, nil
+}
+
+// helo is what we call ourselves; servers refuse names they cannot read.
+func helo() string {
+	if name, err := os.Hostname(); err == nil && name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") == "" {
+		return name
+	}
+	return "localhost"
+}
+
+func either(port, usual int) int {
+	if port > 0 {
+		return port
+	}
+	return usual
+}
+
+func (m *mailer) send(ctx context.Context, n *notices.Message, to []string, which string) error {
+	msg, err := m.message(n, to, which)
+	if err != nil {
+		return err
+	}
+	// A client for each: they are few, and a connection kept open is closed by servers.
+	client, err := gomail.NewClient(m.host, m.options...)
+	if err != nil {
+		return fault.New(fault.Invalid, "mail: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, mailTime)
+	defer cancel()
+	if err := client.DialAndSendWithContext(ctx, msg); err != nil {
+		return fault.New(fault.Unavailable, "mail: send by %s: %w", m.host, err).WithHint("look at `notifications.smtp` in the configuration")
+	}
+	return nil
+}
+
+// message is plain text with the same in HTML beside it (RFC 2046, section 5.1.4).
+func (m *mailer) message(n *notices.Message, to []string, which string) (*gomail.Msg, error) {
+	w := say(n, m.link)
+	msg := gomail.NewMsg()
+	if err := msg.From(m.from); err != nil {
+		return nil, fault.New(fault.Invalid, "mail: from: %w", err)
+	}
+	if err := msg.To(to...); err != nil {
+		return nil, fault.New(fault.Invalid, "mail: to: %w", err)
+	}
+	msg.Subject("[Rollcall] " + w.Subject)
+	msg.SetDateWithValue(m.now())
+	// The same message has the same ID when it is sent again, and what ends is an
+	// answer to what began.
+	first := n.ID + "." + which + "@" + m.domain
+	if n.Ended {
+		msg.SetMessageIDWithValue("ended." + seconds(n.EndedAt) + "." + first)
+		msg.SetGenHeader(gomail.HeaderInReplyTo, "<"+first+">")
+		msg.SetGenHeader(gomail.HeaderReferences, "<"+first+">")
+	} else if n.SentAt != nil {
+		sum := sha256.Sum256([]byte(n.Text))
+		msg.SetMessageIDWithValue("changed." + hex.EncodeToString(sum[:6]) + "." + first)
+		msg.SetGenHeader(gomail.HeaderReferences, "<"+first+">")
+	} else {
+		msg.SetMessageIDWithValue(first)
+	}
+	// Nobody's out-of-office answers to it (RFC 3834, section 5).
+	msg.SetGenHeader("Auto-Submitted", "auto-generated")
+	html, err := w.html()
+	if err != nil {
+		return nil, err
+	}
+	msg.SetBodyString(gomail.TypeTextPlain, w.plain())
+	msg.AddAlternativeString(gomail.TypeTextHTML, html)
+	return msg, nil
+}

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"rollcall.dev/rollcall/client"
+	"rollcall.dev/rollcall/internal/deliver/notify"
 	"rollcall.dev/rollcall/internal/deliver/webhook"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/operate"
@@ -44,9 +45,14 @@ func (s *Server) parts(ctx context.Context, host string) ([]part, error) {
 		}
 	}
 	deliveries := &webhook.Worker{Hooks: s.Store.HookTable, Sender: webhook.NewSender(s.Guard, nil, time.Now), Log: s.Log, Now: time.Now}
+	notices, err := notify.New(s.Store.NoticeTable, s.Config.Notifications, s.Config.PublicURL, s.Log, time.Now)
+	if err != nil {
+		return nil, err
+	}
 	return []part{
 		{"runs", s.Operator.Start, s.Operator.Stop},
 		background("deliveries", deliveries.Run),
+		background("notifications", notices.Run),
 	}, nil
 }
 

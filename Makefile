@@ -34,7 +34,7 @@ tour: check-go ## the same on the command line: OpenLDAP, planned and synchronis
 
 .PHONY: test
 test: check-go ## every test, with the race detector, against real servers
-	@scripts/install-tools.sh gcc slapd postgresql samba 389ds apacheds
+	@scripts/install-tools.sh gcc slapd postgresql samba 389ds apacheds node
 	@CGO_ENABLED=1 go test -race -timeout 20m ./...
 	@echo "again without the race detector, for all of its faults:"
 	@go test -timeout 10m ./internal/source/ldap/simulated
@@ -80,8 +80,8 @@ cross: check-go ## build for every platform we ship for
 	done
 
 .PHONY: install-tools
-install-tools: ## what test and bench need on a Debian machine (as root): gcc, OpenLDAP, PostgreSQL, Samba, 389 DS, ApacheDS
-	@scripts/install-tools.sh gcc slapd postgresql samba 389ds apacheds
+install-tools: ## what test and bench need on a Debian machine (as root): gcc, OpenLDAP, PostgreSQL, Samba, 389 DS, ApacheDS, Node
+	@scripts/install-tools.sh gcc slapd postgresql samba 389ds apacheds node
 
 .PHONY: clean
 clean: ## remove what was built

@@ -41,6 +41,11 @@ func (r *root) rotate(ctx context.Context, a *app.App) error {
 		if done, lost, err = a.Store.SecretTable.Reseal(ctx, tx); err != nil {
 			return err
 		}
+		hooks, unopened, err := a.Store.HookTable.Reseal(ctx, tx)
+		if err != nil {
+			return err
+		}
+		done, lost = done+hooks, append(lost, unopened...)
 		more, also, err := a.Store.HookTable.Reseal(ctx, tx)
 		if err != nil {
 			return err

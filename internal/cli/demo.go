@@ -147,7 +147,7 @@ func (r *root) demonstrate(ctx context.Context, a *app.App, directory *company.C
 	go func() {
 		served <- a.Serve(ctx, thisVersion().Version, r.Err, nil, r.Env, func(address string) { ready <- address })
 	}()
-	base := ""
+	var base string
 	select {
 	case err := <-served:
 		return err

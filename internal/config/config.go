@@ -137,7 +137,7 @@ func (d *decoder) topKeys(c *Config) []key {
 		},
 		{
 			name: "connections", typ: "a list", help: "The directories, one entry each.",
-			schema: schema{"type": "array", "items": d.connectionSchema()},
+			larger: func() schema { return schema{"type": "array", "items": d.connectionSchema()} },
 			node:   func(path string, n *node) { d.connections(path, n, c) },
 		},
 	}

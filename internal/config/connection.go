@@ -176,12 +176,12 @@ func (d *decoder) connectionKeys(c *setting.Connection, env string) []key {
 		{name: "limits", help: "The safeguards: a plan over one of them is held until a person has seen it.", keys: limitKeys(&c.Limits)},
 		{
 			name: "backend", typ: "one kind of source", help: "The directory: exactly one kind, with its own settings.",
-			schema: d.backendSchema(),
+			larger: d.backendSchema,
 			node:   func(path string, n *node) { d.backend(path, env+"_BACKEND", n, c) },
 		},
 		{
 			name: "mapping", typ: "field to rule", help: "Where the fields come from: an attribute's name, `{value: }`, `{expr: }`, or `null` to leave the field to the application.",
-			schema: mappingSchema(),
+			larger: mappingSchema,
 			node:   func(path string, n *node) { d.mapping(path, n, c) },
 		},
 		{
@@ -191,7 +191,7 @@ func (d *decoder) connectionKeys(c *setting.Connection, env string) []key {
 		},
 		{
 			name: "match", typ: "names", help: "How an entry without an account finds one it may take over: `username`, `email`, `mobile_phone`, `phone` and custom attributes, in their order.",
-			schema: matchSchema(),
+			larger: matchSchema,
 			node:   func(path string, n *node) { c.Match = d.texts(path, n) },
 		},
 		choice("overlap", &c.Overlap, "What happens to an entry that another connection of the organization claims too.",

@@ -22,6 +22,7 @@ type key struct {
 	initial string // the value in force where the file says nothing
 	choices []string
 	schema  schema
+	larger  func() schema // in place of schema, where it takes a while to make
 	secret  bool
 
 	// One of the three: a single value's text, nested keys, or anything else.
@@ -172,9 +173,11 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
+var underscores = strings.NewReplacer("-", "_", ".", "_")
+
 // variableName is a key as part of an environment variable's name.
 func variableName(key string) string {
-	return strings.NewReplacer("-", "_", ".", "_").Replace(strings.ToUpper(key))
+	return underscores.Replace(strings.ToUpper(key))
 }
 
 // variable looks a key up in the environment. A secret may also stand in the

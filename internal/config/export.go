@@ -38,7 +38,7 @@ type speller struct {
 }
 
 var forFile = speller{text: literal, secret: func(c setting.Connection, o setting.Option) any {
-	return "${" + strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(c.Alias+"_"+o.Name)) + "}"
+	return "${" + variableName(c.Alias+"_"+o.Name) + "}"
 }}
 
 // plainly is for readers that put nothing in a value's place.

@@ -40,8 +40,11 @@ func object(keys []key) schema {
 	properties := schema{}
 	for _, k := range keys {
 		s := maps.Clone(k.schema)
-		if k.keys != nil {
+		switch {
+		case k.keys != nil:
 			s = object(k.keys)
+		case k.larger != nil:
+			s = k.larger()
 		}
 		if k.help != "" {
 			s["description"] = k.help

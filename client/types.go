@@ -254,7 +254,7 @@ type Progress struct {
 	Done      int        `json:"done"`
 	Total     int        `json:"total" doc:"0 while unknown."`
 	UpdatedAt *time.Time `json:"updated_at"`
-	Note      string     `json:"note,omitempty" doc:"Why it waits."`
+	WaitsFor  string     `json:"waits_for,omitempty" doc:"What it waits for, where it is not just its turn."`
 }
 
 // SyncInput says how to synchronise.
@@ -357,4 +357,88 @@ type NewKey struct {
 type Membership struct {
 	Group   string `json:"group"`
 	Account string `json:"account"`
+}
+
+// Webhook is an address that is told of events, signed by the Standard Webhooks
+// rules. Its secret is shown once, when it is made or rotated.
+type Webhook struct {
+	ID              string     `json:"id"`
+	Organization    *string    `json:"organization" doc:"Null: the operator's, which is told of everything."`
+	URL             string     `json:"url"`
+	Description     string     `json:"description"`
+	Types           []string   `json:"types" nullable:"false" doc:"The types of events it is told of; none stands for all."`
+	Enabled         bool       `json:"enabled"`
+	DisabledBecause *string    `json:"disabled_because"`
+	Cursor          int64      `json:"cursor" doc:"The last event that was made into a delivery, or passed over."`
+	FailingSince    *time.Time `json:"failing_since" doc:"Nothing was accepted since then."`
+	PausedUntil     *time.Time `json:"paused_until" doc:"Nothing is tried before."`
+	OldSecretUntil  *time.Time `json:"old_secret_until" doc:"Until then signatures are made with the secret before as well."`
+	CreatedAt       time.Time  `json:"created_at"`
+	UpdatedAt       time.Time  `json:"updated_at"`
+}
+
+// WebhookInput asks for a webhook.
+type WebhookInput struct {
+	Organization string   `json:"organization,omitempty" doc:"Whose events. Left out by a key that reaches all organizations it is told of everything."`
+	URL          string   `json:"url" maxLength:"2000" doc:"An https address."`
+	Description  string   `json:"description,omitempty" maxLength:"500"`
+	Types        []string `json:"types,omitempty" nullable:"false" maxItems:"100" doc:"Such as account.created, or account.* for all of accounts; none stands for all."`
+	Disabled     bool     `json:"disabled,omitempty"`
+	Secret       string   `json:"secret,omitempty" writeOnly:"true" maxLength:"200" doc:"whsec_ and 24 to 64 bytes in base64; made unless given."`
+	From         *int64   `json:"from,omitempty" minimum:"0" doc:"The event behind which it starts; at the end of the feed unless given."`
+}
+
+// WebhookPatchInput changes a webhook; what is absent stays.
+type WebhookPatchInput struct {
+	URL         *string   `json:"url,omitempty" maxLength:"2000"`
+	Description *string   `json:"description,omitempty" maxLength:"500"`
+	Types       *[]string `json:"types,omitempty" maxItems:"100"`
+	Enabled     *bool     `json:"enabled,omitempty"`
+	From        *int64    `json:"from,omitempty" minimum:"0" doc:"Moves it in the feed; nothing that was delivered is sent again."`
+}
+
+// NewWebhook is a webhook with its secret, which is shown this once.
+type NewWebhook struct {
+	Webhook
+	Secret string `json:"secret" doc:"whsec_..., for the receiver. It is shown this once."`
+}
+
+// RotateInput asks for another secret.
+type RotateInput struct {
+	OverlapSeconds *int `json:"overlap_seconds,omitempty" minimum:"0" maximum:"2592000" doc:"How long the secret before stays valid; a day unless given."`
+}
+
+// ReplayInput asks for deliveries to be made again.
+type ReplayInput struct {
+	After *int64 `json:"after,omitempty" minimum:"0" doc:"Everything behind this event; without it, what was given up."`
+}
+
+// Replayed says how many deliveries will be made again.
+type Replayed struct {
+	Deliveries *int `json:"deliveries" doc:"Null where they are made from the feed, bit by bit."`
+}
+
+// Delivery is one event on its way to one webhook.
+type Delivery struct {
+	ID        string     `json:"id" doc:"The webhook-id of the message; the same in every attempt."`
+	Webhook   string     `json:"webhook"`
+	Event     *int64     `json:"event" doc:"Null for a test."`
+	Type      string     `json:"type"`
+	State     string     `json:"state" enum:"pending,delivered,dead"`
+	Attempts  int        `json:"attempts"`
+	Status    *int       `json:"status" doc:"Of the last answer."`
+	Error     *string    `json:"error" doc:"Of the last attempt."`
+	NextAt    *time.Time `json:"next_at" doc:"Null when it has ended."`
+	CreatedAt time.Time  `json:"created_at"`
+	EndedAt   *time.Time `json:"ended_at"`
+}
+
+// Attempt is one try of a delivery.
+type Attempt struct {
+	Number int       `json:"number"`
+	At     time.Time `json:"at"`
+	TookMS int64     `json:"took_ms"`
+	Status *int      `json:"status"`
+	Error  *string   `json:"error"`
+	Answer string    `json:"answer" doc:"The first KiB of the answer."`
 }

@@ -11,7 +11,6 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
-	"rollcall.dev/rollcall/client"
 	"rollcall.dev/rollcall/internal/deliver/notify"
 	"rollcall.dev/rollcall/internal/deliver/webhook"
 	"rollcall.dev/rollcall/internal/engine"
@@ -72,31 +71,6 @@ func background(name string, run func(context.Context)) part {
 			return nil
 		},
 	}
-}
-
-// runs shows the operator's runs as the API knows them.
-type runs struct{ *operate.Operator }
-
-func (r runs) Progress(ctx context.Context, id string) (client.Progress, error) {
-	p, err := r.Operator.Progress(ctx, id)
-	return shown(p), err
-}
-
-func (r runs) Follow(ctx context.Context, id string, fn func(client.Progress) error) error {
-	return r.Operator.Follow(ctx, id, func(run *engine.Run) error {
-		p := client.Progress{Phase: "ended", UpdatedAt: run.FinishedAt}
-		if run.FinishedAt == nil {
-			p = client.Progress{Phase: "reading", UpdatedAt: &run.StartedAt}
-			if run.Progress != nil {
-				p = shown(*run.Progress)
-			}
-		}
-		return fn(p)
-	})
-}
-
-func shown(p engine.Progress) client.Progress {
-	return client.Progress{Phase: p.Phase, Done: p.Done, Total: p.Total, Note: p.WaitsFor, UpdatedAt: &p.UpdatedAt}
 }
 
 // observer makes metrics and a trace of each run: a span for the run, and one

@@ -19,6 +19,7 @@ import (
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/store"
+	"rollcall.dev/rollcall/internal/store/hooks"
 	"rollcall.dev/rollcall/internal/store/keys"
 )
 
@@ -31,6 +32,7 @@ type Deps struct {
 	Engine   Engine
 	Runs     Runs
 	Registry *registry.Registry
+	Hooks    *hooks.Hooks
 	// States gives the state hash of a connection.
 	States func(ctx context.Context, connection string) (client.StateHash, error)
 	// Kinds are the sources whose settings the document describes.
@@ -65,10 +67,11 @@ type Runs interface {
 	Approve(ctx context.Context, plan string, exclude []int64, actor string) (*engine.Run, error)
 	Revert(ctx context.Context, run, actor string) (*engine.Run, error)
 	Cancel(ctx context.Context, run, actor string) error
-	Progress(ctx context.Context, run string) (client.Progress, error)
-	// Follow calls fn with where the run stands now and whenever that changes,
-	// and returns when the run has ended, or with fn's error.
-	Follow(ctx context.Context, run string, fn func(client.Progress) error) error
+	// Progress is where a run stands that has not ended.
+	Progress(ctx context.Context, run string) (engine.Progress, error)
+	// Follow calls fn with the run as it stands now and whenever that changes, and
+	// returns when it has ended, or with fn's error.
+	Follow(ctx context.Context, run string, fn func(*engine.Run) error) error
 }
 
 // server is the API.
@@ -103,7 +106,7 @@ func build(d Deps) *server {
 	s := &server{Deps: d, mux: http.NewServeMux(), rates: newRates(*d.Rates, d.Now), strangers: newRates(*d.Rates, d.Now)}
 	plainErrors()
 	s.api = humago.NewWithPrefix(s.mux, Prefix, s.describe())
-	for _, part := range []func(){s.organizations, s.connections, s.plans, s.runs, s.accounts, s.groups, s.events, s.why, s.apikeys} {
+	for _, part := range []func(){s.organizations, s.connections, s.plans, s.runs, s.accounts, s.groups, s.events, s.why, s.apikeys, s.webhooks} {
 		part()
 	}
 	s.finish()

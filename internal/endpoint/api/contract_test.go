@@ -83,6 +83,18 @@ var cases = []struct {
 	{op: "list-apikeys", path: "/apikeys", foreign: 200},
 	{op: "create-apikey", path: "/apikeys", body: `{"scope": "organization:sun", "name": "new", "expires_at": "2099-01-01T00:00:00Z"}`, status: 201},
 	{op: "revoke-apikey", path: "/apikeys/{key}"},
+	{op: "create-webhook", path: "/webhooks", body: `{"organization": "sun", "url": "https://sun.example/hook", "types": ["account.*"]}`, status: 201},
+	{op: "list-webhooks", path: "/webhooks", foreign: 200},
+	{op: "get-webhook", path: "/webhooks/{hook}"},
+	{op: "update-webhook", path: "/webhooks/{hook}", body: `{"description": "new", "types": []}`},
+	{op: "rotate-webhook-secret", path: "/webhooks/{hook}/secret"},
+	{op: "test-webhook", path: "/webhooks/{hook}/test", status: 202},
+	{op: "replay-webhook", path: "/webhooks/{hook}/replay", status: 202},
+	{op: "list-deliveries", path: "/webhooks/{hook}/deliveries?state=pending"},
+	{op: "get-delivery", path: "/deliveries/{delivery}"},
+	{op: "list-attempts", path: "/deliveries/{delivery}/attempts"},
+	{op: "replay-delivery", path: "/deliveries/{delivery}/replay", status: 202},
+	{op: "delete-webhook", path: "/webhooks/{hook}", status: 204},
 	{op: "plan-revert", path: "/runs/{first}/revert/plan"},
 	{op: "revert-run", path: "/runs/{first}/revert", status: 202},
 	{op: "reset-connection", path: "/connections/sun-hq/reset", status: 204},
@@ -110,6 +122,14 @@ func (w *world) names(text string) string {
 	put("{run}", func() string { return get[list[client.Run]](w, "operator", "/runs?connection=sun-hq").Items[0].ID })
 	put("{first}", func() string { return w.first })
 	put("{plan}", func() string { return get[list[client.Plan]](w, "operator", "/plans?connection=sun-hq").Items[0].ID })
+	put("{hook}", w.webhook)
+	put("{delivery}", func() string {
+		path := "/webhooks/" + w.webhook()
+		if found := get[list[client.Delivery]](w, "operator", path+"/deliveries").Items; len(found) > 0 {
+			return found[0].ID
+		}
+		return want[client.Delivery](w, 202, w.ask("operator", "POST", path+"/test", nil)).ID
+	})
 	put("{key}", func() string { return w.keys["organization:sun"][:11] })
 	for word, names := range map[string][]string{"{ready}": {"anna", "bob", "carl", "dan", "eve"}, "{again}": {"anna", "bob", "carl", "fay"}} {
 		put(word, func() string {
@@ -118,6 +138,14 @@ func (w *world) names(text string) string {
 		})
 	}
 	return text
+}
+
+func (w *world) webhook() string {
+	w.t.Helper()
+	if found := get[list[client.Webhook]](w, "operator", "/webhooks").Items; len(found) > 0 {
+		return found[0].ID
+	}
+	return want[client.Webhook](w, 201, w.ask("operator", "POST", "/webhooks", `{"organization": "sun", "url": "https://sun.example/hook"}`)).ID
 }
 
 // prepared is a world in which both tenants have something of everything.

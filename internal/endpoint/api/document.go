@@ -21,6 +21,7 @@ import (
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/event"
+	"rollcall.dev/rollcall/internal/store/hooks"
 	"rollcall.dev/rollcall/internal/store/keys"
 	"rollcall.dev/rollcall/internal/store/organizations"
 	"rollcall.dev/rollcall/internal/store/uploads"
@@ -41,6 +42,11 @@ var shown = []struct{ ours, theirs reflect.Type }{
 	{reflect.TypeFor[eventPage](), reflect.TypeFor[client.EventPage]()},
 	{reflect.TypeFor[event.Event](), reflect.TypeFor[client.Event]()},
 	{reflect.TypeFor[organizations.Organization](), reflect.TypeFor[client.Organization]()},
+	{reflect.TypeFor[engine.Progress](), reflect.TypeFor[client.Progress]()},
+	{reflect.TypeFor[hooks.Webhook](), reflect.TypeFor[client.Webhook]()},
+	{reflect.TypeFor[newWebhook](), reflect.TypeFor[client.NewWebhook]()},
+	{reflect.TypeFor[hooks.Delivery](), reflect.TypeFor[client.Delivery]()},
+	{reflect.TypeFor[hooks.Attempt](), reflect.TypeFor[client.Attempt]()},
 	{reflect.TypeFor[uploads.Upload](), reflect.TypeFor[client.Upload]()},
 	{reflect.TypeFor[keys.Key](), reflect.TypeFor[client.Key]()},
 }
@@ -86,6 +92,7 @@ var tags = []*huma.Tag{
 	{Name: "accounts", Description: "The people."},
 	{Name: "groups", Description: "Groups and who is in them."},
 	{Name: "events", Description: "What happened, in order and without gaps; also the audit log."},
+	{Name: "webhooks", Description: "Addresses that are told of events, signed by the Standard Webhooks rules."},
 	{Name: "apikeys", Description: "Who may use this API."},
 }
 

@@ -162,7 +162,7 @@ func (s *server) begun(ctx context.Context, run *engine.Run, w Waiting, err erro
 		case <-waiting.Done():
 		}
 	}()
-	err = s.Runs.Follow(waiting, run.ID, func(client.Progress) error { return nil })
+	err = s.Runs.Follow(waiting, run.ID, func(*engine.Run) error { return nil })
 	ended := err == nil
 	if err != nil && !errors.Is(context.Cause(waiting), errPatience) {
 		return nil, err
@@ -183,9 +183,11 @@ func (s *server) progress(ctx context.Context, in *struct {
 		return nil, err
 	}
 	if !in.stream() {
-		p, err := s.Runs.Progress(ctx, run.ID)
-		if err != nil {
-			return nil, err
+		p := standing(run)
+		if run.Progress == nil && run.FinishedAt == nil {
+			if p, err = s.Runs.Progress(ctx, run.ID); err != nil {
+				return nil, err
+			}
 		}
 		return func(h huma.Context) { whole(encode(h, p)) }, nil
 	}
@@ -193,7 +195,11 @@ func (s *server) progress(ctx context.Context, in *struct {
 		out := newSSE(h)
 		last := in.Last
 		err := s.beat(h.Context(), out, func(ctx context.Context) error {
-			return s.Runs.Follow(ctx, run.ID, func(p client.Progress) error {
+			return s.Runs.Follow(ctx, run.ID, func(now *engine.Run) error {
+				if now.FinishedAt != nil {
+					return nil // the end is told below
+				}
+				p := standing(now)
 				// The ID says what was told: who comes back after a break is not told again.
 				id := fmt.Sprintf("%s-%d-%d", p.Phase, p.Done, p.Total)
 				if id == last {
@@ -212,4 +218,15 @@ func (s *server) progress(ctx context.Context, in *struct {
 		}
 		whole(out.send("end", "end", run))
 	}, nil
+}
+
+// standing is where a run stands as far as the run itself tells.
+func standing(r *engine.Run) engine.Progress {
+	switch {
+	case r.FinishedAt != nil:
+		return engine.Progress{Phase: "ended", UpdatedAt: *r.FinishedAt}
+	case r.Progress != nil:
+		return *r.Progress
+	}
+	return engine.Progress{Phase: "reading", UpdatedAt: r.StartedAt}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -116,7 +117,7 @@ func open(t *testing.T, dsn string, change ...func(*api.Deps)) *world {
 		}
 	})
 	w.app = a
-	w.deps = api.Deps{Store: a.Store, Engine: a.Engine, Runs: &inPlace{a}, Registry: a.Registry, Kinds: all.Kinds(), States: states,
+	w.deps = api.Deps{Store: a.Store, Engine: a.Engine, Runs: &inPlace{a}, Registry: a.Registry, Hooks: a.Hooks(), Kinds: all.Kinds(), States: states,
 		Log: slog.New(slog.NewJSONHandler(w.log, nil)), Poll: time.Millisecond}
 	for _, fn := range change {
 		fn(&w.deps)
@@ -195,16 +196,16 @@ func (r *inPlace) Revert(ctx context.Context, id, actor string) (*engine.Run, er
 
 func (r *inPlace) Cancel(context.Context, string, string) error { return nil }
 
-func (r *inPlace) Progress(context.Context, string) (client.Progress, error) {
-	return client.Progress{Phase: "ended"}, nil
+func (r *inPlace) Progress(context.Context, string) (engine.Progress, error) {
+	return engine.Progress{}, errors.New("nothing runs")
 }
 
-func (r *inPlace) Follow(ctx context.Context, id string, fn func(client.Progress) error) error {
-	p, err := r.Progress(ctx, id)
+func (r *inPlace) Follow(ctx context.Context, id string, fn func(*engine.Run) error) error {
+	run, err := r.Store.RunTable.Get(ctx, id)
 	if err != nil {
 		return err
 	}
-	return fn(p)
+	return fn(run)
 }
 
 // ask sends a request with the key of a scope ("" for none); body may be nil, a

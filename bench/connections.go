@@ -79,8 +79,11 @@ type burst struct {
 // measureFleet measures many connections on each database.
 func measureFleet(ctx context.Context, o options) error {
 	w := bufio.NewWriter(os.Stdout)
-	fmt.Fprintf(w, "# %d connections of %d people each\n\nWritten by `make bench BENCH=\"-connections %d\"` on %s: %s, %d processors, %s, %s/%s. Load at the beginning: %s.\n\n",
-		o.connections, o.each, o.connections, time.Now().UTC().Format("2 January 2006"), processor(), runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH, load()) //nolint:errcheck // kept by the writer until Flush
+	_, err := fmt.Fprintf(w, "# %d connections of %d people each\n\nWritten by `make bench BENCH=\"-connections %d\"` on %s: %s, %d processors, %s, %s/%s. Load at the beginning: %s.\n\n",
+		o.connections, o.each, o.connections, time.Now().UTC().Format("2 January 2006"), processor(), runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH, load())
+	if err != nil {
+		return err
+	}
 	for _, database := range o.databases {
 		f, err := measureFleetOn(ctx, o, database)
 		if err != nil {
@@ -190,7 +193,7 @@ func (f *fleet) serving(ctx context.Context, fn func(pid int, ready time.Duratio
 			err = fmt.Errorf("%w\n%s", err, text[max(0, len(text)-2000):])
 		}
 		err = errors.Join(err, cmd.Process.Signal(syscall.SIGTERM))
-		<-ended
+		<-ended //nolint:errcheck // what went wrong was said by fn
 		err = errors.Join(err, log.Close())
 	}()
 	err = poll(ctx, 10*time.Millisecond, func() (bool, error) {

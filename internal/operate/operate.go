@@ -278,7 +278,7 @@ func (o *Operator) report(ctx context.Context) error {
 	unwanted, err := o.o.Store.WorkTable.Cancelled(ctx, o.o.Node.ID)
 	for run, by := range unwanted {
 		if p := here[run]; p != nil {
-			p.cancel(&engine.Cancelled{By: by})
+			p.cancel(&engine.CancelledError{By: by})
 		}
 	}
 	return errors.Join(append(errs, err)...)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -513,5 +512,5 @@ func (x *torture) tail(place int) {
 		return
 	}
 	from := max(0, len(text)-3000)
-	fmt.Fprintf(io.Writer(os.Stderr), "node %d:\n%s\n", place, text[from:])
+	x.t.Logf("node %d:\n%s", place, text[from:])
 }

@@ -108,6 +108,9 @@ func child() int {
 			return err
 		}
 		if err := o.Start(ctx); err != nil {
+			if ctx.Err() != nil {
+				return nil // it was told to stop before it had begun
+			}
 			return err
 		}
 		<-ctx.Done()
@@ -277,6 +280,7 @@ func (x *torture) hurt(place int) string {
 		x.must(cmd.Process.Signal(syscall.SIGTERM))
 		if err := cmd.Wait(); err != nil {
 			x.t.Errorf("a node that was stopped: %v", err)
+			x.tail(place)
 		}
 		x.begin(place)
 		return "stopped"

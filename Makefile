@@ -42,8 +42,13 @@ test: check-go ## every test, with the race detector, against real servers
 	@echo "Every test ran; none may skip. Not run here: make fuzz (fuzzing beyond the saved inputs), make bench (measurements),"
 	@echo "make cross (other platforms), make tour (the command line with OpenLDAP). make test-all runs these too, but for the measurements."
 
+.PHONY: torture
+torture: check-go ## three nodes on one PostgreSQL, killed 200 times under load
+	@scripts/install-tools.sh postgresql
+	@go test -count=1 -timeout 20m -run TestNodesThatAreKilled ./internal/operate -torture 200
+
 .PHONY: test-all
-test-all: lint test fuzz cross tour ## lint, test, fuzz, cross and tour
+test-all: lint test torture fuzz cross tour ## lint, test, torture, fuzz, cross and tour
 	@echo "Not run: make bench (measurements need a quiet machine)."
 
 .PHONY: bench

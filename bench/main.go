@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"rollcall.dev/rollcall/internal/rig/openldap"
 	"rollcall.dev/rollcall/internal/rig/people"
@@ -33,6 +34,12 @@ type options struct {
 	changes   int
 	seed      uint64
 	binary    string
+
+	connections int // many small ones in place of one large directory
+	each        int // people of each
+	workers     int
+	every       time.Duration // the schedule of each
+	window      time.Duration // for how long the schedule is watched
 }
 
 func main() {
@@ -60,6 +67,11 @@ func run(ctx context.Context, args []string) error {
 	f.IntVar(&o.changes, "changes", 100, "changes between two runs")
 	f.Uint64Var(&o.seed, "seed", 5, "seed of the directory; 5 gives 368,400 memberships at 100,000 people")
 	f.StringVar(&o.binary, "binary", "bin/rollcall", "the program to measure")
+	f.IntVar(&o.connections, "connections", 0, "measure so many small connections in place of one directory, such as 10000")
+	f.IntVar(&o.each, "each", 100, "with -connections: people of each")
+	f.IntVar(&o.workers, "workers", 4, "with -connections: runs at a time")
+	f.DurationVar(&o.every, "every", 40*time.Minute, "with -connections: how often each comes by its schedule")
+	f.DurationVar(&o.window, "window", 2*time.Minute, "with -connections: for how long the schedule is watched")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -80,6 +92,9 @@ func run(ctx context.Context, args []string) error {
 	}
 	if _, err := os.Stat(o.binary); err != nil {
 		return fmt.Errorf("%w; build it with `make build`", err)
+	}
+	if o.connections > 0 {
+		return measureFleet(ctx, o)
 	}
 	r := newReport(o)
 	for _, n := range o.sizes {

@@ -19,10 +19,10 @@ var ErrBusy = errors.New("another process works on the connection")
 // else carries on: the run is left as it stands, and nothing is said of its end.
 var ErrHandOver = errors.New("this node stops; another one carries the run on")
 
-// Cancelled is the cause (context.Cause) to end a pass with when a person says so.
-type Cancelled struct{ By string }
+// CancelledError is the cause (context.Cause) to end a pass with when a person says so.
+type CancelledError struct{ By string }
 
-func (c *Cancelled) Error() string { return "cancelled by " + c.By }
+func (c *CancelledError) Error() string { return "cancelled by " + c.By }
 
 // NewRun gives a run that is not stored yet, in state RunQueued.
 func NewRun(c setting.Connection, trigger, actor string, now time.Time) *Run {
@@ -65,7 +65,7 @@ func (e *Engine) failed(ctx context.Context, lease mirror.Lease, run *Run, cause
 	if run == nil || errors.Is(why, ErrHandOver) {
 		return cause
 	}
-	var person *Cancelled
+	var person *CancelledError
 	switch {
 	case errors.As(why, &person):
 		run.Cancelled = true

@@ -207,12 +207,19 @@ func (e *Embedded) Stop(ctx context.Context) error {
 	}()
 	select {
 	case <-ended:
-	case <-ctx.Done():
 		e.end()
-		<-ended
+		return nil
+	case <-ctx.Done():
 	}
 	e.end()
-	return nil
+	last := time.NewTimer(patience)
+	defer last.Stop()
+	select {
+	case <-ended:
+		return nil
+	case <-last.C:
+		return errStuck
+	}
 }
 
 // Rescue implements Queue.

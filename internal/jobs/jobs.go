@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/store/db"
 )
 
@@ -79,6 +80,12 @@ func Open(ctx context.Context, d *db.DB, o Options) (Queue, error) {
 	}
 	return openEmbedded(d, o), nil
 }
+
+// patience is how long a job has to end after it was told to.
+const patience = 15 * time.Second
+
+var errStuck = fault.New(fault.Internal, "jobs: some did not end within %s of being told to", patience).
+	WithHint("they are done again, by another node or at the next start")
 
 // snooze is the error of a handler that wants its job again later.
 type snooze time.Duration

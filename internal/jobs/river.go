@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -44,18 +45,21 @@ func openRiver(ctx context.Context, d *db.DB, o Options) (*River, error) {
 		pool.Close()
 		return nil, err
 	}
+	log := slog.New(quiet{o.Log.Handler()})
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &worker{queue: r})
 	r.config = &river.Config{
-		ID: o.Node, Logger: o.Log, Workers: workers, Queues: map[string]river.QueueConfig{}, MaxAttempts: MostAttempts,
+		ID: o.Node, Logger: log, Workers: workers, Queues: map[string]river.QueueConfig{}, MaxAttempts: MostAttempts,
 		FetchPollInterval: max(o.Poll, time.Millisecond), FetchCooldown: min(100*time.Millisecond, max(o.Poll, time.Millisecond)),
 		JobTimeout: -1,
+		// One is put in for every run; what there is to know of runs is told elsewhere.
+		CompletedJobRetentionPeriod: 10 * time.Minute,
 		// A job may take a day. Those of nodes that are gone are given out by Rescue
 		// within seconds; River looks at the clock alone.
 		RescueStuckJobsAfter: 48 * time.Hour,
 	}
 	// One that only puts jobs in, until Start knows the queues.
-	r.client, err = river.NewClient(riverpgxv5.New(pool), &river.Config{Logger: o.Log, Workers: workers, MaxAttempts: MostAttempts})
+	r.client, err = river.NewClient(riverpgxv5.New(pool), &river.Config{Logger: log, Workers: workers, MaxAttempts: MostAttempts})
 	if err != nil {
 		pool.Close()
 		return nil, fault.New(fault.Internal, "jobs: open the queue: %w", err)
@@ -184,13 +188,10 @@ func (r *River) Stop(ctx context.Context) error {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	if err := r.client.StopAndCancel(last); err != nil {
-		return fault.New(fault.Internal, "jobs: some did not end within %s of being told to: %w", patience, err)
+		return errors.Join(errStuck, err)
 	}
 	return nil
 }
-
-// patience is how long a job has to end after it was told to.
-const patience = 15 * time.Second
 
 // Rescue implements Queue. It does what River's own rescuer does, by signs of life
 // in place of the clock.
@@ -201,6 +202,17 @@ func (r *River) Rescue(ctx context.Context) error {
 		return err
 	})
 }
+
+// quiet leaves out what River tells of its housekeeping.
+type quiet struct{ slog.Handler }
+
+func (q quiet) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelWarn && q.Handler.Enabled(ctx, l)
+}
+
+func (q quiet) WithAttrs(a []slog.Attr) slog.Handler { return quiet{q.Handler.WithAttrs(a)} }
+
+func (q quiet) WithGroup(name string) slog.Handler { return quiet{q.Handler.WithGroup(name)} }
 
 // borrowed is a transaction that somebody else began and will end, as River wants
 // to see it.

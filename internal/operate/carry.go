@@ -111,7 +111,7 @@ func (o *Operator) settle(ctx context.Context, it work.Item, failure error) erro
 		delete(o.running, it.Run)
 	}()
 	var snooze error
-	var person *engine.Cancelled
+	var person *engine.CancelledError
 	err := o.o.Store.DB.Write(ctx, func(tx *db.Tx) error {
 		var err error
 		snooze = nil
@@ -151,7 +151,7 @@ func (o *Operator) unfinished(ctx context.Context, tx *db.Tx, it work.Item, fail
 	if err != nil {
 		return err
 	}
-	var person *engine.Cancelled
+	var person *engine.CancelledError
 	switch {
 	case it.Task == work.Resume && failure == nil:
 		// In dry-run nothing is carried on. The next run that may write does so.

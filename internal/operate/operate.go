@@ -112,7 +112,6 @@ type Operator struct {
 	loops    sync.WaitGroup
 	quit     context.CancelFunc // of all loops but the beat
 	beats    context.CancelFunc
-	resched  chan struct{}
 }
 
 // pass is a run that is carried out here.
@@ -147,7 +146,7 @@ func New(ctx context.Context, o Options) (*Operator, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Operator{o: o, queue: queue, running: map[string]*pass{}, resched: make(chan struct{}, 1)}, nil
+	return &Operator{o: o, queue: queue, running: map[string]*pass{}}, nil
 }
 
 // Node is the name of this node.
@@ -178,32 +177,36 @@ func (o *Operator) Start(ctx context.Context) error {
 	loops, o.quit = context.WithCancel(context.WithoutCancel(ctx))
 	beats, o.beats = context.WithCancel(context.WithoutCancel(ctx))
 	t := o.o.Timing
-	o.loop(beats, "sign of life", t.Beat, nil, o.beat)
-	o.loop(beats, "progress", t.Report, nil, o.report)
+	o.loop(beats, "sign of life", t.Beat, o.beat)
+	o.loop(beats, "progress", t.Report, o.report)
 	if o.o.Workers > 0 {
-		o.loop(loops, "work of nodes that are gone", t.Sweep, nil, o.sweep)
-		o.loop(loops, "schedules due", t.Tick, nil, o.tick)
-		o.loop(loops, "schedules", t.Refresh, o.resched, o.Refresh)
+		o.loop(loops, "work of nodes that are gone", t.Sweep, o.sweep)
+		o.loop(loops, "schedules due", t.Tick, o.tick)
+		o.loop(loops, "schedules", t.Refresh, o.Refresh)
 	}
 	o.o.Log.Info("node started", "node", o.o.Node.ID, "workers", o.o.Workers)
 	return nil
 }
 
-// loop does something at once and every so often until ctx ends, and whenever
-// somebody asks for it.
-func (o *Operator) loop(ctx context.Context, what string, every time.Duration, asked <-chan struct{}, do func(context.Context) error) {
+// loop does something at once and every so often until ctx ends.
+func (o *Operator) loop(ctx context.Context, what string, every time.Duration, do func(context.Context) error) {
 	o.loops.Go(func() {
 		tick := time.NewTicker(every)
 		defer tick.Stop()
-		for {
-			if err := do(ctx); err != nil && ctx.Err() == nil {
-				o.o.Log.Error("could not be looked at, and will be again", "what", what, "error", err.Error())
+		for failing := false; ; {
+			err := do(ctx)
+			switch {
+			case ctx.Err() != nil:
+			case err != nil && !failing: // a database that is away says so every second
+				o.o.Log.Error("could not be looked at, and is tried again until it can", "what", what, "error", err.Error())
+			case err == nil && failing:
+				o.o.Log.Info("can be looked at again", "what", what)
 			}
+			failing = err != nil
 			select {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-			case <-asked:
 			}
 		}
 	})
@@ -278,7 +281,7 @@ func (o *Operator) report(ctx context.Context) error {
 	unwanted, err := o.o.Store.WorkTable.Cancelled(ctx, o.o.Node.ID)
 	for run, by := range unwanted {
 		if p := here[run]; p != nil {
-			p.cancel(&engine.Cancelled{By: by})
+			p.cancel(&engine.CancelledError{By: by})
 		}
 	}
 	return errors.Join(append(errs, err)...)

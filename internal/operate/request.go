@@ -171,7 +171,7 @@ func (o *Operator) Cancel(ctx context.Context, runID, actor string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if p := o.running[run.ID]; p != nil {
-		p.cancel(&engine.Cancelled{By: actor})
+		p.cancel(&engine.CancelledError{By: actor})
 	}
 	return nil
 }

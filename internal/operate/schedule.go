@@ -3,6 +3,7 @@ package operate
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -149,7 +150,10 @@ func entry(c setting.Connection, now time.Time) (e schedules.Entry, err error) {
 // changed or removed.
 func (o *Operator) Reschedule(ctx context.Context, alias string) error {
 	c, err := o.o.Connections.Connection(ctx, alias)
-	if fault.KindOf(err) == fault.NotFound && err != nil || err == nil && c.Schedule == "" {
+	if fault.KindOf(err) == fault.NotFound && err != nil {
+		return errors.Join(o.o.Store.Schedules.Remove(ctx, alias), o.o.Store.Health.Forget(ctx, alias))
+	}
+	if err == nil && c.Schedule == "" {
 		return o.o.Store.Schedules.Remove(ctx, alias)
 	}
 	if err != nil {

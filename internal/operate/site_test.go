@@ -16,7 +16,6 @@ import (
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/rig/postgres"
 	"rollcall.dev/rollcall/internal/setting"
-	"rollcall.dev/rollcall/internal/store"
 	"rollcall.dev/rollcall/internal/store/nodes"
 	"rollcall.dev/rollcall/internal/store/storetest"
 )
@@ -238,17 +237,4 @@ func (s *site) runs(alias string) []*engine.Run {
 	}))
 	slices.Reverse(out)
 	return out
-}
-
-// second is the same database opened again, as another process has it.
-func (s *site) second() *store.Store {
-	s.t.Helper()
-	other, err := store.Open(s.t.Context(), s.w.DSN, "")
-	s.must(err)
-	s.t.Cleanup(func() {
-		if err := other.Close(); err != nil {
-			s.t.Error(err)
-		}
-	})
-	return other
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -109,6 +108,9 @@ func child() int {
 			return err
 		}
 		if err := o.Start(ctx); err != nil {
+			if ctx.Err() != nil {
+				return nil // it was told to stop before it had begun
+			}
 			return err
 		}
 		<-ctx.Done()
@@ -278,6 +280,7 @@ func (x *torture) hurt(place int) string {
 		x.must(cmd.Process.Signal(syscall.SIGTERM))
 		if err := cmd.Wait(); err != nil {
 			x.t.Errorf("a node that was stopped: %v", err)
+			x.tail(place)
 		}
 		x.begin(place)
 		return "stopped"
@@ -513,5 +516,5 @@ func (x *torture) tail(place int) {
 		return
 	}
 	from := max(0, len(text)-3000)
-	fmt.Fprintf(io.Writer(os.Stderr), "node %d:\n%s\n", place, text[from:])
+	x.t.Logf("node %d:\n%s", place, text[from:])
 }

@@ -155,6 +155,14 @@ func (h *Health) Of(ctx context.Context, connection string) (State, error) {
 	return s, db.Explain("read the connection's failures", err)
 }
 
+// Forget takes a connection out that is none any more.
+func (h *Health) Forget(ctx context.Context, connection string) error {
+	return h.DB.Write(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, `DELETE FROM health WHERE connection = $1`, connection)
+		return err
+	})
+}
+
 // Each hands on the connections whose last run failed, of one organization or of
 // all ("").
 func (h *Health) Each(ctx context.Context, organization string, fn func(State) error) error {

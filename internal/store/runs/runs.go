@@ -147,8 +147,8 @@ func text(s *string) string {
 func (s *Runs) Interrupted(ctx context.Context, lease mirror.Lease, spare string) error {
 	const which = ` FROM runs WHERE connection = $1 AND state = 'running' AND fence < $2 AND id <> $3`
 	args := []any{lease.Connection, lease.Fence, spare}
-	var any bool
-	if err := s.DB.Reader().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1`+which+`)`, args...).Scan(&any); err != nil || !any {
+	var some bool
+	if err := s.DB.Reader().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1`+which+`)`, args...).Scan(&some); err != nil || !some {
 		return db.Explain("read runs", err)
 	}
 	return s.DB.Write(ctx, func(tx *db.Tx) error {

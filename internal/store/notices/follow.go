@@ -205,7 +205,7 @@ const between = "between"
 func (s *Notices) licences(ctx context.Context) ([]What, error) {
 	var out []What
 	err := db.Each(ctx, s.DB.Reader(), `SELECT o.id, o.licence_limit, COALESCE(sum(t.active), 0) FROM organizations o LEFT JOIN tallies t ON t.organization = o.id
-		GROUP BY o.id, o.licence_limit`, nil, func(rows *sql.Rows) error {
+		GROUP BY o.id, o.licence_limit ORDER BY o.id`, nil, func(rows *sql.Rows) error {
 		w := What{Reason: Licence}
 		var limit, used int64
 		if err := rows.Scan(&w.Organization, &limit, &used); err != nil {
@@ -236,7 +236,7 @@ var days = []int{1, 7, 30, 60}
 func (s *Notices) expiries(ctx context.Context) ([]What, error) {
 	now := s.now()
 	var out []What
-	err := db.Each(ctx, s.DB.Reader(), `SELECT connection, name, organization, expires_at FROM expiries`, nil, func(rows *sql.Rows) error {
+	err := db.Each(ctx, s.DB.Reader(), `SELECT connection, name, organization, expires_at FROM expiries ORDER BY connection, name`, nil, func(rows *sql.Rows) error {
 		w := What{Reason: Credential}
 		var us int64
 		if err := rows.Scan(&w.Connection, &w.Subject, &w.Organization, &us); err != nil {
@@ -264,7 +264,7 @@ func (s *Notices) expiries(ctx context.Context) ([]What, error) {
 	}
 	// What nobody knows the end of any more has nothing to tell either.
 	err = db.Each(ctx, s.DB.Reader(), `SELECT n.organization, n.connection, n.subject FROM notices n WHERE n.reason = $1 AND n.ended_at = 0
-		AND NOT EXISTS (SELECT 1 FROM expiries x WHERE x.connection = n.connection AND x.name = n.subject)`, []any{string(Credential)}, func(rows *sql.Rows) error {
+		AND NOT EXISTS (SELECT 1 FROM expiries x WHERE x.connection = n.connection AND x.name = n.subject) ORDER BY n.connection, n.subject`, []any{string(Credential)}, func(rows *sql.Rows) error {
 		w := What{Reason: Credential}
 		err := rows.Scan(&w.Organization, &w.Connection, &w.Subject)
 		out = append(out, w)

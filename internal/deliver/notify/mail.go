@@ -127,15 +127,16 @@ func (m *mailer) message(n *notices.Message, to []string, which string) (*gomail
 	// The same message has the same ID when it is sent again, and what ends is an
 	// answer to what began.
 	first := n.ID + "." + which + "@" + m.domain
-	if n.Ended {
+	switch {
+	case n.Ended:
 		msg.SetMessageIDWithValue("ended." + seconds(n.EndedAt) + "." + first)
 		msg.SetGenHeader(gomail.HeaderInReplyTo, "<"+first+">")
 		msg.SetGenHeader(gomail.HeaderReferences, "<"+first+">")
-	} else if n.SentAt != nil {
+	case n.SentAt != nil:
 		sum := sha256.Sum256([]byte(n.Text))
 		msg.SetMessageIDWithValue("changed." + hex.EncodeToString(sum[:6]) + "." + first)
 		msg.SetGenHeader(gomail.HeaderReferences, "<"+first+">")
-	} else {
+	default:
 		msg.SetMessageIDWithValue(first)
 	}
 	// Nobody's out-of-office answers to it (RFC 3834, section 5).

@@ -92,9 +92,10 @@ func (s *Sender) send(ctx context.Context, j *hooks.Job, at time.Time) hooks.Out
 		return hooks.Outcome{Error: explain(err)}
 	}
 	defer resp.Body.Close() //nolint:errcheck // all that counts was read
+	// The status says all that counts, whatever becomes of the rest.
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, keptAnswer))
 	if err == nil {
-		_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, readAnswer))
+		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, readAnswer))
 	}
 	o := hooks.Outcome{Status: resp.StatusCode, Answer: answer, Gone: resp.StatusCode == http.StatusGone}
 	switch {
@@ -102,8 +103,6 @@ func (s *Sender) send(ctx context.Context, j *hooks.Job, at time.Time) hooks.Out
 		o.Error = fmt.Sprintf("answered %d and sent us elsewhere, which is not followed: change the webhook's address", resp.StatusCode)
 	case resp.StatusCode < 200 || resp.StatusCode >= 300:
 		o.Error = strings.TrimSpace(fmt.Sprintf("answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)))
-	case err != nil && errors.Is(ctx.Err(), context.Canceled):
-		o.Error = "interrupted" // it may have been accepted; it is sent again
 	}
 	if o.Error != "" {
 		o.NotBefore = retryAfter(resp.Header.Get("Retry-After"), s.now())
@@ -125,8 +124,6 @@ func explain(err error) string {
 	var name x509.HostnameError
 	var invalid x509.CertificateInvalidError
 	switch {
-	case errors.Is(err, context.Canceled):
-		return "interrupted"
 	case errors.As(err, &dns):
 		return "the name " + dns.Name + " cannot be looked up"
 	case errors.As(err, &unknown), errors.As(err, &name), errors.As(err, &invalid):

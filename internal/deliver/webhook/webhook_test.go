@@ -333,15 +333,17 @@ func TestOneSlowEndpointHoldsUpNobodyElse(t *testing.T) {
 	})
 }
 
-func TestAWorkerThatEndsGivesBackWhatItHad(t *testing.T) {
+func TestAWorkerThatEndsLetsWhatItHasBegunEnd(t *testing.T) {
 	both(t, func(h *house) {
 		ctx, cancel := context.WithCancel(h.Context())
-		reached, tries := make(chan struct{}), 0
+		reached, release := make(chan struct{}), make(chan struct{})
 		w, _ := h.endpoint(func(_ http.ResponseWriter, r *http.Request) {
-			if tries++; tries == 1 {
-				close(reached)
-				_, _ = io.Copy(io.Discard, r.Body) // only then a server notices who goes away
-				<-r.Context().Done()
+			_, _ = io.Copy(io.Discard, r.Body) // only then a server notices who goes away
+			close(reached)
+			select {
+			case <-release:
+			case <-r.Context().Done():
+				h.Error("the attempt was cut off")
 			}
 		})
 		h.tell(1)
@@ -352,7 +354,25 @@ func TestAWorkerThatEndsGivesBackWhatItHad(t *testing.T) {
 		}()
 		<-reached
 		cancel()
+		close(release)
 		<-ended
+		if d := h.last(w); d.State != hooks.Delivered || d.Attempts != 1 {
+			h.Errorf("%+v", d)
+		}
+	})
+}
+
+func TestAClaimThatIsNotBegunIsGivenBack(t *testing.T) {
+	both(t, func(h *house) {
+		w, _ := h.endpoint(func(http.ResponseWriter, *http.Request) {})
+		h.tell(1)
+		_, err := h.worker.Prepare(h.Context())
+		h.must(err)
+		jobs, err := h.hooks.Claim(h.Context(), 1, lease, h.worker.free)
+		h.must(err)
+		ctx, cancel := context.WithCancel(h.Context())
+		cancel()
+		h.worker.attempt(ctx, jobs[0])
 		if d := h.last(w); d.State != hooks.Pending || d.Attempts != 0 || d.NextAt.After(h.now()) {
 			h.Errorf("%+v", d)
 		}

@@ -130,10 +130,11 @@ func (w *Worker) start(ctx context.Context, n int, under *sync.WaitGroup, after 
 	return len(jobs), err
 }
 
-// attempt sends one delivery and writes down what became of it, also when the
-// worker is told to end meanwhile.
+// attempt sends one delivery and writes down what became of it. One that has begun
+// goes on when the worker is told to end: whoever is cut off in the middle of an
+// answer would get everything again.
 func (w *Worker) attempt(ctx context.Context, j *hooks.Job) {
-	kept, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	kept, cancel := context.WithTimeout(context.WithoutCancel(ctx), TimeLimit+30*time.Second)
 	defer cancel()
 	if ctx.Err() != nil {
 		w.report(w.Hooks.Forget(kept, []*hooks.Job{j}), j)
@@ -143,9 +144,8 @@ func (w *Worker) attempt(ctx context.Context, j *hooks.Job) {
 	if j.Data == nil {
 		o = hooks.Outcome{At: w.Now(), Error: "its event is no longer kept"}
 		j.Step = len(Schedule)
-	} else if o = w.Sender.Send(ctx, j); ctx.Err() != nil && o.Error == "interrupted" {
-		w.report(w.Hooks.Forget(kept, []*hooks.Job{j}), j)
-		return
+	} else {
+		o = w.Sender.Send(kept, j)
 	}
 	w.plan(j, &o)
 	w.report(w.Hooks.Finish(kept, j, o), j)
@@ -206,7 +206,7 @@ func (w *Worker) waker() chan struct{} {
 }
 
 // Run sends what becomes due until ctx ends, and then waits for the attempts under
-// way, which end with it. A database that is away for a while ends nothing.
+// way, TimeLimit at the most. A database that is away for a while ends nothing.
 func (w *Worker) Run(ctx context.Context) {
 	var under sync.WaitGroup
 	defer w.Sender.Close()

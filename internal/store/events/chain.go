@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"rollcall.dev/rollcall/internal/event"
@@ -23,8 +24,8 @@ import (
 // length before it, so that no two rows look alike. The first one hangs on the
 // number behind which the chain begins.
 func link(before []byte, r *row) []byte {
-	b := make([]byte, 0, 512)
-	b = append(b, before...)
+	scratch := scratches.Get().(*[]byte)
+	b := append((*scratch)[:0], before...)
 	for _, n := range []int64{r.id, r.span, r.at} {
 		b = binary.BigEndian.AppendUint64(b, uint64(n))
 	}
@@ -37,8 +38,13 @@ func link(before []byte, r *row) []byte {
 		b = append(b, s...)
 	}
 	sum := sha256.Sum256(b)
+	*scratch = b
+	scratches.Put(scratch)
 	return sum[:]
 }
+
+// scratches are what rows are written into before they are digested.
+var scratches = sync.Pool{New: func() any { return new([]byte) }}
 
 // row is a row of the table as it stands there.
 type row struct {

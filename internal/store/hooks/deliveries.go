@@ -154,6 +154,12 @@ func (h *Hooks) Attempts(ctx context.Context, asks, id string) ([]Attempt, error
 
 const again = `UPDATE deliveries SET state = 'pending', step = 0, next_at = $2, give_up_at = $3, ended_at = 0, claim = ''`
 
+// unpause has an endpoint tried at once that was left alone: a person asks for it.
+func unpause(ctx context.Context, tx *db.Tx, webhook string) error {
+	_, err := tx.Exec(ctx, `UPDATE webhooks SET paused_until = 0 WHERE id = $1`, webhook)
+	return err
+}
+
 // Replay sends one delivery again, with the same ID, whatever became of it.
 func (h *Hooks) Replay(ctx context.Context, asks, id, actor string) (*Delivery, error) {
 	var d *Delivery
@@ -168,6 +174,9 @@ func (h *Hooks) Replay(ctx context.Context, asks, id, actor string) (*Delivery, 
 		}
 		now := h.now()
 		if _, err := tx.Exec(ctx, again+` WHERE id = $1`, id, db.Micros(now), db.Micros(now.Add(Patience))); err != nil {
+			return err
+		}
+		if err := unpause(ctx, tx, was.Webhook); err != nil {
 			return err
 		}
 		if d, err = delivery(ctx, tx, asks, id); err != nil {
@@ -188,6 +197,9 @@ func (h *Hooks) ReplayDead(ctx context.Context, asks, webhook, actor string) (in
 		}
 		now := h.now()
 		if n, err = tx.Exec(ctx, again+` WHERE webhook = $1 AND state = 'dead'`, webhook, db.Micros(now), db.Micros(now.Add(Patience))); err != nil || n == 0 {
+			return err
+		}
+		if err := unpause(ctx, tx, webhook); err != nil {
 			return err
 		}
 		return h.tell(ctx, tx, event.DeliveryReplayed, w, actor, "", nil, map[string]any{"dead": n})
@@ -220,7 +232,7 @@ func (h *Hooks) ReplaySince(ctx context.Context, asks, webhook string, after int
 	})
 }
 
-// Test makes a delivery that tells of nothing, to be sent at once like any other.
+// Test makes a delivery that tells of nothing, to be sent before all that waits.
 func (h *Hooks) Test(ctx context.Context, asks, webhook string) (*Delivery, error) {
 	var d *Delivery
 	err := h.DB.Write(ctx, func(tx *db.Tx) error {
@@ -231,6 +243,9 @@ func (h *Hooks) Test(ctx context.Context, asks, webhook string) (*Delivery, erro
 		if !w.Enabled {
 			return fault.New(fault.Conflict, "webhook %s is disabled: nothing is sent to it", webhook).WithHint("enable it first")
 		}
+		if err := unpause(ctx, tx, webhook); err != nil {
+			return err
+		}
 		now := h.now()
 		body, err := json.Marshal(map[string]any{"webhook": w.ID, "organization": w.Organization, "at": now})
 		if err != nil {
@@ -239,7 +254,7 @@ func (h *Hooks) Test(ctx context.Context, asks, webhook string) (*Delivery, erro
 		id := messageID(webhook, 0)
 		id = id[:len(id)-12] + "t" + now.Format("20060102150405") + letters.EncodeToString(random(5))
 		if _, err := tx.Exec(ctx, `INSERT INTO deliveries (id, webhook, event, type, body, state, next_at, give_up_at, created_at) VALUES ($1, $2, 0, $3, $4, 'pending', $5, $6, $7)`,
-			id, webhook, TestType, string(body), db.Micros(now), db.Micros(now.Add(Patience)), db.Micros(now)); err != nil {
+			id, webhook, TestType, string(body), db.Micros(now.Add(-Patience)), db.Micros(now.Add(Patience)), db.Micros(now)); err != nil {
 			return err
 		}
 		d, err = delivery(ctx, tx, asks, id)

@@ -17,7 +17,7 @@ import (
 const (
 	mostEvents     = 1000
 	leastEvents    = 50
-	mostDeliveries = 20000
+	mostDeliveries = 5000
 	mostAtOnce     = 2000 // webhooks
 )
 

@@ -550,6 +550,34 @@ func TestSecretsAreRotatedWithBothValidForAWhile(t *testing.T) {
 	})
 }
 
+func TestASecretThatDoesNotOpenHoldsUpItsOwnWebhookOnly(t *testing.T) {
+	both(t, func(h *house) {
+		broken := h.create("sunfix", hooks.Spec{Types: []string{"account.*"}})
+		var well []*hooks.Webhook
+		for range 5 {
+			well = append(well, h.create("sunfix", hooks.Spec{Types: []string{"account.*"}}))
+		}
+		h.exec(`UPDATE webhooks SET secret = (SELECT secret FROM webhooks WHERE id = $2) WHERE id = $1`, broken.ID, well[0].ID)
+		h.tell("sunfix", event.AccountCreated)
+		h.fanOut()
+		jobs, err := h.hooks.Claim(h.Context(), 100, time.Minute, func(string) int { return 10 })
+		if len(jobs) != 5 || err == nil || !strings.Contains(err.Error(), broken.ID) || fault.HintOf(err) == "" {
+			h.Errorf("%d, %v", len(jobs), err)
+		}
+		if jobs, err := h.hooks.Claim(h.Context(), 100, time.Minute, func(string) int { return 10 }); err != nil || len(jobs) != 0 {
+			h.Errorf("%d, %v", len(jobs), err)
+		}
+		// With a new secret, and when somebody asks, it is tried at once: the test first.
+		_, _, err = h.hooks.RotateSecret(h.Context(), "", broken.ID, 0, "x")
+		h.must(err)
+		_, err = h.hooks.Test(h.Context(), "", broken.ID)
+		h.must(err)
+		if jobs := h.claim(); len(jobs) != 2 || jobs[0].Type != hooks.TestType {
+			h.Errorf("%+v", jobs)
+		}
+	})
+}
+
 func TestDeliveriesEndWithTimeAndArePruned(t *testing.T) {
 	both(t, func(h *house) {
 		w := h.create("sunfix", hooks.Spec{Types: []string{"account.*"}})

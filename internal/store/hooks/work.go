@@ -72,6 +72,7 @@ func (h *Hooks) Claim(ctx context.Context, most int, lease time.Duration, free f
 	// Where there is not room for all, it is not always the same ones who wait.
 	rand.Shuffle(len(due), func(i, j int) { due[i], due[j] = due[j], due[i] })
 	var out []*Job
+	var errs []error
 	for _, e := range due {
 		n := min(free(e.id), most-len(out))
 		if e.failures >= weary {
@@ -80,20 +81,28 @@ func (h *Hooks) Claim(ctx context.Context, most int, lease time.Duration, free f
 		if n <= 0 {
 			continue
 		}
+		// What is wrong with one webhook is no other one's business.
 		jobs, err := h.claim(ctx, e.id, n, now, lease)
 		if err != nil {
-			return out, err
+			errs = append(errs, err)
 		}
 		out = append(out, jobs...)
+		if ctx.Err() != nil {
+			break
+		}
 	}
-	return out, nil
+	return out, errors.Join(errs...)
 }
+
+// unreadable is how long a webhook is left alone whose secret does not open.
+const unreadable = 10 * time.Minute
 
 func (h *Hooks) claim(ctx context.Context, webhook string, n int, now time.Time, lease time.Duration) ([]*Job, error) {
 	var jobs []*Job
+	var locked error // the secret does not open
 	claim := letters.EncodeToString(random(10))
 	err := h.DB.Write(ctx, func(tx *db.Tx) error {
-		jobs = nil
+		jobs, locked = nil, nil
 		var address string
 		var secret, before []byte
 		var until, failures int64
@@ -108,6 +117,8 @@ func (h *Hooks) claim(ctx context.Context, webhook string, n int, now time.Time,
 		}
 		secrets, err := h.secrets(webhook, secret, before, until, now)
 		if err != nil {
+			locked = err
+			_, err := tx.Exec(ctx, `UPDATE webhooks SET paused_until = $2 WHERE id = $1`, webhook, db.Micros(now.Add(unreadable)))
 			return err
 		}
 		var ids []string
@@ -146,7 +157,10 @@ func (h *Hooks) claim(ctx context.Context, webhook string, n int, now time.Time,
 		}
 		return err
 	})
-	return jobs, err
+	if err != nil {
+		return nil, err
+	}
+	return jobs, locked
 }
 
 func (h *Hooks) secrets(webhook string, secret, before []byte, until int64, now time.Time) ([]string, error) {

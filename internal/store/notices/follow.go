@@ -71,7 +71,7 @@ func (s *Notices) take(ctx context.Context, tx *db.Tx, e *event.Event) error {
 		w.Reason, w.Text, w.Fingerprint = r, text, Same(text)
 		return s.Raise(ctx, tx, w)
 	}
-	clear := func(r Reason, text string) error {
+	end := func(r Reason, text string) error {
 		w.Reason, w.Text = r, text
 		return s.Clear(ctx, tx, w)
 	}
@@ -79,26 +79,26 @@ func (s *Notices) take(ctx context.Context, tx *db.Tx, e *event.Event) error {
 	case event.RunFailed:
 		return raise(RunFailed, e.Why)
 	case event.RunApplied:
-		if err := clear(RunFailed, "A run ended well."); err != nil {
+		if err := end(RunFailed, "A run ended well."); err != nil {
 			return err
 		}
-		return clear(PlanHeld, "")
+		return end(PlanHeld, "")
 	case event.RunHeld:
-		if err := clear(RunFailed, "A run ended well; its plan is held."); err != nil || e.Why == engine.HeldByDryRun {
+		if err := end(RunFailed, "A run ended well; its plan is held."); err != nil || e.Why == engine.HeldByDryRun {
 			return err
 		}
 		return raise(PlanHeld, e.Why)
 	case event.PlanApproved, event.PlanRejected:
-		return clear(PlanHeld, "")
+		return end(PlanHeld, "")
 	case event.ConnectionQuarantined:
 		w.Reason, w.Text, w.Fingerprint = Quarantine, quarantined(e), "quarantine"
 		return s.Raise(ctx, tx, w)
 	case event.ConnectionRecovered:
-		return clear(Quarantine, "A run ended well; it runs by its schedule again.")
+		return end(Quarantine, "A run ended well; it runs by its schedule again.")
 	case event.ConnectionDeleted:
 		return s.Forget(ctx, tx, w.Organization, w.Connection)
 	case event.WebhookDisabled, event.WebhookUpdated, event.WebhookDeleted:
-		return s.webhook(e, &w, raise, clear)
+		return s.webhook(e, &w, raise, end)
 	default:
 		return nil
 	}
@@ -119,7 +119,7 @@ func quarantined(e *event.Event) string {
 	return text
 }
 
-func (s *Notices) webhook(e *event.Event, w *What, raise, clear func(Reason, string) error) error {
+func (s *Notices) webhook(e *event.Event, w *What, raise, end func(Reason, string) error) error {
 	var side struct {
 		Webhook string `json:"webhook"`
 		Host    string `json:"host"`
@@ -137,9 +137,9 @@ func (s *Notices) webhook(e *event.Event, w *What, raise, clear func(Reason, str
 	case e.Type == event.WebhookDisabled:
 		return raise(WebhookDisabled, fmt.Sprintf("Webhook %s (%s): %s", side.Webhook, side.Host, e.Why))
 	case e.Type == event.WebhookDeleted:
-		return clear(WebhookDisabled, "")
+		return end(WebhookDisabled, "")
 	case side.Enabled != nil && *side.Enabled:
-		return clear(WebhookDisabled, "It was enabled again.")
+		return end(WebhookDisabled, "It was enabled again.")
 	}
 	return nil
 }
@@ -205,7 +205,7 @@ const between = "between"
 func (s *Notices) licences(ctx context.Context) ([]What, error) {
 	var out []What
 	err := db.Each(ctx, s.DB.Reader(), `SELECT o.id, o.licence_limit, COALESCE(sum(t.active), 0) FROM organizations o LEFT JOIN tallies t ON t.organization = o.id
-		GROUP BY o.id, o.licence_limit`, nil, func(rows *sql.Rows) error {
+		GROUP BY o.id, o.licence_limit ORDER BY o.id`, nil, func(rows *sql.Rows) error {
 		w := What{Reason: Licence}
 		var limit, used int64
 		if err := rows.Scan(&w.Organization, &limit, &used); err != nil {
@@ -236,7 +236,7 @@ var days = []int{1, 7, 30, 60}
 func (s *Notices) expiries(ctx context.Context) ([]What, error) {
 	now := s.now()
 	var out []What
-	err := db.Each(ctx, s.DB.Reader(), `SELECT connection, name, organization, expires_at FROM expiries`, nil, func(rows *sql.Rows) error {
+	err := db.Each(ctx, s.DB.Reader(), `SELECT connection, name, organization, expires_at FROM expiries ORDER BY connection, name`, nil, func(rows *sql.Rows) error {
 		w := What{Reason: Credential}
 		var us int64
 		if err := rows.Scan(&w.Connection, &w.Subject, &w.Organization, &us); err != nil {
@@ -264,7 +264,7 @@ func (s *Notices) expiries(ctx context.Context) ([]What, error) {
 	}
 	// What nobody knows the end of any more has nothing to tell either.
 	err = db.Each(ctx, s.DB.Reader(), `SELECT n.organization, n.connection, n.subject FROM notices n WHERE n.reason = $1 AND n.ended_at = 0
-		AND NOT EXISTS (SELECT 1 FROM expiries x WHERE x.connection = n.connection AND x.name = n.subject)`, []any{string(Credential)}, func(rows *sql.Rows) error {
+		AND NOT EXISTS (SELECT 1 FROM expiries x WHERE x.connection = n.connection AND x.name = n.subject) ORDER BY n.connection, n.subject`, []any{string(Credential)}, func(rows *sql.Rows) error {
 		w := What{Reason: Credential}
 		err := rows.Scan(&w.Organization, &w.Connection, &w.Subject)
 		out = append(out, w)

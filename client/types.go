@@ -77,13 +77,18 @@ type Check struct {
 	Steps []Step `json:"steps" nullable:"false"`
 }
 
-// StateHash proves that an application is in step with a connection.
+// StateHash proves that an application is in step with a connection; docs/events.md
+// says how to compute it.
 type StateHash struct {
-	Connection string `json:"connection"`
-	Hash       string `json:"hash" doc:"Over accounts, groups and memberships; docs/api.md says how to compute it."`
-	Accounts   int    `json:"accounts"`
-	Groups     int    `json:"groups"`
-	Event      int64  `json:"event" doc:"The newest event at that moment."`
+	Connection   string `json:"connection"`
+	Event        int64  `json:"event"` // the newest one when this was so
+	Hash         string `json:"hash"`  // over the three below
+	Accounts     int    `json:"accounts"`
+	AccountsHash string `json:"accounts_hash"`
+	Groups       int    `json:"groups"`
+	GroupsHash   string `json:"groups_hash"`
+	Members      int    `json:"members"`
+	MembersHash  string `json:"members_hash"`
 }
 
 // Upload is a file given to a connection.

@@ -13,7 +13,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
-	"rollcall.dev/rollcall/client"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/registry"
 	"rollcall.dev/rollcall/internal/setting"
@@ -33,8 +32,6 @@ type Deps struct {
 	Runs     Runs
 	Registry *registry.Registry
 	Hooks    *hooks.Hooks
-	// States gives the state hash of a connection.
-	States func(ctx context.Context, connection string) (client.StateHash, error)
 	// Kinds are the sources whose settings the document describes.
 	Kinds []source.Kind
 	Rates *setting.Rates // setting.DefaultRates unless set

@@ -15,6 +15,7 @@ import (
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/registry"
 	"rollcall.dev/rollcall/internal/setting"
+	"rollcall.dev/rollcall/internal/store/accounts"
 	"rollcall.dev/rollcall/internal/store/runs"
 	"rollcall.dev/rollcall/internal/store/uploads"
 )
@@ -87,12 +88,13 @@ func (s *server) actions(tag string) {
 			return nil, s.Engine.Reset(ctx, c)
 		})
 	register(s, operation{id: "get-connection-state", method: http.MethodGet, path: "/connections/{alias}/state", tag: tag, summary: "A hash with which an application proves that it is in step"},
-		func(ctx context.Context, in *AliasPath) (*body[client.StateHash], error) {
-			if _, err := s.entry(ctx, in.Alias); err != nil {
+		func(ctx context.Context, in *AliasPath) (*body[*accounts.State], error) {
+			e, err := s.entry(ctx, in.Alias)
+			if err != nil {
 				return nil, err
 			}
-			h, err := s.States(ctx, in.Alias)
-			return &body[client.StateHash]{h}, err
+			h, err := s.Store.AccountTable.StateHash(ctx, e.Connection.Organization, in.Alias)
+			return &body[*accounts.State]{h}, err
 		})
 	register(s, operation{id: "upload-file", method: http.MethodPut, path: "/connections/{alias}/file", tag: tag, summary: "Give a CSV connection its file; a run follows",
 		description: "For connections with `upload: true`. The last few files are kept.", status: http.StatusCreated, fails: []int{http.StatusConflict}, anytime: true,

@@ -117,7 +117,7 @@ func open(t *testing.T, dsn string, change ...func(*api.Deps)) *world {
 		}
 	})
 	w.app = a
-	w.deps = api.Deps{Store: a.Store, Engine: a.Engine, Runs: &inPlace{a}, Registry: a.Registry, Hooks: a.Hooks(), Kinds: all.Kinds(), States: states,
+	w.deps = api.Deps{Store: a.Store, Engine: a.Engine, Runs: &inPlace{a}, Registry: a.Registry, Hooks: a.Store.HookTable, Kinds: all.Kinds(),
 		Log: slog.New(slog.NewJSONHandler(w.log, nil)), Poll: time.Millisecond}
 	for _, fn := range change {
 		fn(&w.deps)
@@ -133,10 +133,6 @@ func open(t *testing.T, dsn string, change ...func(*api.Deps)) *world {
 		}
 	}
 	return w
-}
-
-func states(_ context.Context, connection string) (client.StateHash, error) {
-	return client.StateHash{Connection: connection}, nil
 }
 
 func (w *world) file(name, text string) {

@@ -40,7 +40,7 @@ func (s *Server) parts(ctx context.Context, host string) ([]part, error) {
 	}
 	s.Registry.Changed = func(ctx context.Context, alias string) {
 		if err := s.Operator.Reschedule(context.WithoutCancel(ctx), alias); err != nil {
-			s.Log.Warn("the new schedule is noticed within a minute", "connection", alias, "error", err.Error())
+			s.Log.Warn("the new schedule is noticed within ten minutes", "connection", alias, "error", err.Error())
 		}
 	}
 	deliveries := &webhook.Worker{Hooks: s.Store.HookTable, Sender: webhook.NewSender(s.Guard, nil, time.Now), Log: s.Log, Now: time.Now}

@@ -113,7 +113,7 @@ func (s *Server) reload(lookup func(string) (string, bool)) {
 	}
 	s.Registry.Reload(cfg)
 	if err := s.Operator.Refresh(context.Background()); err != nil {
-		s.Log.Warn("new schedules are noticed within a minute", "error", err.Error())
+		s.Log.Warn("new schedules are noticed within ten minutes", "error", err.Error())
 	}
 	s.Log.Info("configuration reloaded", "connections", len(cfg.Connections), "organizations", len(cfg.Organizations))
 	for _, key := range restart(s.Config, cfg) {

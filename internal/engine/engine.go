@@ -392,6 +392,12 @@ func (e *Engine) recover(ctx context.Context, c setting.Connection, lease mirror
 	}
 	run.Error = nil
 	if err := e.carryOut(ctx, lease, c, unfinished, run, *carryOn); err != nil {
+		if carryOn.Run != "" && !errors.Is(context.Cause(ctx), ErrHandOver) {
+			// Whoever cancels the run that follows means that one.
+			ended, end := context.WithCancel(context.WithoutCancel(ctx))
+			end()
+			ctx = ended
+		}
 		return e.failed(ctx, lease, run, err)
 	}
 	return nil

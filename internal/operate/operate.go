@@ -83,7 +83,7 @@ type Timing struct {
 
 // DefaultTiming is for servers.
 var DefaultTiming = Timing{Beat: 5 * time.Second, Gone: 20 * time.Second, Sweep: 3 * time.Second, Tick: time.Second, Report: time.Second,
-	Refresh: time.Minute, Busy: 3 * time.Second, Follow: 500 * time.Millisecond}
+	Refresh: 10 * time.Minute, Busy: 3 * time.Second, Follow: 500 * time.Millisecond}
 
 // Options of an Operator.
 type Options struct {

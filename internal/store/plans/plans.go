@@ -172,18 +172,23 @@ func (s *Plans) Get(ctx context.Context, id string) (*engine.Plan, error) { retu
 
 // Find is Get among the plans of an organization, "" for all of them.
 func (s *Plans) Find(ctx context.Context, organization, id string) (*engine.Plan, error) {
-	query, args := `SELECT `+columns+` FROM plans WHERE state <> 'building' AND ($2 = '' OR organization = $2) AND (id = $1 OR (length($1) >= 4 AND substr(id, 1, length($1)) = $1))
-		ORDER BY CASE WHEN id = $1 THEN 0 ELSE 1 END, created_at DESC LIMIT 2`, []any{id, organization}
-	if id == "last" {
-		query, args = `SELECT `+columns+` FROM plans WHERE state <> 'building' AND ($1 = '' OR organization = $1) ORDER BY created_at DESC LIMIT 1`, []any{organization}
+	const whole, mine = `SELECT ` + columns + ` FROM plans WHERE state <> 'building'`, ` AND ($2 = '' OR organization = $2)`
+	// People write the beginning of an ID; everybody else has all of it, and must
+	// not wait for a look at every plan.
+	list, err := s.query(ctx, whole+` AND id = $1`+mine, id, organization)
+	switch {
+	case err != nil || len(list) == 1:
+	case id == "last":
+		list, err = s.query(ctx, whole+` AND ($1 = '' OR organization = $1) ORDER BY created_at DESC LIMIT 1`, organization)
+	case len(id) >= 4:
+		list, err = s.query(ctx, whole+` AND substr(id, 1, length($1)) = $1`+mine+` ORDER BY created_at DESC LIMIT 2`, id, organization)
 	}
-	list, err := s.query(ctx, query, args...)
 	switch {
 	case err != nil:
 		return nil, err
 	case len(list) == 0:
 		return nil, fault.New(fault.NotFound, "there is no plan %q", id).WithHint("`rollcall plans list` shows them")
-	case len(list) == 2 && list[0].ID != id:
+	case len(list) == 2:
 		return nil, fault.New(fault.Invalid, "%q begins the ID of several plans", id).WithHint("give more of it")
 	}
 	return list[0], nil

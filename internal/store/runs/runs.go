@@ -253,26 +253,35 @@ func (s *Runs) Get(ctx context.Context, id string) (*engine.Run, error) { return
 
 // Find is Get among the runs of an organization, "" for all of them.
 func (s *Runs) Find(ctx context.Context, organization, id string) (*engine.Run, error) {
-	query, args := `SELECT `+columns+` FROM `+joined+` WHERE ($2 = '' OR r.organization = $2) AND (r.id = $1 OR (length($1) >= 4 AND substr(r.id, 1, length($1)) = $1))
-		ORDER BY CASE WHEN r.id = $1 THEN 0 ELSE 1 END, r.started_at DESC LIMIT 2`, []any{id, organization}
-	if id == "last" {
-		query, args = `SELECT `+columns+` FROM `+joined+` WHERE $1 = '' OR r.organization = $1 ORDER BY r.started_at DESC LIMIT 1`, []any{organization}
+	const mine = ` AND ($2 = '' OR r.organization = $2)`
+	// People write the beginning of an ID; everybody else has all of it, and must
+	// not wait for a look at every run.
+	found, err := s.query(ctx, ` WHERE r.id = $1`+mine, id, organization)
+	switch {
+	case err != nil || len(found) == 1:
+	case id == "last":
+		found, err = s.query(ctx, ` WHERE $1 = '' OR r.organization = $1 ORDER BY r.started_at DESC LIMIT 1`, organization)
+	case len(id) >= 4:
+		found, err = s.query(ctx, ` WHERE substr(r.id, 1, length($1)) = $1`+mine+` ORDER BY r.started_at DESC LIMIT 2`, id, organization)
 	}
-	var found []*engine.Run
-	err := db.Each(ctx, s.DB.Reader(), query, args, func(rows *sql.Rows) error {
+	switch {
+	case err != nil:
+		return nil, err
+	case len(found) == 0:
+		return nil, fault.New(fault.NotFound, "there is no run %q", id).WithHint("`rollcall runs list` shows them")
+	case len(found) == 2:
+		return nil, fault.New(fault.Invalid, "%q begins the ID of several runs", id).WithHint("give more of it")
+	}
+	return found[0], nil
+}
+
+func (s *Runs) query(ctx context.Context, where string, args ...any) (found []*engine.Run, err error) {
+	err = db.Each(ctx, s.DB.Reader(), `SELECT `+columns+` FROM `+joined+where, args, func(rows *sql.Rows) error {
 		r, err := scan(rows)
 		found = append(found, r)
 		return err
 	})
-	switch {
-	case err != nil && !errors.Is(err, sql.ErrNoRows):
-		return nil, err
-	case len(found) == 0:
-		return nil, fault.New(fault.NotFound, "there is no run %q", id).WithHint("`rollcall runs list` shows them")
-	case len(found) == 2 && found[0].ID != id:
-		return nil, fault.New(fault.Invalid, "%q begins the ID of several runs", id).WithHint("give more of it")
-	}
-	return found[0], nil
+	return found, err
 }
 
 // List hands on runs, the newest first.

@@ -21,6 +21,7 @@ func (w *World) second() *engine.Engine {
 	w.T.Helper()
 	s, err := store.Open(w.T.Context(), w.DSN, "")
 	w.must(err)
+	s.DB.Keyed = Keyed
 	w.T.Cleanup(func() { w.must(s.Close()) })
 	return w.NewEngine(s)
 }

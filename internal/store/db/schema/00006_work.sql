@@ -2,6 +2,12 @@
 -- The run that this one does again, because the node that carried it out went away.
 ALTER TABLE runs ADD COLUMN replaces text NOT NULL DEFAULT '';
 
+-- With thousands of connections a pass must not look at all runs and plans there
+-- ever were.
+CREATE INDEX runs_running ON runs (connection) WHERE state = 'running';
+CREATE INDEX runs_held ON runs (plan) WHERE state = 'held';
+CREATE INDEX plans_state ON plans (connection, state);
+
 -- Runs that wait for their turn, and those a node carries out, with how far they
 -- are. A row goes with the end of its run. Turns are dealt out so that every lane
 -- (an organization, once for what people ask for and once for its schedules) has
@@ -94,4 +100,7 @@ DROP TABLE health;
 DROP TABLE schedules;
 DELETE FROM counters WHERE name = 'line';
 DROP TABLE work;
+DROP INDEX plans_state;
+DROP INDEX runs_held;
+DROP INDEX runs_running;
 ALTER TABLE runs DROP COLUMN replaces;

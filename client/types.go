@@ -79,11 +79,15 @@ type Check struct {
 
 // StateHash proves that an application is in step with a connection.
 type StateHash struct {
-	Connection string `json:"connection"`
-	Hash       string `json:"hash" doc:"Over accounts, groups and memberships; docs/api.md says how to compute it."`
-	Accounts   int    `json:"accounts"`
-	Groups     int    `json:"groups"`
-	Event      int64  `json:"event" doc:"The newest event at that moment."`
+	Connection   string `json:"connection"`
+	Event        int64  `json:"event" doc:"The newest event at that moment."`
+	Hash         string `json:"hash" doc:"Over the three hashes below; docs/events.md says how to compute them."`
+	Accounts     int    `json:"accounts"`
+	AccountsHash string `json:"accounts_hash"`
+	Groups       int    `json:"groups"`
+	GroupsHash   string `json:"groups_hash"`
+	Members      int    `json:"members" doc:"Memberships in those groups."`
+	MembersHash  string `json:"members_hash"`
 }
 
 // Upload is a file given to a connection.

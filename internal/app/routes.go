@@ -1,8 +1,10 @@
 package app
 
 import (
+	"context"
 	"net/http"
 
+	"rollcall.dev/rollcall/client"
 	"rollcall.dev/rollcall/internal/endpoint/api"
 )
 
@@ -18,6 +20,15 @@ func (s *Server) routes() http.Handler {
 }
 
 func (s *Server) api() api.Deps {
-	return api.Deps{Store: s.Store, Engine: s.Engine, Runs: runs{s.Operator}, Registry: s.Registry, Kinds: s.Registry.Kinds,
+	return api.Deps{Store: s.Store, Engine: s.Engine, Runs: runs{s.Operator}, States: s.state, Registry: s.Registry, Kinds: s.Registry.Kinds,
 		Rates: &s.Config.Rates, Log: s.Log, Observe: s.Metrics.Request, Draining: s.draining}
+}
+
+// state is the state hash of a connection; whose it is was looked at by then.
+func (s *Server) state(ctx context.Context, connection string) (client.StateHash, error) {
+	st, err := s.Store.AccountTable.StateHash(ctx, "", connection)
+	if err != nil {
+		return client.StateHash{}, err
+	}
+	return client.StateHash(*st), nil
 }

@@ -81,13 +81,13 @@ type Check struct {
 // says how to compute it.
 type StateHash struct {
 	Connection   string `json:"connection"`
-	Event        int64  `json:"event"` // the newest one when this was so
-	Hash         string `json:"hash"`  // over the three below
+	Event        int64  `json:"event" doc:"The newest event at that moment."`
+	Hash         string `json:"hash" doc:"Over the three hashes below; docs/events.md says how to compute them."`
 	Accounts     int    `json:"accounts"`
 	AccountsHash string `json:"accounts_hash"`
 	Groups       int    `json:"groups"`
 	GroupsHash   string `json:"groups_hash"`
-	Members      int    `json:"members"`
+	Members      int    `json:"members" doc:"Memberships in those groups."`
 	MembersHash  string `json:"members_hash"`
 }
 

@@ -15,7 +15,6 @@ import (
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/registry"
 	"rollcall.dev/rollcall/internal/setting"
-	"rollcall.dev/rollcall/internal/store/accounts"
 	"rollcall.dev/rollcall/internal/store/runs"
 	"rollcall.dev/rollcall/internal/store/uploads"
 )
@@ -88,13 +87,16 @@ func (s *server) actions(tag string) {
 			return nil, s.Engine.Reset(ctx, c)
 		})
 	register(s, operation{id: "get-connection-state", method: http.MethodGet, path: "/connections/{alias}/state", tag: tag, summary: "A hash with which an application proves that it is in step"},
-		func(ctx context.Context, in *AliasPath) (*body[*accounts.State], error) {
+		func(ctx context.Context, in *AliasPath) (*body[client.StateHash], error) {
 			e, err := s.entry(ctx, in.Alias)
 			if err != nil {
 				return nil, err
 			}
 			h, err := s.Store.AccountTable.StateHash(ctx, e.Connection.Organization, in.Alias)
-			return &body[*accounts.State]{h}, err
+			if err != nil {
+				return nil, err
+			}
+			return &body[client.StateHash]{client.StateHash(*h)}, nil
 		})
 	register(s, operation{id: "upload-file", method: http.MethodPut, path: "/connections/{alias}/file", tag: tag, summary: "Give a CSV connection its file; a run follows",
 		description: "For connections with `upload: true`. The last few files are kept.", status: http.StatusCreated, fails: []int{http.StatusConflict}, anytime: true,

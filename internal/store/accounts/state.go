@@ -28,7 +28,7 @@ type State struct {
 
 // StateHash goes through the accounts, groups and memberships of a connection in
 // the order of their IDs, a row at a time, in one picture of the database. Of the
-// deleted nothing counts.
+// deleted nothing counts. organization is whose connection it has to be, or "".
 func (s *Accounts) StateHash(ctx context.Context, organization, connection string) (*State, error) {
 	st := &State{Connection: connection}
 	err := s.DB.Snapshot(ctx, func(q db.Querier) error {
@@ -51,7 +51,7 @@ func (s *Accounts) StateHash(ctx context.Context, organization, connection strin
 			*into = finish(h, total)
 			return err
 		}
-		err := part(&st.Accounts, &st.AccountsHash, `SELECT `+Columns+` FROM accounts WHERE organization = $1 AND connection = $2 AND status <> 'deleted' ORDER BY id`, func(rows *sql.Rows) error {
+		err := part(&st.Accounts, &st.AccountsHash, `SELECT `+Columns+` FROM accounts WHERE ($1 = '' OR organization = $1) AND connection = $2 AND status <> 'deleted' ORDER BY id`, func(rows *sql.Rows) error {
 			a, err := Scan(rows)
 			if err != nil {
 				return err
@@ -62,7 +62,7 @@ func (s *Accounts) StateHash(ctx context.Context, organization, connection strin
 		if err != nil {
 			return err
 		}
-		err = part(&st.Groups, &st.GroupsHash, `SELECT id, organization, connection, external_id, name, status FROM groups WHERE organization = $1 AND connection = $2 AND status <> 'deleted' ORDER BY id`, func(rows *sql.Rows) error {
+		err = part(&st.Groups, &st.GroupsHash, `SELECT id, organization, connection, external_id, name, status FROM groups WHERE ($1 = '' OR organization = $1) AND connection = $2 AND status <> 'deleted' ORDER BY id`, func(rows *sql.Rows) error {
 			var g account.Group
 			err := rows.Scan(&g.ID, &g.Organization, &g.Connection, &g.ExternalID, &g.Name, &g.Status)
 			line = g.AppendCanonical(line)
@@ -72,7 +72,7 @@ func (s *Accounts) StateHash(ctx context.Context, organization, connection strin
 			return err
 		}
 		err = part(&st.Members, &st.MembersHash, `SELECT m.group_id, m.account_id FROM groups g JOIN memberships m ON m.group_id = g.id JOIN accounts a ON a.id = m.account_id
-			WHERE g.organization = $1 AND g.connection = $2 AND g.status <> 'deleted' AND a.status <> 'deleted' ORDER BY m.group_id, m.account_id`, func(rows *sql.Rows) error {
+			WHERE ($1 = '' OR g.organization = $1) AND g.connection = $2 AND g.status <> 'deleted' AND a.status <> 'deleted' ORDER BY m.group_id, m.account_id`, func(rows *sql.Rows) error {
 			var group, member account.ID
 			err := rows.Scan(&group, &member)
 			line = append(append(append(line, group.String()...), ' '), member.String()...)

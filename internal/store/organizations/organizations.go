@@ -71,6 +71,7 @@ func Delete(ctx context.Context, tx *db.Tx, id string) error {
 	for _, of := range []struct{ what, query string }{
 		{"connections", `SELECT count(*) FROM declarations WHERE organization = $1`},
 		{"accounts", `SELECT count(*) FROM accounts WHERE organization = $1`},
+		{"webhooks", `SELECT count(*) FROM webhooks WHERE organization = $1`},
 	} {
 		var n int
 		if err := tx.QueryRowContext(ctx, of.query, id).Scan(&n); err != nil {

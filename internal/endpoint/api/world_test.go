@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -74,6 +75,17 @@ func (l *lines) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
+}
+
+// lastError is the last line of the log that tells of one.
+func (l *lines) lastError() string {
+	all := strings.Split(l.String(), "\n")
+	for _, line := range slices.Backward(all) {
+		if strings.Contains(line, `"error"`) {
+			return line
+		}
+	}
+	return ""
 }
 
 const settings = `
@@ -246,7 +258,7 @@ func want[T any](w *world, status int, r *httptest.ResponseRecorder) T {
 	w.t.Helper()
 	var out T
 	if r.Code != status {
-		w.t.Fatalf("status %d, want %d: %s", r.Code, status, r.Body)
+		w.t.Fatalf("status %d, want %d: %s\n%s", r.Code, status, r.Body, w.log.lastError())
 	}
 	if err := json.Unmarshal(r.Body.Bytes(), &out); err != nil {
 		w.t.Fatalf("%v: %s", err, r.Body)

@@ -266,13 +266,18 @@ func TestEveryErrorIsAProblemWithAHint(t *testing.T) {
 	}
 }
 
+// broken fails inside.
+type broken struct{ api.Engine }
+
+func (broken) Reset(context.Context, setting.Connection) error {
+	return errors.New("database: what happened inside")
+}
+
 // What is ours to mend is in the log under the request's ID, and nowhere else.
 // Keys, passwords and what was searched for are in neither.
 func TestTheLogTellsWhoAskedForWhatAndNoSecret(t *testing.T) {
 	w := open(t, "", func(d *api.Deps) {
-		d.States = func(context.Context, string) (client.StateHash, error) {
-			return client.StateHash{}, errors.New("database: what happened inside")
-		}
+		d.Engine = broken{d.Engine}
 	})
 	r := w.ask("organization:sun", "GET", "/accounts?q=private-search", nil, "X-Request-ID", "from-the-proxy-1")
 	if r.Header().Get("X-Request-ID") != "from-the-proxy-1" {
@@ -288,7 +293,7 @@ func TestTheLogTellsWhoAskedForWhatAndNoSecret(t *testing.T) {
 			t.Errorf("the log lacks %s:\n%s", word, log)
 		}
 	}
-	p := w.refused(500, w.ask("operator", "GET", "/connections/sun-hq/state", nil))
+	p := w.refused(500, w.ask("operator", "POST", "/connections/sun-hq/reset", nil))
 	if log = w.log.String(); !strings.Contains(log, p.RequestID) || !strings.Contains(log, "happened inside") || strings.Contains(p.Error(), "inside the") == strings.Contains(p.Error(), "happened") {
 		t.Errorf("%s\n%s", p.Error(), log)
 	}

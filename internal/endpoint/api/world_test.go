@@ -129,7 +129,7 @@ func open(t *testing.T, dsn string, change ...func(*api.Deps)) *world {
 		}
 	})
 	w.app = a
-	w.deps = api.Deps{Store: a.Store, Engine: a.Engine, Runs: &inPlace{a}, Registry: a.Registry, Hooks: a.Store.HookTable, Kinds: all.Kinds(),
+	w.deps = api.Deps{Store: a.Store, Engine: a.Engine, Runs: &inPlace{a}, Registry: a.Registry, Kinds: all.Kinds(),
 		Log: slog.New(slog.NewJSONHandler(w.log, nil)), Poll: time.Millisecond}
 	for _, fn := range change {
 		fn(&w.deps)

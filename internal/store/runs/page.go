@@ -24,7 +24,7 @@ type Filter struct {
 func (s *Runs) Page(ctx context.Context, f Filter) ([]*engine.Run, error) {
 	var out []*engine.Run
 	err := db.Each(ctx, s.DB.Reader(), `SELECT `+columns+` FROM `+joined+` WHERE ($1 = '' OR r.organization = $1) AND ($2 = '' OR r.connection = $2) AND ($3 = '' OR r.state = $3 OR $3 = 'running' AND r.state = 'queued')
-		AND ($4 = 0 OR r.started_at < $4 OR r.started_at = $4 AND r.id < $5) ORDER BY r.started_at DESC, r.id DESC LIMIT $6`,
+		AND (r.started_at < $4 OR r.started_at = $4 AND r.id < $5) ORDER BY r.started_at DESC, r.id DESC LIMIT $6`,
 		[]any{f.Organization, f.Connection, string(f.State), before(f.BeforeAt), f.BeforeID, f.Limit}, func(rows *sql.Rows) error {
 			r, err := scan(rows)
 			out = append(out, r)

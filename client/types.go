@@ -77,8 +77,8 @@ type Check struct {
 	Steps []Step `json:"steps" nullable:"false"`
 }
 
-// StateHash proves that an application is in step with a connection; docs/events.md
-// says how to compute it.
+// StateHash proves that an application is in step with a connection. Hash is over
+// the three others together; docs/events.md says how each is made.
 type StateHash struct {
 	Connection   string `json:"connection"`
 	Event        int64  `json:"event" doc:"The newest event at that moment."`

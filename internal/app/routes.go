@@ -18,6 +18,6 @@ func (s *Server) routes() http.Handler {
 }
 
 func (s *Server) api() api.Deps {
-	return api.Deps{Store: s.Store, Engine: s.Engine, Runs: s.Operator, Registry: s.Registry, Hooks: s.Store.HookTable, Kinds: s.Registry.Kinds,
+	return api.Deps{Store: s.Store, Engine: s.Engine, Runs: s.Operator, Registry: s.Registry, Kinds: s.Registry.Kinds,
 		Rates: &s.Config.Rates, Log: s.Log, Observe: s.Metrics.Request, Draining: s.draining}
 }

@@ -18,7 +18,6 @@ import (
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/store"
-	"rollcall.dev/rollcall/internal/store/hooks"
 	"rollcall.dev/rollcall/internal/store/keys"
 )
 
@@ -31,7 +30,6 @@ type Deps struct {
 	Engine   Engine
 	Runs     Runs
 	Registry *registry.Registry
-	Hooks    *hooks.Hooks
 	// Kinds are the sources whose settings the document describes.
 	Kinds []source.Kind
 	Rates *setting.Rates // setting.DefaultRates unless set

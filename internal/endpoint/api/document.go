@@ -21,6 +21,7 @@ import (
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/event"
+	"rollcall.dev/rollcall/internal/store/accounts"
 	"rollcall.dev/rollcall/internal/store/hooks"
 	"rollcall.dev/rollcall/internal/store/keys"
 	"rollcall.dev/rollcall/internal/store/organizations"
@@ -47,6 +48,7 @@ var shown = []struct{ ours, theirs reflect.Type }{
 	{reflect.TypeFor[newWebhook](), reflect.TypeFor[client.NewWebhook]()},
 	{reflect.TypeFor[hooks.Delivery](), reflect.TypeFor[client.Delivery]()},
 	{reflect.TypeFor[hooks.Attempt](), reflect.TypeFor[client.Attempt]()},
+	{reflect.TypeFor[accounts.State](), reflect.TypeFor[client.StateHash]()},
 	{reflect.TypeFor[uploads.Upload](), reflect.TypeFor[client.Upload]()},
 	{reflect.TypeFor[keys.Key](), reflect.TypeFor[client.Key]()},
 }

@@ -31,14 +31,14 @@ func (s *server) webhooks() {
 	register(s, operation{id: "list-webhooks", method: http.MethodGet, path: "/webhooks", tag: tag, summary: "List webhooks"}, s.listWebhooks)
 	register(s, operation{id: "get-webhook", method: http.MethodGet, path: "/webhooks/{id}", tag: tag, summary: "Show a webhook"},
 		func(ctx context.Context, in *WebhookPath) (*body[*hooks.Webhook], error) {
-			w, err := s.Hooks.Get(ctx, callerOf(ctx).Organization, in.ID)
+			w, err := s.Store.HookTable.Get(ctx, callerOf(ctx).Organization, in.ID)
 			return &body[*hooks.Webhook]{w}, err
 		})
 	register(s, operation{id: "create-webhook", method: http.MethodPost, path: "/webhooks", tag: tag, summary: "Tell an address of events; shows the secret this once",
 		status: http.StatusCreated, fails: []int{http.StatusNotFound, http.StatusConflict}},
 		func(ctx context.Context, in *body[client.WebhookInput]) (*body[newWebhook], error) {
 			b := in.Body
-			w, secret, err := s.Hooks.Create(ctx, callerOf(ctx).Organization, hooks.Spec{Organization: b.Organization, URL: b.URL, Description: b.Description,
+			w, secret, err := s.Store.HookTable.Create(ctx, callerOf(ctx).Organization, hooks.Spec{Organization: b.Organization, URL: b.URL, Description: b.Description,
 				Types: b.Types, Disabled: b.Disabled, Secret: b.Secret, From: b.From}, callerOf(ctx).Actor)
 			return &body[newWebhook]{newWebhook{w, secret}}, err
 		})
@@ -48,12 +48,12 @@ func (s *server) webhooks() {
 			Body client.WebhookPatchInput
 		}) (*body[*hooks.Webhook], error) {
 			b := in.Body
-			w, err := s.Hooks.Update(ctx, callerOf(ctx).Organization, in.ID, hooks.Patch{URL: b.URL, Description: b.Description, Types: b.Types, Enabled: b.Enabled, From: b.From}, callerOf(ctx).Actor)
+			w, err := s.Store.HookTable.Update(ctx, callerOf(ctx).Organization, in.ID, hooks.Patch{URL: b.URL, Description: b.Description, Types: b.Types, Enabled: b.Enabled, From: b.From}, callerOf(ctx).Actor)
 			return &body[*hooks.Webhook]{w}, err
 		})
 	register(s, operation{id: "delete-webhook", method: http.MethodDelete, path: "/webhooks/{id}", tag: tag, summary: "Take a webhook away, with its deliveries", status: http.StatusNoContent},
 		func(ctx context.Context, in *WebhookPath) (*struct{}, error) {
-			return nil, s.Hooks.Delete(ctx, callerOf(ctx).Organization, in.ID, callerOf(ctx).Actor)
+			return nil, s.Store.HookTable.Delete(ctx, callerOf(ctx).Organization, in.ID, callerOf(ctx).Actor)
 		})
 	register(s, operation{id: "rotate-webhook-secret", method: http.MethodPost, path: "/webhooks/{id}/secret", tag: tag, summary: "Make another secret; shows it this once",
 		description: "For a while messages are signed with both, so that the receiver can change over."}, s.rotate)
@@ -63,7 +63,7 @@ func (s *server) webhooks() {
 func (s *server) deliveries(tag string) {
 	register(s, operation{id: "test-webhook", method: http.MethodPost, path: "/webhooks/{id}/test", tag: tag, summary: "Send a test message", status: http.StatusAccepted, fails: []int{http.StatusConflict}},
 		func(ctx context.Context, in *WebhookPath) (*body[*hooks.Delivery], error) {
-			d, err := s.Hooks.Test(ctx, callerOf(ctx).Organization, in.ID)
+			d, err := s.Store.HookTable.Test(ctx, callerOf(ctx).Organization, in.ID)
 			return &body[*hooks.Delivery]{d}, err
 		})
 	register(s, operation{id: "replay-webhook", method: http.MethodPost, path: "/webhooks/{id}/replay", tag: tag, summary: "Send again what was given up, or everything since an event",
@@ -71,17 +71,17 @@ func (s *server) deliveries(tag string) {
 	register(s, operation{id: "list-deliveries", method: http.MethodGet, path: "/webhooks/{id}/deliveries", tag: tag, summary: "List the deliveries of a webhook, the newest first"}, s.listDeliveries)
 	register(s, operation{id: "get-delivery", method: http.MethodGet, path: "/deliveries/{id}", tag: tag, summary: "Show a delivery"},
 		func(ctx context.Context, in *DeliveryPath) (*body[*hooks.Delivery], error) {
-			d, err := s.Hooks.Delivery(ctx, callerOf(ctx).Organization, in.ID)
+			d, err := s.Store.HookTable.Delivery(ctx, callerOf(ctx).Organization, in.ID)
 			return &body[*hooks.Delivery]{d}, err
 		})
 	register(s, operation{id: "list-attempts", method: http.MethodGet, path: "/deliveries/{id}/attempts", tag: tag, summary: "List every attempt of a delivery"},
 		func(ctx context.Context, in *DeliveryPath) (*pageOf[hooks.Attempt], error) {
-			list, err := s.Hooks.Attempts(ctx, callerOf(ctx).Organization, in.ID)
+			list, err := s.Store.HookTable.Attempts(ctx, callerOf(ctx).Organization, in.ID)
 			return &pageOf[hooks.Attempt]{Body: Page[hooks.Attempt]{Items: append([]hooks.Attempt{}, list...)}}, err
 		})
 	register(s, operation{id: "replay-delivery", method: http.MethodPost, path: "/deliveries/{id}/replay", tag: tag, summary: "Send one message again, under its ID", status: http.StatusAccepted, fails: []int{http.StatusConflict, http.StatusGone}},
 		func(ctx context.Context, in *DeliveryPath) (*body[*hooks.Delivery], error) {
-			d, err := s.Hooks.Replay(ctx, callerOf(ctx).Organization, in.ID, callerOf(ctx).Actor)
+			d, err := s.Store.HookTable.Replay(ctx, callerOf(ctx).Organization, in.ID, callerOf(ctx).Actor)
 			return &body[*hooks.Delivery]{d}, err
 		})
 }
@@ -92,7 +92,7 @@ func (s *server) listWebhooks(ctx context.Context, in *struct{ Paging }) (*pageO
 	if err := openCursor(list, in.Cursor, &after); err != nil {
 		return nil, err
 	}
-	found, err := s.Hooks.List(ctx, callerOf(ctx).Organization, after, in.Limit+1)
+	found, err := s.Store.HookTable.List(ctx, callerOf(ctx).Organization, after, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func (s *server) rotate(ctx context.Context, in *struct {
 	if in.Body != nil && in.Body.OverlapSeconds != nil {
 		overlap = time.Duration(*in.Body.OverlapSeconds) * time.Second
 	}
-	w, secret, err := s.Hooks.RotateSecret(ctx, callerOf(ctx).Organization, in.ID, overlap, callerOf(ctx).Actor)
+	w, secret, err := s.Store.HookTable.RotateSecret(ctx, callerOf(ctx).Organization, in.ID, overlap, callerOf(ctx).Actor)
 	return &body[newWebhook]{newWebhook{w, secret}}, err
 }
 
@@ -117,9 +117,9 @@ func (s *server) replay(ctx context.Context, in *struct {
 }) (*body[client.Replayed], error) {
 	who := callerOf(ctx)
 	if in.Body != nil && in.Body.After != nil {
-		return &body[client.Replayed]{}, s.Hooks.ReplaySince(ctx, who.Organization, in.ID, *in.Body.After, who.Actor)
+		return &body[client.Replayed]{}, s.Store.HookTable.ReplaySince(ctx, who.Organization, in.ID, *in.Body.After, who.Actor)
 	}
-	n, err := s.Hooks.ReplayDead(ctx, who.Organization, in.ID, who.Actor)
+	n, err := s.Store.HookTable.ReplayDead(ctx, who.Organization, in.ID, who.Actor)
 	return &body[client.Replayed]{client.Replayed{Deliveries: &n}}, err
 }
 
@@ -133,7 +133,7 @@ func (s *server) listDeliveries(ctx context.Context, in *struct {
 	if err := openCursor(list, in.Cursor, &before); err != nil {
 		return nil, err
 	}
-	found, err := s.Hooks.Deliveries(ctx, callerOf(ctx).Organization, in.ID, hooks.State(in.State), before, in.Limit+1)
+	found, err := s.Store.HookTable.Deliveries(ctx, callerOf(ctx).Organization, in.ID, hooks.State(in.State), before, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}

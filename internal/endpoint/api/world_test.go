@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -76,6 +77,17 @@ func (l *lines) String() string {
 	return l.b.String()
 }
 
+// lastError is the last line of the log that tells of one.
+func (l *lines) lastError() string {
+	all := strings.Split(l.String(), "\n")
+	for _, line := range slices.Backward(all) {
+		if strings.Contains(line, `"error"`) {
+			return line
+		}
+	}
+	return ""
+}
+
 const settings = `
 organizations: [{id: sun, name: Sun}, {id: moon, name: Moon}]
 connections:
@@ -117,7 +129,7 @@ func open(t *testing.T, dsn string, change ...func(*api.Deps)) *world {
 		}
 	})
 	w.app = a
-	w.deps = api.Deps{Store: a.Store, Engine: a.Engine, Runs: &inPlace{a}, Registry: a.Registry, Hooks: a.Store.HookTable, Kinds: all.Kinds(),
+	w.deps = api.Deps{Store: a.Store, Engine: a.Engine, Runs: &inPlace{a}, Registry: a.Registry, Kinds: all.Kinds(),
 		Log: slog.New(slog.NewJSONHandler(w.log, nil)), Poll: time.Millisecond}
 	for _, fn := range change {
 		fn(&w.deps)
@@ -246,7 +258,7 @@ func want[T any](w *world, status int, r *httptest.ResponseRecorder) T {
 	w.t.Helper()
 	var out T
 	if r.Code != status {
-		w.t.Fatalf("status %d, want %d: %s", r.Code, status, r.Body)
+		w.t.Fatalf("status %d, want %d: %s\n%s", r.Code, status, r.Body, w.log.lastError())
 	}
 	if err := json.Unmarshal(r.Body.Bytes(), &out); err != nil {
 		w.t.Fatalf("%v: %s", err, r.Body)

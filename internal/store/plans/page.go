@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"math"
 
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/engine/plan"
@@ -24,8 +25,8 @@ type Filter struct {
 // Page gives plans, the newest first.
 func (s *Plans) Page(ctx context.Context, f Filter) ([]*engine.Plan, error) {
 	return s.query(ctx, `SELECT `+columns+` FROM plans WHERE state <> 'building' AND ($1 = '' OR organization = $1) AND ($2 = '' OR connection = $2) AND ($3 = '' OR state = $3)
-		AND ($4 = 0 OR created_at < $4 OR created_at = $4 AND id < $5) ORDER BY created_at DESC, id DESC LIMIT $6`,
-		f.Organization, f.Connection, string(f.State), f.BeforeAt, f.BeforeID, f.Limit)
+		AND (created_at < $4 OR created_at = $4 AND id < $5) ORDER BY created_at DESC, id DESC LIMIT $6`,
+		f.Organization, f.Connection, string(f.State), before(f.BeforeAt), f.BeforeID, f.Limit)
 }
 
 // Rows hands on the rows of a plan behind one of its row numbers, in order, marked
@@ -118,4 +119,12 @@ func (s *Plans) NotesFrom(ctx context.Context, p *engine.Plan, after NotePlace, 
 		return nil
 	}
 	return err
+}
+
+// before is the end of time where a list begins.
+func before(at int64) int64 {
+	if at == 0 {
+		return math.MaxInt64
+	}
+	return at
 }

@@ -43,7 +43,7 @@ func (s *Server) parts(ctx context.Context, host string) ([]part, error) {
 			s.Log.Warn("the new schedule is noticed within ten minutes", "connection", alias, "error", err.Error())
 		}
 	}
-	deliveries := &webhook.Worker{Hooks: s.Store.HookTable, Sender: webhook.NewSender(s.Guard, nil, time.Now), Log: s.Log, Now: time.Now}
+	deliveries := &webhook.Worker{Hooks: s.Store.HookTable, Sender: webhook.NewSender(s.Guard, nil, time.Now), Log: s.Log, Now: time.Now, Told: s.Metrics.Attempt}
 	notices, err := notify.New(s.Store.NoticeTable, s.Config.Notifications, s.Config.PublicURL, s.Log, time.Now)
 	if err != nil {
 		return nil, err

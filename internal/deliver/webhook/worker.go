@@ -34,6 +34,9 @@ type Worker struct {
 	Sender *Sender
 	Log    *slog.Logger
 	Now    func() time.Time
+	// Told is called with what became of each attempt: "delivered", "retry" (it comes
+	// again) or "dead" (it does not). May be nil.
+	Told func(outcome string)
 	// Jitter gives a number from 0 up to, but not, 1; nil is a random one.
 	Jitter func() float64
 
@@ -149,8 +152,21 @@ func (w *Worker) attempt(ctx context.Context, j *hooks.Job) {
 	}
 	w.plan(j, &o)
 	w.report(w.Hooks.Finish(kept, j, o), j)
+	w.tell(o)
 	if o.Error != "" {
 		w.Log.Info("a delivery failed", "webhook", j.Webhook, "delivery", j.ID, "attempt", j.Step+1, "status", o.Status, "error", o.Error)
+	}
+}
+
+func (w *Worker) tell(o hooks.Outcome) {
+	switch {
+	case w.Told == nil:
+	case o.Error == "":
+		w.Told("delivered")
+	case o.NextAt.IsZero():
+		w.Told("dead")
+	default:
+		w.Told("retry")
 	}
 }
 

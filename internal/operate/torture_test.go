@@ -267,6 +267,22 @@ func (x *torture) begin(place int) {
 	x.nodes[place] = cmd
 }
 
+// victim is a node that is in the middle of a run, where there is one.
+func (x *torture) victim(s *store.Store) int {
+	items, err := s.WorkTable.Taken(x.t.Context())
+	x.must(err)
+	for range 3 {
+		if len(items) == 0 {
+			break
+		}
+		var place, nth int
+		if _, err := fmt.Sscanf(items[x.IntN(len(items))].Node, "node-%d-%d", &place, &nth); err == nil {
+			return place
+		}
+	}
+	return x.IntN(len(x.nodes))
+}
+
 // hurt does something to a node, and says what.
 func (x *torture) hurt(place int) string {
 	cmd := x.nodes[place]
@@ -351,7 +367,7 @@ func TestNodesThatAreKilledAgainAndAgainComeToTheSameEnd(t *testing.T) {
 			// What was not there any more is no concern of this test.
 			_ = asks.Cancel(t.Context(), asked[len(asked)-1], "torture") //nolint:errcheck // see above
 		}
-		did[x.hurt(x.IntN(len(x.nodes)))]++
+		did[x.hurt(x.victim(s))]++
 	}
 	for _, alias := range x.aliases {
 		x.settle(asks, alias)

@@ -35,7 +35,7 @@ import (
 )
 
 // rounds is how many times a node is shot, stopped or paused.
-var rounds = flag.Int("torture", 25, "how often nodes are killed in the torture test")
+var rounds = flag.Int("torture", 15, "how often nodes are killed in the torture test")
 
 // The variables that make this test's program a node.
 const (

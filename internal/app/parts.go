@@ -44,11 +44,15 @@ func (s *Server) parts(ctx context.Context, host string) ([]part, error) {
 		}
 	}
 	deliveries := &webhook.Worker{Hooks: s.Store.HookTable, Sender: webhook.NewSender(s.Guard, nil, time.Now), Log: s.Log, Now: time.Now, Told: s.Metrics.Attempt}
+	if err := s.Metrics.Registry.Register(s.waiting()); err != nil {
+		return nil, err
+	}
 	notices, err := notify.New(s.Store.NoticeTable, s.Config.Notifications, s.Config.PublicURL, s.Log, time.Now)
 	if err != nil {
 		return nil, err
 	}
 	return []part{
+		background("feed", s.heads), // the first to start, and the last to say where the feed ends
 		{"runs", s.Operator.Start, s.Operator.Stop},
 		background("deliveries", deliveries.Run),
 		background("notifications", notices.Run),

@@ -160,6 +160,8 @@ func TestADeliveryIsRetriedForDaysAndThenGivenUp(t *testing.T) {
 		var at []time.Duration
 		ids := map[string]bool{}
 		var bodies []string
+		outcomes := map[string]int{}
+		h.worker.Told = func(outcome string) { outcomes[outcome]++ }
 		began := h.now()
 		w, _ := h.endpoint(func(rw http.ResponseWriter, r *http.Request) {
 			mu.Lock()
@@ -194,6 +196,9 @@ func TestADeliveryIsRetriedForDaysAndThenGivenUp(t *testing.T) {
 		d := h.last(w)
 		if d.State != hooks.Dead || d.Attempts != 10 || *d.Status != 500 || *d.Error != "answered 500 Internal Server Error" {
 			h.Errorf("%+v", d)
+		}
+		if outcomes["retry"] != 9 || outcomes["dead"] != 1 || len(outcomes) != 2 {
+			h.Errorf("%v", outcomes)
 		}
 		a, err := h.hooks.Attempts(h.Context(), "", d.ID)
 		if err != nil || len(a) != 10 || len(a[3].Answer) != keptAnswer {

@@ -123,6 +123,20 @@ func (s *Events) Verify(ctx context.Context, noted string) (*Verdict, error) {
 	return v, err
 }
 
+func (m *mark) text() string {
+	if m.chain == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d:%x", m.value, m.chain)
+}
+
+// Head gives the end of the chain, to be kept elsewhere; "" before its first event.
+func (s *Events) Head(ctx context.Context) (string, error) {
+	var m mark
+	err := m.scan(s.DB.Reader().QueryRowContext(ctx, `SELECT value, chain, seal FROM counters WHERE name = 'event'`))
+	return m.text(), db.Explain("read the end of the chain", err)
+}
+
 func (v *Verdict) fail(id int64, format string, args ...any) error {
 	v.Event, v.Broken = id, fmt.Sprintf(format, args...)
 	return errEnough
@@ -146,9 +160,7 @@ func (v *Verdict) walk(ctx context.Context, q db.Querier, key db.Keyed, noted ma
 		w.next, w.before = pruned.value+1, pruned.chain
 	}
 	v.Behind, v.Last = w.next-1, head.value
-	if head.chain != nil {
-		v.Head = fmt.Sprintf("%d:%x", head.value, head.chain)
-	}
+	v.Head = head.text()
 	if noted.chain != nil && noted.value == v.Behind && bytes.Equal(w.before, noted.chain) {
 		w.held = true
 	}

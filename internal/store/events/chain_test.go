@@ -258,6 +258,9 @@ func TestAnUntouchedFeedIsWhole(t *testing.T) {
 		}
 		tell(t, s, 300)
 		first := whole(t, s)
+		if head, err := s.Head(t.Context()); err != nil || head != first.Head {
+			t.Errorf("%s, want %s, %v", head, first.Head, err)
+		}
 		tell(t, s, 40)
 		exec(t, s, `UPDATE counters SET value = value WHERE name = 'event'`)
 		// A transaction that was undone leaves nothing.

@@ -155,7 +155,8 @@ func (o *Operator) unfinished(ctx context.Context, tx *db.Tx, it work.Item, fail
 	switch {
 	case it.Task == work.Resume && failure == nil:
 		// In dry-run nothing is carried on. The next run that may write does so.
-		return work.Remove(ctx, tx, it.Run)
+		_, err := work.Remove(ctx, tx, it.Run)
+		return err
 	case run.State != engine.RunQueued:
 		return nil
 	case errors.As(why, &person):
@@ -190,7 +191,8 @@ func (o *Operator) handOn(ctx context.Context, tx *db.Tx, it work.Item, why stri
 			if err := runs.Interrupt(ctx, tx, it.Run, why+fmt.Sprintf("; this happened %d times and is not tried again", mostLost)); err != nil {
 				return err
 			}
-			return work.Remove(ctx, tx, it.Run)
+			_, err := work.Remove(ctx, tx, it.Run)
+			return err
 		}
 	}
 	if run.State == engine.RunQueued {
@@ -215,7 +217,7 @@ func (o *Operator) handOn(ctx context.Context, tx *db.Tx, it work.Item, why stri
 // again puts a run in line in place of one that was interrupted before it
 // applied anything.
 func (o *Operator) again(ctx context.Context, tx *db.Tx, it work.Item, run *engine.Run, why string) error {
-	if err := work.Remove(ctx, tx, it.Run); err != nil {
+	if _, err := work.Remove(ctx, tx, it.Run); err != nil {
 		return err
 	}
 	next := engine.NewRun(setting.Connection{Alias: run.Connection, Organization: run.Organization}, run.Trigger, run.Actor, o.now())

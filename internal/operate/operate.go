@@ -254,6 +254,11 @@ func (o *Operator) Nodes(ctx context.Context) ([]nodes.Node, error) {
 	return o.o.Store.Nodes.List(ctx)
 }
 
+// Line tells how many runs wait and how many are carried out, on all nodes.
+func (o *Operator) Line(ctx context.Context) (waiting, running int, err error) {
+	return o.o.Store.WorkTable.Counts(ctx)
+}
+
 // Running names the runs that are carried out here.
 func (o *Operator) Running() []string {
 	o.mu.Lock()

@@ -161,7 +161,8 @@ func (o *Operator) Cancel(ctx context.Context, runID, actor string) error {
 			if err := runs.Unqueue(ctx, tx, run.ID, *it.Options.Held); err != nil {
 				return err
 			}
-			return work.Remove(ctx, tx, run.ID)
+			_, err := work.Remove(ctx, tx, run.ID)
+			return err
 		}
 		return o.end(ctx, tx, run.ID, "cancelled by "+actor+" before it began", true)
 	})

@@ -36,10 +36,14 @@ func (s *Store) Examine(ctx context.Context) ([]Finding, error) {
 		{"every membership has its account and its group", `SELECT count(*) FROM memberships m WHERE NOT EXISTS (SELECT 1 FROM accounts a WHERE a.id = m.account_id)
 			OR NOT EXISTS (SELECT 1 FROM groups g WHERE g.id = m.group_id)`, restore},
 		{"every manager is an account", `SELECT count(*) FROM accounts a WHERE a.manager IS NOT NULL AND NOT EXISTS (SELECT 1 FROM accounts b WHERE b.id = a.manager)`, "run `rollcall sync --full`"},
-		{"no plan is left half applied", `SELECT count(*) FROM plans p JOIN connections c ON c.alias = p.connection WHERE p.state = 'applying' AND c.lease_owner = ''`,
+		{"no plan is left half applied", `SELECT count(*) FROM plans p JOIN connections c ON c.alias = p.connection WHERE p.state = 'applying' AND c.lease_owner = ''
+			AND NOT EXISTS (SELECT 1 FROM work w WHERE w.run = p.run)`,
 			"the next `rollcall sync` of the connection carries it on"},
-		{"no run is left running", `SELECT count(*) FROM runs r JOIN connections c ON c.alias = r.connection WHERE r.state = 'running' AND c.lease_owner = ''`,
+		{"no run is left running", `SELECT count(*) FROM runs r JOIN connections c ON c.alias = r.connection WHERE r.state = 'running' AND c.lease_owner = ''
+			AND NOT EXISTS (SELECT 1 FROM work w WHERE w.run = r.id)`,
 			"the next `rollcall sync` of the connection ends it"},
+		{"every run that waits stands in line", `SELECT count(*) FROM runs r WHERE r.state = 'queued' AND NOT EXISTS (SELECT 1 FROM work w WHERE w.run = r.id)`, restore},
+		{"nobody stands in line for a run that has ended", `SELECT count(*) FROM work w JOIN runs r ON r.id = w.run WHERE w.node = '' AND r.state NOT IN ('queued', 'running')`, restore},
 		{"no row of an unfinished reading is left", `SELECT count(*) FROM mirror m JOIN connections c ON c.alias = m.connection WHERE m.generation > c.generation AND c.lease_owner = ''`,
 			"the next `rollcall sync` of the connection throws them away"},
 	}

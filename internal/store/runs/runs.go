@@ -103,10 +103,11 @@ func Write(ctx context.Context, tx *db.Tx, r *engine.Run) error {
 	if r.Cancelled {
 		kind = event.RunCancelled
 	}
-	if err := work.Remove(ctx, tx, r.ID); err != nil {
+	task, err := work.Remove(ctx, tx, r.ID)
+	if err != nil {
 		return err
 	}
-	fares, err := fares(ctx, tx, r)
+	fares, err := fares(ctx, tx, r, task)
 	if err != nil {
 		return err
 	}
@@ -116,9 +117,9 @@ func Write(ctx context.Context, tx *db.Tx, r *engine.Run) error {
 
 // fares keeps how the connection fares. That a person stopped a run says nothing
 // of it, nor does a plan that was decided upon: nothing was read.
-func fares(ctx context.Context, tx *db.Tx, r *engine.Run) ([]event.Event, error) {
+func fares(ctx context.Context, tx *db.Tx, r *engine.Run, task work.Task) ([]event.Event, error) {
 	switch {
-	case r.Cancelled || r.Trigger == "approve" || r.Trigger == "revert":
+	case r.Cancelled || task == work.Approve || r.Trigger == "approve" || r.Trigger == "revert":
 		return nil, nil
 	case r.State == engine.RunFailed:
 		return health.Failed(ctx, tx, health.Failure{Organization: r.Organization, Connection: r.Connection, Run: r.ID, Cause: text(r.Error), At: *r.FinishedAt,

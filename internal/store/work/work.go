@@ -190,10 +190,15 @@ func Return(ctx context.Context, tx *db.Tx, it Item, task Task, wait time.Durati
 	return n == 1, err
 }
 
-// Remove takes an item out. The end of its run does so too.
-func Remove(ctx context.Context, tx *db.Tx, run string) error {
-	_, err := tx.Exec(ctx, `DELETE FROM work WHERE run = $1`, run)
-	return err
+// Remove takes an item out, and gives what it was to do, or "" where there was
+// none. The end of its run does so too.
+func Remove(ctx context.Context, tx *db.Tx, run string) (Task, error) {
+	var task Task
+	err := tx.QueryRowContext(ctx, `DELETE FROM work WHERE run = $1 RETURNING task`, run).Scan(&task)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return task, db.Explain("take a run out of the line", err)
 }
 
 // Cancel says that somebody wants a run cancelled that a node carries out.

@@ -24,20 +24,21 @@ type OrganizationInput struct {
 // Connection is one configured directory of one organization. The first keys are
 // those of rollcall.yaml, without secrets; docs/configuration.md explains them.
 type Connection struct {
-	Alias        string         `json:"alias" doc:"Short name, unique in the installation."`
-	Organization string         `json:"organization" doc:"Whose directory it is."`
-	Schedule     string         `json:"schedule,omitempty" doc:"When it runs by itself: a cron expression, or every 40m."`
-	TimeZone     string         `json:"time_zone,omitempty" doc:"The time zone of the schedule."`
-	Jitter       any            `json:"jitter,omitempty" doc:"How much later than scheduled it may start."`
-	Role         string         `json:"role,omitempty" doc:"Role of the accounts it creates."`
-	Region       string         `json:"region,omitempty" doc:"Country of telephone numbers without a country code."`
-	Overlap      string         `json:"overlap,omitempty" doc:"What happens to an entry that another connection claims too."`
-	Match        []string       `json:"match,omitempty" nullable:"false" doc:"How an entry without an account finds one it may take over."`
-	Scope        []string       `json:"scope,omitempty" nullable:"false" doc:"Who is in: expressions that must all hold."`
-	Settings     map[string]any `json:"settings" doc:"The policy: which actions are allowed."`
-	Limits       map[string]any `json:"limits" doc:"The safeguards: a plan over one of them is held."`
-	Backend      map[string]any `json:"backend" doc:"One kind of source, with its settings but for the secrets."`
-	Mapping      map[string]any `json:"mapping,omitempty" doc:"Where the fields come from."`
+	Alias             string         `json:"alias" doc:"Short name, unique in the installation."`
+	Organization      string         `json:"organization" doc:"Whose directory it is."`
+	Schedule          string         `json:"schedule,omitempty" doc:"When it runs by itself: a cron expression, or every 40m."`
+	TimeZone          string         `json:"time_zone,omitempty" doc:"The time zone of the schedule."`
+	CredentialExpires string         `json:"credential_expires,omitempty" format:"date" doc:"The last day of what it signs in with; people are told before."`
+	Jitter            any            `json:"jitter,omitempty" doc:"How much later than scheduled it may start."`
+	Role              string         `json:"role,omitempty" doc:"Role of the accounts it creates."`
+	Region            string         `json:"region,omitempty" doc:"Country of telephone numbers without a country code."`
+	Overlap           string         `json:"overlap,omitempty" doc:"What happens to an entry that another connection claims too."`
+	Match             []string       `json:"match,omitempty" nullable:"false" doc:"How an entry without an account finds one it may take over."`
+	Scope             []string       `json:"scope,omitempty" nullable:"false" doc:"Who is in: expressions that must all hold."`
+	Settings          map[string]any `json:"settings" doc:"The policy: which actions are allowed."`
+	Limits            map[string]any `json:"limits" doc:"The safeguards: a plan over one of them is held."`
+	Backend           map[string]any `json:"backend" doc:"One kind of source, with its settings but for the secrets."`
+	Mapping           map[string]any `json:"mapping,omitempty" doc:"Where the fields come from."`
 
 	Missing    []string        `json:"missing" nullable:"false" doc:"Secrets that were taken away because the place they were given for changed; give them again."`
 	Version    int64           `json:"version" doc:"Counts its changes; 0 of one that stands in rollcall.yaml."`

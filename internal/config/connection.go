@@ -172,6 +172,7 @@ func (d *decoder) connectionKeys(c *setting.Connection, env string) []key {
 			}
 			return nil
 		}).upper(&c.Region),
+		day("credential_expires", &c.CredentialExpires, "Last day of what the connection signs in with, where the directory does not tell: people are told 60, 30, 7 days and a day before."),
 		{name: "settings", help: "The policy: which actions are allowed.", keys: policyKeys(&c.Policy)},
 		{name: "limits", help: "The safeguards: a plan over one of them is held until a person has seen it.", keys: limitKeys(&c.Limits)},
 		{

@@ -50,6 +50,7 @@ func TestNotificationsThatCannotBe(t *testing.T) {
 		"a webhook without secret": {"notifications: {webhook: {url: https://x.example}}", "secret is missing"},
 		"a secret that is none":    {"notifications: {webhook: {url: https://x.example, secret: s3cret}}", "expected whsec_"},
 		"a password in the url":    {"notifications: {webhook: {url: 'https://a:s3cret@x.example', secret: whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3}}", "notices are signed"},
+		"a day that is none":       {"connections: [{alias: a, credential_expires: soon, backend: {}}]", "credential_expires: expected a date such as 2027-03-31"},
 		"organizations as a list":  {"notifications: {organizations: [a]}", "expected organizations and addresses"},
 	} {
 		_, err := Parse("x.yaml", []byte(c.file), nil, nil)

@@ -53,7 +53,7 @@ func exportConnection(c setting.Connection, kinds []source.Kind, spell speller) 
 		return nil, fmt.Errorf("config: connection %s: there is no source %q", c.Alias, c.Kind)
 	}
 	m := yaml.MapSlice{{Key: "alias", Value: c.Alias}, {Key: "organization", Value: c.Organization}}
-	for _, one := range []struct{ key, value string }{{"schedule", c.Schedule}, {"time_zone", c.TimeZone}, {"jitter", exportJitter(c.Jitter)}, {"role", c.Role}, {"region", c.Region}, {"overlap", c.Overlap}} {
+	for _, one := range []struct{ key, value string }{{"schedule", c.Schedule}, {"time_zone", c.TimeZone}, {"jitter", exportJitter(c.Jitter)}, {"role", c.Role}, {"region", c.Region}, {"credential_expires", exportDay(c.CredentialExpires)}, {"overlap", c.Overlap}} {
 		if one.value != "" {
 			m = append(m, yaml.MapItem{Key: one.key, Value: spell.text(one.value)})
 		}
@@ -109,6 +109,13 @@ func exportPolicy(p setting.Policy) yaml.MapSlice {
 		m = append(m, yaml.MapItem{Key: "purge-after", Value: exportDuration(p.PurgeAfter)})
 	}
 	return m
+}
+
+func exportDay(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return at.Format(time.DateOnly)
 }
 
 func exportJitter(d *time.Duration) string {

@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"rollcall.dev/rollcall/internal/setting"
 )
@@ -16,6 +17,7 @@ func TestExportIsReadAgain(t *testing.T) {
 	}
 	odd := first.Connections[0]
 	odd.Alias, odd.Role = "on", "yes"
+	odd.CredentialExpires = time.Date(2027, 3, 31, 0, 0, 0, 0, time.UTC)
 	odd.Mapping = map[string]setting.Rule{
 		"title": {Attribute: "none"}, "phone": {None: true}, "email": {Attribute: "0123"}, "location": {Value: "${HOME} & \"co\": #1"},
 		"department": {Expr: `first(ou) ?? 'a: b' + "\n"`}, "role": {Value: "true"}, "badge": {Attribute: "x-y"},

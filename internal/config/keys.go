@@ -113,6 +113,21 @@ func jitter(name string, to **time.Duration, help string) key {
 	return k
 }
 
+// day is a date, kept as its beginning in UTC.
+func day(name string, to *time.Time, help string) key {
+	return key{
+		name: name, help: help, typ: "a date such as 2027-03-31", schema: schema{"type": "string", "format": "date"},
+		set: func(s string) error {
+			at, err := time.Parse(time.DateOnly, s)
+			if err != nil {
+				return errors.New("expected a date such as 2027-03-31")
+			}
+			*to = at
+			return nil
+		},
+	}
+}
+
 // age is a duration of days; 0 stands for ever. A bare number means seconds
 // everywhere, and who writes 90 here means days: that is not guessed.
 func age(name string, to *time.Duration, help string) key {

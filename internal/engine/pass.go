@@ -52,6 +52,11 @@ func (e *Engine) prepare(ctx context.Context, c setting.Connection, lease mirror
 	if p.kind, p.src, err = e.open(c); err != nil {
 		return nil, err
 	}
+	// Before the directory is asked for anything: it may let nobody in any more.
+	if err = e.Store.Expires(ctx, c.Organization, c.Alias, expiries(c, p.src)); err != nil {
+		p.close()
+		return nil, err
+	}
 	if p.preset, err = p.src.Preset(ctx); err != nil {
 		p.close()
 		return nil, err
@@ -134,6 +139,18 @@ func complete(c setting.Connection, needed func(setting.Option) bool) error {
 // carried out.
 func basisComplete(c setting.Connection) error {
 	return complete(c, func(o setting.Option) bool { return o.Basis })
+}
+
+// expiries are those the source knows, and the one the connection's administrator does.
+func expiries(c setting.Connection, src source.Source) []source.Expiry {
+	var list []source.Expiry
+	if knows, ok := source.As[source.Expirer](src); ok {
+		list = knows.Expires()
+	}
+	if !c.CredentialExpires.IsZero() {
+		list = append(list, source.Expiry{Name: "credential", At: c.CredentialExpires.Add(24 * time.Hour)}) // good until the end of that day
+	}
+	return list
 }
 
 func (p *pass) close() {

@@ -156,6 +156,9 @@ type Store interface {
 	// Prune takes away what is older than a retention says, in small transactions,
 	// of each kind at the most so many; 0 means all there are.
 	Prune(ctx context.Context, r setting.Retention, now time.Time, transactions int) (Pruned, error)
+	// Expires notes when what a connection signs in with runs out, in place of what
+	// was noted before.
+	Expires(ctx context.Context, organization, connection string, list []source.Expiry) error
 }
 
 // Pruned counts what was pruned: plans whose rows went, runs, events.

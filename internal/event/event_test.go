@@ -2,6 +2,11 @@ package event
 
 import (
 	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -28,5 +33,31 @@ func TestTheJSONFormIsTheContract(t *testing.T) {
 				t.Errorf("%s\nwant\n%s\n%v", got, c.want, err)
 			}
 		})
+	}
+}
+
+// Types names every type there is, each once.
+func TestAllTypesAreListed(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "event.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var declared []Type
+	ast.Inspect(file, func(n ast.Node) bool {
+		v, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if name, is := v.Type.(*ast.Ident); is && name.Name == "Type" {
+			text, err := strconv.Unquote(v.Values[0].(*ast.BasicLit).Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			declared = append(declared, Type(text))
+		}
+		return true
+	})
+	if !slices.Equal(declared, Types()) || len(declared) < 30 {
+		t.Errorf("declared are %v\nlisted are %v", declared, Types())
 	}
 }

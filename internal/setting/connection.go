@@ -18,9 +18,12 @@ type Connection struct {
 	Backend      Values          // the source's own settings
 	Mapping      map[string]Rule // field or custom attribute name to rule; what is not named keeps the source's starting rule
 	Scope        []string        // expressions over mapped fields; all must hold
-	Match        []string        // matching attributes in order: "username", "email", "mobile_phone", "phone" or a custom attribute
-	Overlap      string          // "wait", "own" or "yield": see Overlap*
-	Unset        []Unset         // settings of the source that could not be had; it cannot be opened without them
+	// CredentialExpires is the last day of what the connection signs in with, where
+	// its administrator knows; zero where not.
+	CredentialExpires time.Time
+	Match             []string // matching attributes in order: "username", "email", "mobile_phone", "phone" or a custom attribute
+	Overlap           string   // "wait", "own" or "yield": see Overlap*
+	Unset             []Unset  // settings of the source that could not be had; it cannot be opened without them
 }
 
 // Unset is a setting of a source whose value could not be had, because a variable

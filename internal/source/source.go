@@ -138,6 +138,17 @@ type Watcher interface {
 	Watch(ctx context.Context, changed func()) error
 }
 
+// Expirer is a source that knows when something it signs in with runs out.
+type Expirer interface {
+	Expires() []Expiry
+}
+
+// Expiry is the end of one such thing.
+type Expiry struct {
+	Name string // "client certificate"
+	At   time.Time
+}
+
 // ErrNoWatch is what Watch returns for a directory that does not tell of changes.
 var ErrNoWatch = errors.New("the directory does not tell of changes as they happen")
 

@@ -13,6 +13,7 @@ import (
 	"rollcall.dev/rollcall/internal/engine/apply"
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/setting"
+	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/store/accounts"
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/declarations"
@@ -93,6 +94,15 @@ func (s *Store) Runs() engine.Runs { return s.RunTable }
 
 // Events is the table of events.
 func (s *Store) Events() engine.Events { return s.EventTable }
+
+// Expires notes when what a connection signs in with runs out.
+func (s *Store) Expires(ctx context.Context, organization, connection string, list []source.Expiry) error {
+	ends := map[string]time.Time{}
+	for _, e := range list {
+		ends[e.Name] = e.At
+	}
+	return s.NoticeTable.Expires(ctx, organization, connection, ends)
+}
 
 // Ledger writes changes.
 func (s *Store) Ledger() apply.Ledger { return s.LedgerTable }

@@ -481,8 +481,15 @@ func TestWhatNoEventTellsOfIsCounted(t *testing.T) {
 			}
 		}
 		ends := h.clock.Add(100 * 24 * time.Hour)
-		h.must(h.table.Expires(h.Context(), "sunfix", "hq", "client secret", ends))
-		h.must(h.table.Expires(h.Context(), "sunfix", "hq", "certificate", ends.Add(1000*24*time.Hour)))
+		expires := func(secret time.Time) {
+			h.Helper()
+			list := map[string]time.Time{"certificate": ends.Add(1000 * 24 * time.Hour)}
+			if !secret.IsZero() {
+				list["client secret"] = secret
+			}
+			h.must(h.table.Expires(h.Context(), "sunfix", "hq", list))
+		}
+		expires(ends)
 		told := map[int]string{}
 		for day := range 103 {
 			before := h.clock
@@ -497,15 +504,15 @@ func TestWhatNoEventTellsOfIsCounted(t *testing.T) {
 		if fmt.Sprint(told) != fmt.Sprint(map[int]string{60: want, 30: want, 7: want, 1: want, 0: want}) {
 			h.Errorf("%v", told)
 		}
-		h.must(h.table.Expires(h.Context(), "sunfix", "hq", "client secret", h.clock.Add(365*24*time.Hour)))
+		expires(h.clock.Add(365 * 24 * time.Hour))
 		if got := h.subjects(o); got != "hq: a credential was renewed" {
 			h.Error(got)
 		}
-		h.must(h.table.Expires(h.Context(), "sunfix", "hq", "client secret", h.clock.Add(24*time.Hour)))
+		expires(h.clock.Add(24 * time.Hour))
 		if got := h.subjects(o); got != want {
 			h.Error(got)
 		}
-		h.must(h.table.Expires(h.Context(), "sunfix", "hq", "client secret", time.Time{}))
+		expires(time.Time{})
 		if got := h.subjects(o); got != "" {
 			h.Error(got)
 		}
@@ -643,9 +650,11 @@ func TestTwoNotifiersTellOnce(t *testing.T) {
 	both(t, func(h *house) {
 		o, ca := start(h.T, setting.SMTPStartTLS)
 		s := o.settings(setting.SMTPStartTLS, ca)
+		ends := map[string]time.Time{}
 		for i := range 10 {
-			h.must(h.table.Expires(h.Context(), "sunfix", "hq", fmt.Sprint("secret ", i), h.clock.Add(time.Hour)))
+			ends[fmt.Sprint("secret ", i)] = h.clock.Add(time.Hour)
 		}
+		h.must(h.table.Expires(h.Context(), "sunfix", "hq", ends))
 		var wait sync.WaitGroup
 		for range 3 {
 			n, err := New(h.table, s, "", slog.New(slog.DiscardHandler), h.now)

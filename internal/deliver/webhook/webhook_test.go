@@ -551,6 +551,27 @@ func TestWhatGoesWrongOnTheWayIsSaidWithoutTheAddress(t *testing.T) {
 	}
 }
 
+// Whatever a stranger calls an address: what is refused when it is dialled is never
+// let through by the look before.
+func FuzzAddressesInsideAreNotLetThrough(f *testing.F) {
+	for _, s := range []string{"https://127.0.0.1/x", "https://[::ffff:10.0.0.1]/", "https://localhost", "https://example.com:1/x", "http://[fe80::1%25eth0]/", "https://0x7f.1/"} {
+		f.Add(s)
+	}
+	g := &Guard{}
+	f.Fuzz(func(t *testing.T, s string) {
+		u, err := url.Parse(s)
+		if err != nil || g.Check(u) != nil {
+			return
+		}
+		if a, err := netip.ParseAddr(u.Hostname()); err == nil && !Public(a) {
+			t.Errorf("%q is let through", s)
+		}
+		if u.Scheme != "https" {
+			t.Errorf("%q is let through", s)
+		}
+	})
+}
+
 func FuzzRetryAfter(f *testing.F) {
 	now := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
 	for _, s := range []string{"", "0", "120", "-1", "99999999999999999999", "Sun, 01 Mar 2026 10:00:00 GMT", "soon", "1e9", " 5 "} {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -394,6 +395,47 @@ func TestAPersonMayAcceptTheFeedAsItStands(t *testing.T) {
 		s.DB.Keyed = nil
 		if err := s.Accept(t.Context(), "x", "y", when); fault.KindOf(err) != fault.Conflict {
 			t.Error(err)
+		}
+	})
+}
+
+// However many write at once, from whatever node: the chain is one.
+func TestManyWritersMakeOneChain(t *testing.T) {
+	both(t, func(t *testing.T, s *Events, dsn string) {
+		other := s
+		if s.DB.Dialect == db.PostgreSQL {
+			d, err := db.Open(t.Context(), dsn, t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if err := d.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+			d.Keyed = s.DB.Keyed
+			other = &Events{DB: d}
+		}
+		var wait sync.WaitGroup
+		for i := range 6 {
+			on := []*Events{s, other}[i%2]
+			wait.Go(func() {
+				for range 20 {
+					err := on.DB.Write(t.Context(), func(tx *db.Tx) error {
+						return Append(t.Context(), tx, []event.Event{{Type: event.RunApplied, At: when, Actor: "a"}, {Type: event.RunHeld, At: when, Actor: "b"}})
+					})
+					if err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		for range 10 {
+			whole(t, s) // while they write
+		}
+		wait.Wait()
+		if v := whole(t, s); v.Last != 240 {
+			t.Errorf("%+v", v)
 		}
 	})
 }

@@ -699,6 +699,65 @@ func TestSeveralNodesLoseAndDoubleNothing(t *testing.T) {
 	})
 }
 
+// rotating is a sealer with a key that is changed.
+type rotating struct {
+	sealer
+	key byte
+}
+
+func (r *rotating) Seal(purpose string, plain []byte) ([]byte, error) {
+	b, err := r.sealer.Seal(purpose, plain)
+	return append(b, r.key), err
+}
+
+func (r *rotating) Open(purpose string, sealed []byte) ([]byte, error) {
+	return r.sealer.Open(purpose, sealed[:len(sealed)-1])
+}
+
+func (r *rotating) Newest(sealed []byte) (bool, error) { return sealed[len(sealed)-1] == r.key, nil }
+
+func TestSecretsAreSealedAnewWithANewKey(t *testing.T) {
+	both(t, func(h *house) {
+		r := &rotating{key: 1}
+		h.hooks.Sealer = r
+		kept := h.create("sunfix", hooks.Spec{})
+		_, _, err := h.hooks.RotateSecret(h.Context(), "", kept.ID, time.Hour, "x")
+		h.must(err)
+		lost := h.create("sunfix", hooks.Spec{})
+		h.exec(`UPDATE webhooks SET secret = (SELECT secret FROM webhooks WHERE id = $2) WHERE id = $1`, lost.ID, kept.ID)
+		r.key = 2
+		for _, want := range []int{2, 0} { // and what is done is not done again
+			h.must(h.db.Write(h.Context(), func(tx *db.Tx) error {
+				done, left, err := h.hooks.Reseal(h.Context(), tx)
+				if done != want || len(left) != 1 || !strings.Contains(left[0], lost.ID) {
+					h.Errorf("%d, %v", done, left)
+				}
+				return err
+			}))
+		}
+		_, err = h.hooks.Test(h.Context(), "", kept.ID)
+		h.must(err)
+		if jobs := h.claim(); len(jobs) != 1 || len(jobs[0].Secrets) != 2 {
+			h.Errorf("%+v", jobs)
+		}
+	})
+}
+
+func FuzzSecretsAreReadOrRefused(f *testing.F) {
+	for _, s := range []string{"whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3", "whsec_", "MDEy", "whsec_!!", ""} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		key, err := hooks.Secret(s)
+		if err == nil && (len(key) < 24 || len(key) > 64) {
+			t.Errorf("%q is a secret of %d bytes", s, len(key))
+		}
+		if err != nil && len(s) > 8 && strings.Contains(err.Error(), s) {
+			t.Errorf("it is repeated: %v", err)
+		}
+	})
+}
+
 func TestTheJSONOfWebhooksShowsNoSecret(t *testing.T) {
 	both(t, func(h *house) {
 		w, secret, err := h.hooks.Create(h.Context(), "sunfix", hooks.Spec{URL: "https://example.com/x", Types: []string{"run.*", "run.*"}}, "x")

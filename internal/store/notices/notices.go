@@ -12,6 +12,7 @@ import (
 	"encoding/base32"
 	"encoding/hex"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -144,17 +145,38 @@ func (s *Notices) Forget(ctx context.Context, tx *db.Tx, organization, connectio
 	return err
 }
 
-// Expires notes when what a connection signs in with runs out: "client secret",
-// "certificate". The zero time forgets it.
-func (s *Notices) Expires(ctx context.Context, organization, connection, name string, at time.Time) error {
+// Expires notes when what a connection signs in with runs out, by name ("client
+// certificate"), in place of what was noted before. Where that is the same nothing
+// is written.
+func (s *Notices) Expires(ctx context.Context, organization, connection string, ends map[string]time.Time) error {
+	had := map[string]int64{}
+	err := db.Each(ctx, s.DB.Reader(), `SELECT name, expires_at FROM expiries WHERE connection = $1 AND organization = $2`, []any{connection, organization}, func(rows *sql.Rows) error {
+		var name string
+		var at int64
+		err := rows.Scan(&name, &at)
+		had[name] = at
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	want := map[string]int64{}
+	for name, at := range ends {
+		want[name] = db.Micros(at)
+	}
+	if maps.Equal(had, want) {
+		return nil
+	}
 	return s.DB.Write(ctx, func(tx *db.Tx) error {
-		if at.IsZero() {
-			_, err := tx.Exec(ctx, `DELETE FROM expiries WHERE connection = $1 AND name = $2`, connection, name)
+		if _, err := tx.Exec(ctx, `DELETE FROM expiries WHERE connection = $1`, connection); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `INSERT INTO expiries (connection, name, organization, expires_at) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (connection, name) DO UPDATE SET expires_at = excluded.expires_at, organization = excluded.organization`, connection, name, organization, db.Micros(at))
-		return err
+		for name, at := range want {
+			if _, err := tx.Exec(ctx, `INSERT INTO expiries (connection, name, organization, expires_at) VALUES ($1, $2, $3, $4)`, connection, name, organization, at); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

@@ -56,6 +56,8 @@ type ConnectionState struct {
 	People      int        `json:"people" doc:"People in the latest picture of the directory."`
 	Groups      int        `json:"groups" doc:"Groups in it."`
 	Complete    *bool      `json:"last_reading_complete" doc:"Whether the last reading saw everything; null before the first."`
+	Reason      *string    `json:"last_reading_reason" doc:"Why it did not."`
+	Waits       *string    `json:"next_plan_waits" doc:"Why the next plan waits for a person."`
 	LastFullAt  *time.Time `json:"last_full_at" doc:"When everything was last read."`
 	LastRun     *string    `json:"last_run" doc:"The ID of the last run."`
 	LastRunAt   *time.Time `json:"last_run_at" doc:"When it began."`

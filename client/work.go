@@ -56,6 +56,12 @@ func (c *Client) UpdateConnection(ctx context.Context, alias string, patch json.
 	return send[Connection](ctx, c, http.MethodPatch, "/connections/"+part(alias), patch)
 }
 
+// ReplaceConnection changes a connection into what body says. A secret that it
+// does not give stays where the place it was given for does.
+func (c *Client) ReplaceConnection(ctx context.Context, alias string, body json.RawMessage) (Connection, error) {
+	return send[Connection](ctx, c, http.MethodPut, "/connections/"+part(alias), body)
+}
+
 // DeleteConnection forgets a connection; its accounts stay.
 func (c *Client) DeleteConnection(ctx context.Context, alias string) error {
 	return c.do(ctx, call{method: http.MethodDelete, path: "/connections/" + part(alias)}, nil)
@@ -166,6 +172,15 @@ func (c *Client) Account(ctx context.Context, id string) (Account, error) {
 // CreateAccount makes a local account.
 func (c *Client) CreateAccount(ctx context.Context, in AccountInput) (Account, error) {
 	return send[Account](ctx, c, http.MethodPost, "/accounts", in)
+}
+
+// ImportAccounts makes local accounts from a CSV table, all of them or none.
+func (c *Client) ImportAccounts(ctx context.Context, organization string, table io.Reader) ([]Account, error) {
+	var out struct {
+		Items []Account `json:"items"`
+	}
+	err := c.do(ctx, call{method: http.MethodPost, path: "/accounts/import", query: query("organization", organization), body: table, typ: "text/csv"}, &out)
+	return out.Items, err
 }
 
 // UpdateAccount changes a local account.

@@ -113,3 +113,22 @@ func (g Group) MarshalJSON() ([]byte, error) {
 		UpdatedAt    time.Time `json:"updated_at"`
 	}{g.ID, g.Organization, g.Connection, optional(&g.ExternalID), g.Name, g.Status, g.Members, g.CreatedAt, g.UpdatedAt})
 }
+
+// UnmarshalJSON reads the same form.
+func (g *Group) UnmarshalJSON(b []byte) error {
+	var w struct {
+		ID           ID        `json:"id"`
+		Organization string    `json:"organization"`
+		Connection   string    `json:"connection"`
+		ExternalID   string    `json:"external_id"`
+		Name         string    `json:"name"`
+		Status       Status    `json:"status"`
+		Members      int       `json:"members"`
+		CreatedAt    time.Time `json:"created_at"`
+		UpdatedAt    time.Time `json:"updated_at"`
+	}
+	err := json.Unmarshal(b, &w)
+	*g = Group{ID: w.ID, Organization: w.Organization, Connection: w.Connection, ExternalID: w.ExternalID, Name: w.Name, Status: w.Status,
+		Members: w.Members, CreatedAt: w.CreatedAt, UpdatedAt: w.UpdatedAt}
+	return err
+}

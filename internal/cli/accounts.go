@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall.dev/rollcall/internal/account"
-	"rollcall.dev/rollcall/internal/app"
 	"rollcall.dev/rollcall/internal/store/accounts"
 )
 
@@ -46,7 +45,7 @@ func (s *statusFlag) Set(text string) error {
 
 // narrowed says whether a filter that found nothing names things there are. A
 // connection that was taken out of the configuration may still have accounts.
-func narrowed(ctx context.Context, a *app.App, organization, connection string) error {
+func narrowed(ctx context.Context, a place, organization, connection string) error {
 	if organization != "" {
 		if _, err := theOrganization(ctx, a, organization); err != nil {
 			return err
@@ -55,36 +54,17 @@ func narrowed(ctx context.Context, a *app.App, organization, connection string) 
 	if connection == "" || connection == account.Local {
 		return nil
 	}
-	_, err := a.Registry.Connection(ctx, connection)
+	_, err := a.Connection(ctx, connection)
 	return err
 }
 
-// batched calls fn with accounts and their groups, a few hundred at a time.
-func batched(cmd *cobra.Command, a *app.App, f accounts.Filter, fn func(*account.Account) error) error {
-	var batch []*account.Account
+// batched calls fn with accounts and their groups.
+func batched(cmd *cobra.Command, a place, f accounts.Filter, fn func(*account.Account) error) error {
 	found := false
-	flush := func() error {
-		found = found || len(batch) > 0
-		if err := a.Store.AccountTable.WithGroups(cmd.Context(), batch); err != nil {
-			return err
-		}
-		for _, one := range batch {
-			if err := fn(one); err != nil {
-				return err
-			}
-		}
-		batch = batch[:0]
-		return nil
-	}
-	err := a.Store.AccountTable.List(cmd.Context(), f, func(one *account.Account) error {
-		if batch = append(batch, one); len(batch) < 500 {
-			return nil
-		}
-		return flush()
+	err := a.Accounts(cmd.Context(), f, func(one *account.Account) error {
+		found = true
+		return fn(one)
 	})
-	if err == nil {
-		err = flush()
-	}
 	if err == nil && !found {
 		err = narrowed(cmd.Context(), a, f.Organization, f.Connection)
 	}
@@ -101,7 +81,7 @@ func (r *root) accountsList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List accounts", Args: args(0, "no words"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return r.open(cmd.Context(), func(a *app.App) error {
+			return r.at(cmd.Context(), func(a place) error {
 				t := r.table(column{"USERNAME", wraps}, column{"E-MAIL", wraps}, column{"NAME", wraps}, column{"STATUS", fixed}, column{"CONNECTION", wraps})
 				list := stream{w: r.Out}
 				f.Limit = int(limit)
@@ -132,8 +112,8 @@ func (r *root) accountsShow() *cobra.Command {
 	return &cobra.Command{
 		Use: "show WHO", Short: "Show an account by ID, username, e-mail or external ID", Args: args(1, "an ID, username, e-mail or external ID"),
 		RunE: func(cmd *cobra.Command, words []string) error {
-			return r.open(cmd.Context(), func(a *app.App) error {
-				list, err := a.Store.AccountTable.Find(cmd.Context(), "", words[0])
+			return r.at(cmd.Context(), func(a place) error {
+				list, err := a.Find(cmd.Context(), words[0])
 				if err != nil {
 					return err
 				}
@@ -157,16 +137,16 @@ func (r *root) accountsShow() *cobra.Command {
 	}
 }
 
-func (r *root) accountText(ctx context.Context, a *app.App, one *account.Account) error {
+func (r *root) accountText(ctx context.Context, a place, one *account.Account) error {
 	manager := ""
 	if !one.Manager.IsZero() {
-		found, err := a.Store.AccountTable.Fetch(ctx, []account.ID{one.Manager})
+		found, err := a.Names(ctx, []account.ID{one.Manager})
 		if err != nil {
 			return err
 		}
 		manager = one.Manager.String()
-		if m := found[one.Manager]; m != nil {
-			manager = fmt.Sprintf("%s (%s)", m.Text[account.Username], one.Manager)
+		if name := found[one.Manager]; name != "" {
+			manager = fmt.Sprintf("%s (%s)", name, one.Manager)
 		}
 	}
 	var groups []string
@@ -202,9 +182,9 @@ func (r *root) accountText(ctx context.Context, a *app.App, one *account.Account
 }
 
 // groupNames gives the names of all groups by ID.
-func groupNames(ctx context.Context, a *app.App) (map[account.ID]string, error) {
+func groupNames(ctx context.Context, a place) (map[account.ID]string, error) {
 	names := map[account.ID]string{}
-	return names, a.Store.AccountTable.ListGroups(ctx, "", "", func(g account.Group) error {
+	return names, a.Groups(ctx, "", "", func(g account.Group) error {
 		names[g.ID] = g.Name
 		return nil
 	})
@@ -219,7 +199,7 @@ func (r *root) accountsExport() *cobra.Command {
 			if format != "csv" && format != "json" {
 				return usage{fmt.Errorf("--format is csv or json, not %q", format)}
 			}
-			return r.open(cmd.Context(), func(a *app.App) error {
+			return r.at(cmd.Context(), func(a place) error {
 				if format == "json" {
 					list := stream{w: r.Out}
 					if err := batched(cmd, a, f, func(one *account.Account) error { return list.add(one) }); err != nil {

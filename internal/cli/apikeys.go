@@ -1,33 +1,18 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
-	"math"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"rollcall.dev/rollcall/client"
-	"rollcall.dev/rollcall/internal/app"
 	"rollcall.dev/rollcall/internal/setting"
-	"rollcall.dev/rollcall/internal/store/keys"
 )
 
 func (r *root) apikeys() *cobra.Command {
 	cmd := &cobra.Command{Use: "apikeys", Short: "Create, list and revoke the keys by which programs use the API"}
 	cmd.AddCommand(r.apikeysCreate(), r.apikeysList(), r.apikeysRevoke())
 	return cmd
-}
-
-// as gives a value in another type with the same JSON.
-func as[T any](v any) (T, error) {
-	var out T
-	b, err := json.Marshal(v)
-	if err == nil {
-		err = json.Unmarshal(b, &out)
-	}
-	return out, err
 }
 
 func (r *root) apikeysCreate() *cobra.Command {
@@ -43,31 +28,24 @@ SCOPE is one of
   organization:ID              one organization
   organization:ID:read-only    one organization, to read`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			reach, err := keys.ParseScope(scope)
-			if err != nil {
-				return err
-			}
-			var end time.Time
+			in := client.KeyInput{Scope: scope, Name: name}
 			if expires != "" {
 				d, err := setting.ParseDuration(expires)
 				if err != nil {
 					return usage{fmt.Errorf("--expires: %w", err)}
 				}
-				end = now().Add(d)
+				end := now().Add(d)
+				in.ExpiresAt = &end
 			}
-			return r.open(cmd.Context(), func(a *app.App) error {
-				text, k, err := a.Store.KeyTable.Create(cmd.Context(), reach, name, end, actor())
+			return r.at(cmd.Context(), func(a place) error {
+				k, err := a.CreateKey(cmd.Context(), in)
 				if err != nil {
 					return err
 				}
 				if r.output == "json" {
-					shown, err := as[client.Key](k)
-					if err != nil {
-						return err
-					}
-					return r.json(client.NewKey{Key: shown, Secret: text})
+					return r.json(k)
 				}
-				fmt.Fprintln(r.Out, text)
+				fmt.Fprintln(r.Out, k.Secret)
 				fmt.Fprintf(r.Err, "This is API key %s with the scope %s. It is not shown again.\n", k.ID, k.Scope)
 				return nil
 			})
@@ -83,17 +61,18 @@ func (r *root) apikeysList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List API keys by how they begin, revoked ones too", Args: args(0, "no words"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return r.open(cmd.Context(), func(a *app.App) error {
-				list, err := a.Store.KeyTable.List(cmd.Context(), "", keys.Place{}, math.MaxInt32)
+			return r.at(cmd.Context(), func(a place) error {
+				list, err := a.Keys(cmd.Context())
 				if err != nil {
 					return err
 				}
 				if r.output == "json" {
-					return r.json(append([]*keys.Key{}, list...))
+					return r.json(append([]client.Key{}, list...))
 				}
 				t := r.table(column{"KEY", fixed}, column{"NAME", wraps}, column{"SCOPE", wraps}, column{"CREATED", fixed}, column{"LAST USED", fixed}, column{"ENDS", wraps})
-				for _, k := range list {
-					t.add(k.ID, k.Name, k.Scope.String(), k.CreatedAt, k.LastUsedAt, ends(k))
+				for i := range list {
+					k := &list[i]
+					t.add(k.ID, k.Name, k.Scope, k.CreatedAt, moment(k.LastUsedAt), ends(k))
 				}
 				t.end("There are no API keys; `rollcall apikeys create --scope operator` makes one.")
 				return nil
@@ -102,29 +81,29 @@ func (r *root) apikeysList() *cobra.Command {
 	}
 }
 
-func ends(k *keys.Key) string {
+func ends(k *client.Key) string {
 	switch {
-	case !k.RevokedAt.IsZero():
-		return "revoked " + stamp(k.RevokedAt)
-	case k.ExpiresAt.IsZero():
+	case k.RevokedAt != nil:
+		return "revoked " + stamp(*k.RevokedAt)
+	case k.ExpiresAt == nil:
 		return "never"
 	}
-	return stamp(k.ExpiresAt)
+	return stamp(*k.ExpiresAt)
 }
 
 func (r *root) apikeysRevoke() *cobra.Command {
 	return &cobra.Command{
 		Use: "revoke KEY", Short: "End an API key at once", Args: args(1, "how the key begins, as `rollcall apikeys list` shows it"),
 		RunE: func(cmd *cobra.Command, words []string) error {
-			return r.open(cmd.Context(), func(a *app.App) error {
-				k, err := a.Store.KeyTable.Revoke(cmd.Context(), "", words[0], actor())
+			return r.at(cmd.Context(), func(a place) error {
+				k, err := a.RevokeKey(cmd.Context(), words[0])
 				if err != nil {
 					return err
 				}
 				if r.output == "json" {
 					return r.json(k)
 				}
-				fmt.Fprintf(r.Out, "API key %s ended %s.\n", k.ID, stamp(k.RevokedAt))
+				fmt.Fprintf(r.Out, "API key %s ended %s.\n", k.ID, stamp(moment(k.RevokedAt)))
 				return nil
 			})
 		},

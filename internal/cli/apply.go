@@ -9,10 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"rollcall.dev/rollcall/internal/app"
 	"rollcall.dev/rollcall/internal/config"
 	"rollcall.dev/rollcall/internal/fault"
-	"rollcall.dev/rollcall/internal/registry"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/source/all"
 	"rollcall.dev/rollcall/internal/store/organizations"
@@ -40,7 +38,7 @@ where people are read or known in another way than before.`, Args: args(1, "a fi
 			if err != nil {
 				return err
 			}
-			return r.open(cmd.Context(), func(a *app.App) error { return r.applyAll(cmd.Context(), a, cfg) })
+			return r.at(cmd.Context(), func(a place) error { return r.applyAll(cmd.Context(), a, cfg) })
 		},
 	}
 }
@@ -62,14 +60,13 @@ func (r *root) input(name string) ([]byte, error) {
 	return data, err
 }
 
-func (r *root) applyAll(ctx context.Context, a *app.App, cfg *config.Config) error {
+func (r *root) applyAll(ctx context.Context, a place, cfg *config.Config) error {
 	for _, c := range cfg.Connections {
 		if len(c.Unset) > 0 {
 			return fault.New(fault.Invalid, "connection %s: %s", c.Alias, c.Unset[0].Problem).WithHint("give it to this command")
 		}
 	}
-	who := registry.Who{Actor: actor()}
-	there, err := a.Registry.Organizations(ctx, who, "", 0)
+	there, err := a.Organizations(ctx)
 	if err != nil {
 		return err
 	}
@@ -77,11 +74,11 @@ func (r *root) applyAll(ctx context.Context, a *app.App, cfg *config.Config) err
 		i := slices.IndexFunc(there, func(t organizations.Organization) bool { return t.ID == o.ID })
 		switch {
 		case i < 0:
-			_, err = a.Registry.CreateOrganization(ctx, who, o)
+			_, err = a.CreateOrganization(ctx, o)
 		case same(there[i], o):
 			continue
 		default:
-			_, err = a.Registry.UpdateOrganization(ctx, who, o)
+			err = a.UpdateOrganization(ctx, o)
 		}
 		if err != nil {
 			return err
@@ -89,18 +86,7 @@ func (r *root) applyAll(ctx context.Context, a *app.App, cfg *config.Config) err
 		fmt.Fprintf(r.Out, "organization %s: %s\n", o.ID, done(i < 0))
 	}
 	for _, c := range cfg.Connections {
-		form, err := config.Whole(c, all.Kinds())
-		if err != nil {
-			return err
-		}
-		_, err = a.Registry.Describe(ctx, "", c.Alias)
-		fresh := err != nil && fault.KindOf(err) == fault.NotFound
-		switch {
-		case fresh:
-			_, err = a.Registry.Create(ctx, who, form)
-		case err == nil:
-			_, err = a.Registry.Replace(ctx, who, c.Alias, form, 0)
-		}
+		fresh, err := a.ApplyConnection(ctx, c)
 		if err != nil {
 			return err
 		}

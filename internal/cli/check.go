@@ -2,12 +2,10 @@ package cli
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"rollcall.dev/rollcall/internal/app"
-	"rollcall.dev/rollcall/internal/source"
+	"rollcall.dev/rollcall/client"
 )
 
 func (r *root) check() *cobra.Command {
@@ -19,19 +17,15 @@ anchor, mapping, duplicates, groups. Nothing is kept or changed.
 Exit status: 0 no step failed, 1 one did.`,
 		Args: args(1, "the alias of a connection"),
 		RunE: func(cmd *cobra.Command, words []string) error {
-			return r.open(cmd.Context(), func(a *app.App) error {
-				c, err := a.Registry.Connection(cmd.Context(), words[0])
-				if err != nil {
-					return err
-				}
+			return r.at(cmd.Context(), func(a place) error {
 				list := stream{w: r.Out}
-				ok, err := a.Engine.Check(cmd.Context(), c, func(s source.Step) {
+				ok, err := a.Check(cmd.Context(), words[0], func(s client.Step) {
 					if r.output != "json" {
 						r.step(s)
 						return
 					}
 					// A step that cannot be printed has nowhere to say so.
-					_ = list.add(stepJSON{s.Name, s.Verdict, s.Detail, s.Hint, s.Took.Milliseconds()}) //nolint:errcheck // see above
+					_ = list.add(s) //nolint:errcheck // see above
 				})
 				if err != nil {
 					return err
@@ -50,17 +44,9 @@ Exit status: 0 no step failed, 1 one did.`,
 	}
 }
 
-type stepJSON struct {
-	Step    string         `json:"step"`
-	Verdict source.Verdict `json:"verdict"`
-	Detail  string         `json:"detail"`
-	Hint    string         `json:"hint"`
-	TookMS  int64          `json:"took_ms"`
-}
-
 // step prints one step: what it found below one another, and what to do.
-func (r *root) step(s source.Step) {
-	r.paragraph(fmt.Sprintf("%-4s  %-11s %7s  ", s.Verdict, s.Name, s.Took.Round(100*time.Microsecond)), s.Detail)
+func (r *root) step(s client.Step) {
+	r.paragraph(fmt.Sprintf("%-4s  %-11s %7s  ", s.Verdict, s.Step, fmt.Sprintf("%d ms", s.TookMS)), s.Detail)
 	if s.Hint != "" {
 		r.paragraph(fmt.Sprintf("%27shint: ", ""), s.Hint)
 	}

@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/user"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"rollcall.dev/rollcall/client"
 	"rollcall.dev/rollcall/internal/app"
 	"rollcall.dev/rollcall/internal/fault"
 )
@@ -46,7 +48,9 @@ type root struct {
 	IO
 	config string
 	output string
-	width  int // of the terminal results go to; 0 where they go elsewhere
+	server string
+	apiKey string // or @FILE
+	width  int    // of the terminal results go to; 0 where they go elsewhere
 }
 
 // Run runs one command and gives its exit status.
@@ -117,6 +121,8 @@ usage (others), 3 held: a plan waits for a person.`,
 		},
 	}
 	cmd.PersistentFlags().StringVar(&r.config, "config", "", "the configuration file (default rollcall.yaml, if there is one)")
+	cmd.PersistentFlags().StringVar(&r.server, "server", "", "work through the API of this server instead of on the database (ROLLCALL_SERVER)")
+	cmd.PersistentFlags().StringVar(&r.apiKey, "api-key", "", "the API key for --server, or @FILE; better by ROLLCALL_API_KEY: options show in the list of processes")
 	cmd.PersistentFlags().StringVarP(&r.output, "output", "o", "table", "table or json")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
 	cmd.AddCommand(r.check(), r.plan(), r.sync(), r.runs(), r.plans(), r.why(), r.accounts(), r.groups(), r.events(),
@@ -166,8 +172,55 @@ func atMostOne(what string) cobra.PositionalArgs {
 	}
 }
 
+// at gives a command the place where it works: the server that --server names, or
+// the database of the configuration.
+func (r *root) at(ctx context.Context, fn func(place) error) error {
+	server := r.setting(r.server, "ROLLCALL_SERVER")
+	if server == "" {
+		return r.open(ctx, func(a *app.App) error { return fn(direct{a}) })
+	}
+	key, err := r.key()
+	if err != nil {
+		return err
+	}
+	c, err := client.New(server, key, client.WithAgent("rollcall"))
+	if err != nil {
+		return usage{errors.New(strings.TrimPrefix(err.Error(), "client: "))}
+	}
+	return fn(remote{c})
+}
+
+// setting is an option, or the variable that stands for it.
+func (r *root) setting(option, variable string) string {
+	if option != "" {
+		return option
+	}
+	text, _ := r.Env(variable)
+	return text
+}
+
+// key is the API key: of the option, of a file where it begins with @, or of the
+// environment. Other people of a machine see options in the list of processes.
+func (r *root) key() (string, error) {
+	text := r.setting(r.apiKey, "ROLLCALL_API_KEY")
+	if path, ok := strings.CutPrefix(text, "@"); ok {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return "", fault.New(fault.Invalid, "--api-key: %w", err)
+		}
+		text = strings.TrimSpace(string(b))
+	}
+	if text == "" {
+		return "", usage{errors.New("--server needs an API key: set ROLLCALL_API_KEY, or --api-key @FILE")}
+	}
+	return text, nil
+}
+
 // open gives the installation to a command and closes it afterwards.
 func (r *root) open(ctx context.Context, fn func(*app.App) error) (err error) {
+	if r.server != "" {
+		return usage{errors.New("this works on the database itself, not through --server")}
+	}
 	a, err := app.Open(ctx, r.config, r.Env)
 	if err != nil {
 		return err

@@ -2,13 +2,9 @@ package cli
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
-
-	"rollcall.dev/rollcall/internal/app"
-	"rollcall.dev/rollcall/internal/config"
-	"rollcall.dev/rollcall/internal/registry"
-	"rollcall.dev/rollcall/internal/source/all"
 )
 
 func (r *root) connections() *cobra.Command {
@@ -18,72 +14,67 @@ func (r *root) connections() *cobra.Command {
 }
 
 type connectionJSON struct {
-	Alias        string   `json:"alias"`
-	Organization string   `json:"organization"`
-	Source       string   `json:"source"`
-	Schedule     *string  `json:"schedule"`
-	DryRun       bool     `json:"dry_run"`
-	Complete     *bool    `json:"last_reading_complete"`
-	LastFullAt   any      `json:"last_full_at"`
-	People       int      `json:"people"`
-	Groups       int      `json:"groups"`
-	Attention    *string  `json:"attention"`
-	Unset        []string `json:"unset"`
+	Alias        string     `json:"alias"`
+	Organization string     `json:"organization"`
+	Source       string     `json:"source"`
+	Schedule     *string    `json:"schedule"`
+	DryRun       bool       `json:"dry_run"`
+	Complete     *bool      `json:"last_reading_complete"`
+	LastFullAt   *time.Time `json:"last_full_at"`
+	People       int        `json:"people"`
+	Groups       int        `json:"groups"`
+	Attention    *string    `json:"attention"`
+	Unset        []string   `json:"unset"`
+	reason       string     // why the last reading was not complete
+}
+
+// note is what a person should know about a connection in a list.
+func (c *connectionJSON) note() string {
+	switch {
+	case len(c.Unset) > 0:
+		return "cannot be reached from here: " + c.Unset[0]
+	case c.Complete != nil && !*c.Complete:
+		return "last reading not complete: " + c.reason
+	case c.Attention != nil:
+		return *c.Attention
+	case c.DryRun:
+		return "dry-run: nothing of it is written"
+	}
+	return ""
+}
+
+func optionalText(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+func moment(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
 }
 
 func (r *root) connectionsList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List connections and how they stand", Args: args(0, "no words"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return r.open(cmd.Context(), func(a *app.App) error {
+			return r.at(cmd.Context(), func(a place) error {
 				t := r.table(column{"ALIAS", fixed}, column{"ORGANIZATION", wraps}, column{"SOURCE", fixed}, column{"SCHEDULE", wraps}, column{"READ IN FULL", fixed},
 					column{"PEOPLE", fixed}, column{"GROUPS", fixed})
-				out := []connectionJSON{}
-				listed, err := a.Registry.Connections(cmd.Context(), "")
+				list, err := a.Connections(cmd.Context())
 				if err != nil {
 					return err
 				}
-				for _, c := range listed {
-					s, err := a.Store.LeaseTable.State(cmd.Context(), c.Alias)
-					if err != nil {
-						return err
-					}
-					users, groups, err := a.Store.MirrorTable.Count(cmd.Context(), c.Alias)
-					if err != nil {
-						return err
-					}
-					j := connectionJSON{Alias: c.Alias, Organization: c.Organization, Source: c.Kind, DryRun: c.Policy.DryRun, People: users, Groups: groups, Unset: []string{}}
-					note := s.Attention
-					if c.Schedule != "" {
-						j.Schedule = &c.Schedule
-					}
-					if s.Attention != "" {
-						j.Attention = &s.Attention
-					}
-					if s.Reading != nil {
-						j.Complete = &s.Complete
-						if !s.Complete {
-							note = "last reading not complete: " + s.Reading.Reason
-						}
-					}
-					if !s.LastFullAt.IsZero() {
-						j.LastFullAt = s.LastFullAt
-					}
-					if len(c.Unset) > 0 {
-						note = "cannot be reached from here: " + c.Unset[0].Problem
-						for _, u := range c.Unset {
-							j.Unset = append(j.Unset, u.Problem)
-						}
-					}
-					if c.Policy.DryRun && note == "" {
-						note = "dry-run: nothing of it is written"
-					}
-					out = append(out, j)
-					t.add(c.Alias, c.Organization, c.Kind, c.Schedule, s.LastFullAt, number(users), number(groups))
-					t.below(note)
-				}
 				if r.output == "json" {
-					return r.json(out)
+					return r.json(list)
+				}
+				for i := range list {
+					c := &list[i]
+					t.add(c.Alias, c.Organization, c.Source, optionalText(c.Schedule), moment(c.LastFullAt), number(c.People), number(c.Groups))
+					t.below(c.note())
 				}
 				t.end("There are no connections; declare one under `connections:` in rollcall.yaml.")
 				return nil
@@ -96,23 +87,8 @@ func (r *root) connectionsExport() *cobra.Command {
 	return &cobra.Command{
 		Use: "export [CONNECTION]", Short: "Print connections as they would stand in rollcall.yaml, secrets left out", Args: atMostOne("the alias of a connection"),
 		RunE: func(cmd *cobra.Command, words []string) error {
-			return r.open(cmd.Context(), func(a *app.App) error {
-				list, err := a.Registry.Connections(cmd.Context(), "")
-				if err != nil {
-					return err
-				}
-				if len(words) == 1 {
-					c, err := a.Registry.Connection(cmd.Context(), words[0])
-					if err != nil {
-						return err
-					}
-					list = append(list[:0:0], c)
-				}
-				tenants, err := a.Registry.Tenants(cmd.Context())
-				if err != nil {
-					return err
-				}
-				text, err := config.Export(list, tenants, all.Kinds())
+			return r.at(cmd.Context(), func(a place) error {
+				text, err := a.ExportConnections(cmd.Context(), optional(words))
 				if err != nil {
 					return err
 				}
@@ -128,8 +104,8 @@ func (r *root) connectionsDelete() *cobra.Command {
 		Use: "delete CONNECTION", Short: "Delete a connection that does not stand in rollcall.yaml; its accounts stay as they are",
 		Args: args(1, "the alias of a connection"),
 		RunE: func(cmd *cobra.Command, words []string) error {
-			return r.open(cmd.Context(), func(a *app.App) error {
-				if err := a.Registry.Delete(cmd.Context(), registry.Who{Actor: actor()}, words[0]); err != nil {
+			return r.at(cmd.Context(), func(a place) error {
+				if err := a.DeleteConnection(cmd.Context(), words[0]); err != nil {
 					return err
 				}
 				fmt.Fprintf(r.Out, "Connection %s is deleted. Its accounts stay as they are; nothing changes them any more.\n", words[0])
@@ -146,15 +122,11 @@ func (r *root) connectionsReset() *cobra.Command {
 keeps their account.`,
 		Args: args(1, "the alias of a connection"),
 		RunE: func(cmd *cobra.Command, words []string) error {
-			return r.open(cmd.Context(), func(a *app.App) error {
-				c, err := a.Registry.Connection(cmd.Context(), words[0])
-				if err != nil {
+			return r.at(cmd.Context(), func(a place) error {
+				if err := a.Reset(cmd.Context(), words[0]); err != nil {
 					return err
 				}
-				if err := a.Engine.Reset(cmd.Context(), c); err != nil {
-					return err
-				}
-				fmt.Fprintf(r.Out, "Connection %s is reset; its next reading is a full one. No account was touched.\n", c.Alias)
+				fmt.Fprintf(r.Out, "Connection %s is reset; its next reading is a full one. No account was touched.\n", words[0])
 				return nil
 			})
 		},

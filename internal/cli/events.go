@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"rollcall.dev/rollcall/internal/account"
-	"rollcall.dev/rollcall/internal/app"
 	"rollcall.dev/rollcall/internal/event"
 )
 
@@ -30,16 +30,16 @@ func (r *root) eventsTail() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "tail", Short: "Show the newest events, or those after an ID; --follow waits for more", Args: args(0, "no words"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return r.open(cmd.Context(), func(a *app.App) error {
+			return r.at(cmd.Context(), func(a place) error {
 				t := tail{r: r, a: a, last: after, who: names{a: a, known: map[account.ID]string{}}, groups: map[account.ID]string{}}
-				newest, err := a.Store.EventTable.Newest(cmd.Context())
+				newest, err := a.NewestEvent(cmd.Context())
 				if err != nil {
 					return err
 				}
 				if cmd.Flags().Changed("after") {
-					err = a.Store.EventTable.After(cmd.Context(), organization, after, most(n), t.take)
+					err = a.Events(cmd.Context(), organization, after, most(n), t.take)
 				} else {
-					err = a.Store.EventTable.Last(cmd.Context(), organization, most(n), t.take)
+					err = a.LastEvents(cmd.Context(), organization, most(n), t.take)
 				}
 				if err == nil {
 					err = t.show(cmd.Context())
@@ -64,7 +64,7 @@ func (r *root) eventsTail() *cobra.Command {
 // tail prints events in the order of their numbers.
 type tail struct {
 	r      *root
-	a      *app.App
+	a      place
 	last   int64 // the number shown last
 	batch  []event.Event
 	who    names
@@ -104,13 +104,13 @@ func (t *tail) follow(ctx context.Context, organization string) error {
 // next shows what there is by now. Where the organization has had nothing, the
 // place in the feed goes on all the same: what lies behind may be pruned one day.
 func (t *tail) next(ctx context.Context, organization string) error {
-	newest, err := t.a.Store.EventTable.Newest(ctx)
+	newest, err := t.a.NewestEvent(ctx)
 	if err != nil {
 		return err
 	}
 	const most = 1000
 	n := 0
-	err = t.a.Store.EventTable.After(ctx, organization, t.last, most, func(e event.Event) error {
+	err = t.a.Events(ctx, organization, t.last, most, func(e event.Event) error {
 		n++
 		return t.take(e)
 	})
@@ -131,13 +131,11 @@ func (t *tail) show(ctx context.Context) error {
 			ids = append(ids, *id)
 		}
 	}
-	found, err := t.a.Store.AccountTable.Fetch(ctx, ids)
+	found, err := t.a.Names(ctx, ids)
 	if err != nil {
 		return err
 	}
-	for id, one := range found {
-		t.who.known[id] = one.Text[account.Username]
-	}
+	maps.Copy(t.who.known, found)
 	if err := t.groupNames(ctx); err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall.dev/rollcall/internal/account"
-	"rollcall.dev/rollcall/internal/app"
 	"rollcall.dev/rollcall/internal/fault"
 )
 
@@ -21,10 +20,10 @@ func (r *root) groupsList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List groups with their number of members", Args: args(0, "no words"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return r.open(cmd.Context(), func(a *app.App) error {
+			return r.at(cmd.Context(), func(a place) error {
 				t := r.table(column{"GROUP", wraps}, column{"MEMBERS", fixed}, column{"CONNECTION", wraps}, column{"ID", fixed})
 				list := stream{w: r.Out}
-				err := a.Store.AccountTable.ListGroups(cmd.Context(), organization, connection, func(g account.Group) error {
+				err := a.Groups(cmd.Context(), organization, connection, func(g account.Group) error {
 					if r.output == "json" {
 						return list.add(g)
 					}
@@ -54,9 +53,9 @@ func (r *root) groupsShow() *cobra.Command {
 	return &cobra.Command{
 		Use: "show GROUP", Short: "Show a group by name or ID, with its members, nested ones included", Args: args(1, "the name or ID of a group"),
 		RunE: func(cmd *cobra.Command, words []string) error {
-			return r.open(cmd.Context(), func(a *app.App) error {
+			return r.at(cmd.Context(), func(a place) error {
 				var found []account.Group
-				err := a.Store.AccountTable.ListGroups(cmd.Context(), "", "", func(g account.Group) error {
+				err := a.Groups(cmd.Context(), "", "", func(g account.Group) error {
 					if g.Name == words[0] || g.ID.String() == words[0] || g.ExternalID == words[0] {
 						found = append(found, g)
 					}
@@ -97,13 +96,13 @@ type groupJSON struct {
 }
 
 // group shows one group; for JSON it only gathers.
-func (r *root) group(cmd *cobra.Command, a *app.App, g account.Group) (groupJSON, error) {
+func (r *root) group(cmd *cobra.Command, a place, g account.Group) (groupJSON, error) {
 	out := groupJSON{Group: g, Members: []account.ID{}}
 	if r.output != "json" {
 		fmt.Fprintf(r.Out, "%s (%s of %s), %s\n", flat(g.Name), g.ID, g.Connection, counted(g.Members, "member"))
 	}
 	t := r.table(column{"USERNAME", wraps}, column{"E-MAIL", wraps}, column{"NAME", wraps}, column{"STATUS", fixed})
-	err := a.Store.AccountTable.MembersOf(cmd.Context(), g.ID, func(one *account.Account) error {
+	err := a.Members(cmd.Context(), g.ID, func(one *account.Account) error {
 		if r.output == "json" {
 			out.Members = append(out.Members, one.ID)
 			return nil

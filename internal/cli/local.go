@@ -3,7 +3,6 @@ package cli
 import (
 	"bufio"
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -14,12 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall.dev/rollcall/internal/account"
-	"rollcall.dev/rollcall/internal/app"
 	"rollcall.dev/rollcall/internal/config"
 	"rollcall.dev/rollcall/internal/fault"
-	"rollcall.dev/rollcall/internal/registry"
-	"rollcall.dev/rollcall/internal/seal"
-	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/store/ledger"
 )
 
@@ -31,7 +26,7 @@ func (r *root) accountsCreate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "create", Short: "Create a local account, one no connection keeps", Args: args(0, "no words, only options"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return r.open(cmd.Context(), func(a *app.App) error {
+			return r.at(cmd.Context(), func(a place) error {
 				row := map[string]string{}
 				for name, v := range values {
 					row[name] = *v
@@ -53,22 +48,18 @@ func (r *root) accountsCreate() *cobra.Command {
 					}
 					row["password"] = strings.TrimRight(line, "\r\n")
 				}
-				one, err := localAccount(cmd.Context(), row)
-				if err != nil {
-					return err
-				}
 				org, err := theOrganization(cmd.Context(), a, organization)
 				if err != nil {
 					return err
 				}
-				list := []ledger.Local{one}
-				if err := a.Store.LedgerTable.CreateLocal(cmd.Context(), org, actor(), list); err != nil {
+				made, err := a.CreateAccount(cmd.Context(), org, row)
+				if err != nil {
 					return err
 				}
 				if r.output == "json" {
-					return r.json(list[0].Account)
+					return r.json(made)
 				}
-				fmt.Fprintf(r.Out, "Created local account %s (%s) in %s.\n", list[0].Account.Text[account.Username], list[0].Account.ID, org)
+				fmt.Fprintf(r.Out, "Created local account %s (%s) in %s.\n", made.Text[account.Username], made.ID, org)
 				return nil
 			})
 		},
@@ -83,8 +74,8 @@ func (r *root) accountsCreate() *cobra.Command {
 }
 
 // theOrganization is the one named, or the only one there is.
-func theOrganization(ctx context.Context, a *app.App, name string) (string, error) {
-	list, err := a.Registry.Organizations(ctx, registry.Who{}, "", 0)
+func theOrganization(ctx context.Context, a place, name string) (string, error) {
+	list, err := a.Organizations(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -103,20 +94,6 @@ func theOrganization(ctx context.Context, a *app.App, name string) (string, erro
 	return name, nil
 }
 
-// localAccount checks the fields of a local account by the same rules as those
-// of a synchronised one.
-func localAccount(ctx context.Context, row map[string]string) (ledger.Local, error) {
-	var out ledger.Local
-	var err error
-	if out.Account.Text, out.Account.Attributes, err = ledger.Fields(row, now()); err != nil {
-		return out, err
-	}
-	if row["password"] != "" {
-		out.Hash, err = seal.HashPassword(ctx, row["password"])
-	}
-	return out, err
-}
-
 func (r *root) accountsImport() *cobra.Command {
 	var organization string
 	cmd := &cobra.Command{
@@ -126,7 +103,7 @@ any of display_name, mobile_phone, phone, language, title, department, location,
 role, password, and attributes.NAME for custom attributes. Every line is checked before any account is created.`,
 		Args: args(1, "a CSV file"),
 		RunE: func(cmd *cobra.Command, words []string) error {
-			return r.open(cmd.Context(), func(a *app.App) error {
+			return r.at(cmd.Context(), func(a place) error {
 				org, err := theOrganization(cmd.Context(), a, organization)
 				if err != nil {
 					return err
@@ -140,19 +117,12 @@ role, password, and attributes.NAME for custom attributes. Every line is checked
 					defer f.Close() //nolint:errcheck // it was only read
 					in = f
 				}
-				list, err := readLocals(cmd.Context(), in)
+				list, err := a.ImportAccounts(cmd.Context(), org, in)
 				if err != nil {
 					return err
 				}
-				if err := a.Store.LedgerTable.CreateLocal(cmd.Context(), org, actor(), list); err != nil {
-					return err
-				}
 				if r.output == "json" {
-					out := make([]account.Account, len(list))
-					for i := range list {
-						out[i] = list[i].Account
-					}
-					return r.json(out)
+					return r.json(list)
 				}
 				fmt.Fprintf(r.Out, "Created %s local accounts in %s.\n", number(len(list)), org)
 				return nil
@@ -161,52 +131,4 @@ role, password, and attributes.NAME for custom attributes. Every line is checked
 	}
 	cmd.Flags().StringVar(&organization, "organization", "", "the organization (needed where there are several)")
 	return cmd
-}
-
-func readLocals(ctx context.Context, in io.Reader) ([]ledger.Local, error) {
-	c := csv.NewReader(in)
-	head, err := c.Read()
-	if err != nil {
-		return nil, fault.New(fault.Invalid, "accounts import: the first line cannot be read: %w", err).WithHint("it names the columns: username,email,first_name,last_name")
-	}
-	known := append(slices.Clone(account.FieldNames()), "password")
-	for i, name := range head {
-		name = strings.TrimPrefix(strings.TrimSpace(name), "\ufeff")
-		if custom, ok := strings.CutPrefix(name, ledger.AttributePrefix); ok {
-			if err := config.CheckAttribute(custom); err != nil {
-				return nil, fault.New(fault.Invalid, "accounts import: line 1: column %q: %w", name, err)
-			}
-			head[i] = name
-			continue
-		}
-		head[i] = strings.ToLower(name)
-		if !slices.Contains(known, head[i]) {
-			err := fault.New(fault.Invalid, "accounts import: line 1: there is no column %q", head[i])
-			if near := setting.Nearest(head[i], known); near != "" {
-				err = err.WithHint("did you mean %q?", near)
-			}
-			return nil, err
-		}
-	}
-	var list []ledger.Local
-	for {
-		fields, err := c.Read()
-		if errors.Is(err, io.EOF) {
-			return list, nil
-		}
-		if err != nil {
-			return nil, fault.New(fault.Invalid, "accounts import: %w; nothing was created", err)
-		}
-		line, _ := c.FieldPos(0)
-		row := map[string]string{}
-		for i, v := range fields {
-			row[head[i]] = v
-		}
-		one, err := localAccount(ctx, row)
-		if err != nil {
-			return nil, fault.New(fault.Invalid, "accounts import: line %d: %w; nothing was created", line, err)
-		}
-		one.Line = line
-		list = append(list, one)
-	}
 }

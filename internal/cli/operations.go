@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall.dev/rollcall/internal/app"
-	"rollcall.dev/rollcall/internal/registry"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/store"
 )
@@ -20,8 +19,8 @@ func (r *root) organizations() *cobra.Command {
 	cmd.AddCommand(r.organizationsCreate(), r.organizationsDelete(), &cobra.Command{
 		Use: "list", Short: "List organizations and the seats they use", Args: args(0, "no words"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return r.open(cmd.Context(), func(a *app.App) error {
-				list, err := a.Registry.Organizations(cmd.Context(), registry.Who{}, "", 0)
+			return r.at(cmd.Context(), func(a place) error {
+				list, err := a.Organizations(cmd.Context())
 				if err != nil {
 					return err
 				}

@@ -5,8 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"rollcall.dev/rollcall/internal/app"
-	"rollcall.dev/rollcall/internal/registry"
 	"rollcall.dev/rollcall/internal/setting"
 )
 
@@ -15,9 +13,9 @@ func (r *root) organizationsCreate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "create ID", Short: "Make an organization", Args: args(1, "the ID of the new organization"),
 		RunE: func(cmd *cobra.Command, words []string) error {
-			return r.open(cmd.Context(), func(a *app.App) error {
+			return r.at(cmd.Context(), func(a place) error {
 				o.ID = words[0]
-				made, err := a.Registry.CreateOrganization(cmd.Context(), registry.Who{Actor: actor()}, o)
+				made, err := a.CreateOrganization(cmd.Context(), o)
 				if err != nil {
 					return err
 				}
@@ -38,8 +36,8 @@ func (r *root) organizationsDelete() *cobra.Command {
 	return &cobra.Command{
 		Use: "delete ID", Short: "Delete an organization that has no connections and no accounts", Args: args(1, "the ID of an organization"),
 		RunE: func(cmd *cobra.Command, words []string) error {
-			return r.open(cmd.Context(), func(a *app.App) error {
-				if err := a.Registry.DeleteOrganization(cmd.Context(), registry.Who{Actor: actor()}, words[0]); err != nil {
+			return r.at(cmd.Context(), func(a place) error {
+				if err := a.DeleteOrganization(cmd.Context(), words[0]); err != nil {
 					return err
 				}
 				fmt.Fprintf(r.Out, "Deleted organization %s.\n", words[0])

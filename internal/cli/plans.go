@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"rollcall.dev/rollcall/internal/app"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/engine/plan"
 )
@@ -23,8 +22,8 @@ func (r *root) plansList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list [CONNECTION]", Short: "List plans, the newest first", Args: atMostOne("the alias of a connection"),
 		RunE: func(cmd *cobra.Command, words []string) error {
-			return r.open(cmd.Context(), func(a *app.App) error {
-				list, err := a.Store.PlanTable.List(cmd.Context(), optional(words), most(limit))
+			return r.at(cmd.Context(), func(a place) error {
+				list, err := a.Plans(cmd.Context(), optional(words), most(limit))
 				if err == nil && len(list) == 0 {
 					err = narrowed(cmd.Context(), a, "", optional(words))
 				}
@@ -62,8 +61,8 @@ func (r *root) plansShow() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show PLAN", Short: "Show a plan row by row (PLAN may be \"last\")", Args: args(1, "the ID of a plan, or \"last\""),
 		RunE: func(cmd *cobra.Command, words []string) error {
-			return r.open(cmd.Context(), func(a *app.App) error {
-				p, err := a.Store.PlanTable.Get(cmd.Context(), words[0])
+			return r.at(cmd.Context(), func(a place) error {
+				p, err := a.Plan(cmd.Context(), words[0])
 				if err != nil {
 					return err
 				}
@@ -86,26 +85,17 @@ Excluded rows are proposed again by the next plan. A plan that needs more seats
 than the licence has cannot be approved; exclude people or raise the limit.`,
 		Args: args(1, "the ID of a plan"),
 		RunE: func(cmd *cobra.Command, words []string) error {
-			rows, err := plan.RowNumbers(exclude)
-			if err != nil {
+			if _, err := plan.RowNumbers(exclude); err != nil {
 				return usage{fmt.Errorf("--exclude: %w", err)}
 			}
-			return r.open(cmd.Context(), func(a *app.App) error {
-				p, err := a.Store.PlanTable.Get(cmd.Context(), words[0])
-				if err != nil {
-					return err
-				}
-				c, err := a.Registry.Connection(cmd.Context(), p.Connection)
-				if err != nil {
-					return err
-				}
+			return r.at(cmd.Context(), func(a place) error {
 				bar := newBar(r.Err)
-				result, err := a.Engine.Approve(cmd.Context(), c, p.ID, rows, engine.Options{Actor: actor(), Trigger: "approve", Progress: bar.report})
+				run, err := a.Approve(cmd.Context(), words[0], exclude, bar.report)
 				bar.end()
 				if err != nil {
 					return err
 				}
-				return r.outcome(cmd.Context(), a, result)
+				return r.outcome(cmd.Context(), a, run)
 			})
 		},
 	}
@@ -125,16 +115,9 @@ func (r *root) plansReject() *cobra.Command {
 	return &cobra.Command{
 		Use: "reject PLAN", Short: "End a plan that waits, applying nothing", Args: args(1, "the ID of a plan"),
 		RunE: func(cmd *cobra.Command, words []string) error {
-			return r.open(cmd.Context(), func(a *app.App) error {
-				p, err := a.Store.PlanTable.Get(cmd.Context(), words[0])
+			return r.at(cmd.Context(), func(a place) error {
+				p, err := a.Reject(cmd.Context(), words[0])
 				if err != nil {
-					return err
-				}
-				c, err := a.Registry.Connection(cmd.Context(), p.Connection)
-				if err != nil {
-					return err
-				}
-				if p, err = a.Engine.Reject(cmd.Context(), c, p.ID, actor()); err != nil {
 					return err
 				}
 				if r.output == "json" {

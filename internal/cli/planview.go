@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"rollcall.dev/rollcall/internal/account"
-	"rollcall.dev/rollcall/internal/app"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/engine/plan"
 )
@@ -19,27 +18,14 @@ import (
 var errEnough = errors.New("enough")
 
 // eachRow hands on a plan's rows, marking those a person excluded.
-func eachRow(ctx context.Context, a *app.App, p *engine.Plan, fn func(plan.Row) error) error {
+func eachRow(ctx context.Context, a place, p *engine.Plan, fn func(plan.Row) error) error {
 	if p.Pruned {
 		return nil // there is nothing to show but its head
 	}
-	excluded, err := a.Store.PlanTable.Excluded(ctx, p.ID)
-	if err != nil {
-		return err
-	}
-	err = a.Engine.EachChange(ctx, p, func(c *plan.Change) error {
-		return c.Each(func(row plan.Row) error {
-			row.Excluded = excluded[row.Seq]
-			return fn(row)
-		})
-	})
-	if errors.Is(err, errEnough) {
-		return nil
-	}
-	return err
+	return a.Rows(ctx, p, fn)
 }
 
-func (r *root) showPlan(ctx context.Context, a *app.App, p *engine.Plan, limit int) error {
+func (r *root) showPlan(ctx context.Context, a place, p *engine.Plan, limit int) error {
 	if r.output == "json" {
 		return r.planJSON(ctx, a, p)
 	}
@@ -76,7 +62,7 @@ func verdictText(p *engine.Plan) string {
 	return counted(p.Summary.Changes(), "change")
 }
 
-func (r *root) planRows(ctx context.Context, a *app.App, p *engine.Plan, limit int) error {
+func (r *root) planRows(ctx context.Context, a place, p *engine.Plan, limit int) error {
 	t := r.table(column{"ROW", fixed}, column{"ACTION", fixed}, column{"TARGET", fixed}, column{"WHO", wraps}, column{"CHANGE", wraps})
 	who := names{a: a, known: map[account.ID]string{}}
 	var batch []plan.Row
@@ -118,7 +104,7 @@ func (r *root) planRows(ctx context.Context, a *app.App, p *engine.Plan, limit i
 // names puts usernames in the place of account IDs: of accounts that are there,
 // and of those the plan itself creates.
 type names struct {
-	a     *app.App
+	a     place
 	known map[account.ID]string
 }
 
@@ -144,10 +130,8 @@ func (n *names) lookUp(ctx context.Context, rows []plan.Row) error {
 		want(managerOf(before))
 		want(managerOf(after))
 	}
-	found, err := n.a.Store.AccountTable.Fetch(ctx, ids)
-	for id, one := range found {
-		n.known[id] = one.Text[account.Username]
-	}
+	found, err := n.a.Names(ctx, ids)
+	maps.Copy(n.known, found)
 	return err
 }
 
@@ -288,10 +272,10 @@ func value(v any) string {
 // kinds of notes under the word by which the summary counts them.
 var noteWords = map[plan.NoteKind]string{plan.Unresolved: "warning"}
 
-func (r *root) planNotes(ctx context.Context, a *app.App, p *engine.Plan, limit int) error {
+func (r *root) planNotes(ctx context.Context, a place, p *engine.Plan, limit int) error {
 	t := r.table(column{"NOTE", fixed}, column{"WHAT", wraps})
 	more := 0
-	err := a.Store.PlanTable.Notes(ctx, p.ID, func(n plan.Note) error {
+	err := a.Notes(ctx, p, func(n plan.NoteRow) error {
 		switch {
 		case n.Kind == plan.Due:
 			return nil
@@ -324,7 +308,7 @@ func (r *root) planNotes(ctx context.Context, a *app.App, p *engine.Plan, limit 
 
 // planJSON prints a plan of any length without holding it: the head, then the
 // rows one by one.
-func (r *root) planJSON(ctx context.Context, a *app.App, p *engine.Plan) error {
+func (r *root) planJSON(ctx context.Context, a place, p *engine.Plan) error {
 	head, err := json.Marshal(p)
 	if err != nil {
 		return err
@@ -339,8 +323,8 @@ func (r *root) planJSON(ctx context.Context, a *app.App, p *engine.Plan) error {
 	}
 	fmt.Fprint(r.Out, ",\"notes\": ")
 	notes := stream{w: r.Out}
-	err = a.Store.PlanTable.Notes(ctx, p.ID, func(n plan.Note) error {
-		return notes.add(n.Row())
+	err = a.Notes(ctx, p, func(n plan.NoteRow) error {
+		return notes.add(n)
 	})
 	if err != nil {
 		return err

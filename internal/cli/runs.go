@@ -1,11 +1,11 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
-	"rollcall.dev/rollcall/internal/app"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/engine/plan"
 )
@@ -21,11 +21,11 @@ func (r *root) runsList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list [CONNECTION]", Short: "List runs, the newest first", Args: atMostOne("the alias of a connection"),
 		RunE: func(cmd *cobra.Command, words []string) error {
-			return r.open(cmd.Context(), func(a *app.App) error {
+			return r.at(cmd.Context(), func(a place) error {
 				t := r.table(column{"RUN", fixed}, column{"CONNECTION", wraps}, column{"STARTED", fixed}, column{"BY", fixed}, column{"STATE", fixed},
 					column{"READ", fixed}, column{"CHANGES", fixed})
 				list := stream{w: r.Out}
-				err := a.Store.RunTable.List(cmd.Context(), optional(words), most(limit), func(run *engine.Run) error {
+				err := a.Runs(cmd.Context(), optional(words), most(limit), func(run *engine.Run) error {
 					if r.output == "json" {
 						return list.add(run)
 					}
@@ -68,8 +68,8 @@ func (r *root) runsShow() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show RUN", Short: "Show a run and what it changed (RUN may be \"last\")", Args: args(1, "the ID of a run, or \"last\""),
 		RunE: func(cmd *cobra.Command, words []string) error {
-			return r.open(cmd.Context(), func(a *app.App) error {
-				run, err := a.Store.RunTable.Get(cmd.Context(), words[0])
+			return r.at(cmd.Context(), func(a place) error {
+				run, err := a.Run(cmd.Context(), words[0])
 				if err != nil {
 					return err
 				}
@@ -88,7 +88,7 @@ func (r *root) runsShow() *cobra.Command {
 				if run.Plan == nil {
 					return nil
 				}
-				p, err := a.Store.PlanTable.Get(cmd.Context(), *run.Plan)
+				p, err := a.Plan(cmd.Context(), *run.Plan)
 				if err != nil {
 					return err
 				}
@@ -109,32 +109,34 @@ since is left alone and noted. The next plan of the connection is held, since it
 may do again what was undone.`,
 		Args: args(1, "the ID of a run"),
 		RunE: func(cmd *cobra.Command, words []string) error {
-			return r.open(cmd.Context(), func(a *app.App) error {
-				run, err := a.Store.RunTable.Get(cmd.Context(), words[0])
-				if err != nil {
-					return err
-				}
-				c, err := a.Registry.Connection(cmd.Context(), run.Connection)
-				if err != nil {
-					return err
-				}
+			return r.at(cmd.Context(), func(a place) error {
 				bar := newBar(r.Err)
-				result, err := a.Engine.Revert(cmd.Context(), c, run.ID, only, engine.Options{Actor: actor(), Progress: bar.report})
+				if only {
+					return r.undoing(cmd.Context(), a, words[0], bar)
+				}
+				run, err := a.Revert(cmd.Context(), words[0], bar.report)
 				bar.end()
 				if err != nil {
 					return err
 				}
-				if only {
-					if err := r.showPlan(cmd.Context(), a, result.Plan, 50); err != nil || r.output == "json" || result.Plan.Verdict == plan.Nothing {
-						return err
-					}
-					fmt.Fprintf(r.Out, "\nNothing was written. To undo the run: rollcall runs revert %s\n", run.ID)
-					return nil
-				}
-				return r.outcome(cmd.Context(), a, result)
+				return r.outcome(cmd.Context(), a, run)
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&only, "plan", false, "show the plan and apply nothing")
 	return cmd
+}
+
+// undoing shows the plan that would undo a run.
+func (r *root) undoing(ctx context.Context, a place, run string, bar *bar) error {
+	p, err := a.PlanRevert(ctx, run, bar.report)
+	bar.end()
+	if err != nil {
+		return err
+	}
+	if err := r.showPlan(ctx, a, p, 50); err != nil || r.output == "json" || p.Verdict == plan.Nothing {
+		return err
+	}
+	fmt.Fprintf(r.Out, "\nNothing was written. To undo the run: rollcall runs revert %s\n", p.Basis.Reverts)
+	return nil
 }

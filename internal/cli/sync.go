@@ -25,44 +25,51 @@ is kept and can be approved with "rollcall plans approve".
 Exit status: 0 nothing to do, 2 changes, 3 the plan is held, 1 error.`,
 		Args: args(1, "the alias of a connection"),
 		RunE: func(cmd *cobra.Command, words []string) error {
-			return r.open(cmd.Context(), func(a *app.App) error {
-				c, err := a.Registry.Connection(cmd.Context(), words[0])
-				if err != nil {
-					return err
-				}
+			return r.at(cmd.Context(), func(a place) error {
 				bar := newBar(r.Err)
-				result, err := a.Engine.Plan(cmd.Context(), c, engine.Options{Full: full, Actor: actor(), Trigger: "manual", Progress: bar.report})
+				made, err := a.MakePlan(cmd.Context(), words[0], full, bar.report)
 				bar.end()
 				if err != nil {
 					return err
 				}
-				if err := r.showPlan(cmd.Context(), a, result.Plan, 50); err != nil {
+				if err := r.showPlan(cmd.Context(), a, made, 50); err != nil {
 					return err
 				}
-				switch result.Plan.Verdict {
-				case plan.Go:
-					switch {
-					case r.output == "json":
-					case c.Policy.DryRun:
-						fmt.Fprintln(r.Out, "\ndry-run is on for this connection: nothing of it is carried out.")
-					default:
-						fmt.Fprintf(r.Out, "\nCarry out exactly this: rollcall plans approve %s\nRead again and do it:   rollcall sync %s\n", result.Plan.ID, c.Alias)
-					}
-					return status(exitPending)
-				case plan.Held:
-					if r.output != "json" {
-						fmt.Fprintln(r.Out)
-						r.decide(result.Plan)
-					}
-					return status(exitHeld)
-				case plan.Nothing:
-				}
-				return nil
+				return r.next(cmd.Context(), a, made)
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&full, "full", false, "read everything, even where reading only what changed would do")
 	return cmd
+}
+
+// next says what can be done with a plan that was just made, and gives the exit
+// status for it.
+func (r *root) next(ctx context.Context, a place, p *engine.Plan) error {
+	switch p.Verdict {
+	case plan.Go:
+		if r.output == "json" {
+			return status(exitPending)
+		}
+		c, err := a.Connection(ctx, p.Connection)
+		if err != nil {
+			return err
+		}
+		if c.DryRun {
+			fmt.Fprintln(r.Out, "\ndry-run is on for this connection: nothing of it is carried out.")
+		} else {
+			fmt.Fprintf(r.Out, "\nCarry out exactly this: rollcall plans approve %s\nRead again and do it:   rollcall sync %s\n", p.ID, p.Connection)
+		}
+		return status(exitPending)
+	case plan.Held:
+		if r.output != "json" {
+			fmt.Fprintln(r.Out)
+			r.decide(p)
+		}
+		return status(exitHeld)
+	case plan.Nothing:
+	}
+	return nil
 }
 
 func (r *root) sync() *cobra.Command {
@@ -81,21 +88,23 @@ tell of at the latest after --every. Ctrl-C ends it.
 Exit status: 0 done, 3 held (also under dry-run), 1 error.`,
 		Args: args(1, "the alias of a connection"),
 		RunE: func(cmd *cobra.Command, words []string) error {
-			return r.open(cmd.Context(), func(a *app.App) error {
-				c, err := a.Registry.Connection(cmd.Context(), words[0])
-				if err != nil {
-					return err
-				}
-				if watch {
+			if watch {
+				return r.open(cmd.Context(), func(a *app.App) error {
+					c, err := a.Registry.Connection(cmd.Context(), words[0])
+					if err != nil {
+						return err
+					}
 					return r.watch(cmd.Context(), a, c, engine.Options{Full: full, Actor: actor(), Trigger: "watch"}, every)
-				}
+				})
+			}
+			return r.at(cmd.Context(), func(a place) error {
 				bar := newBar(r.Err)
-				result, err := a.Engine.Sync(cmd.Context(), c, engine.Options{Full: full, Actor: actor(), Trigger: "manual", Progress: bar.report})
+				run, err := a.Sync(cmd.Context(), words[0], full, bar.report)
 				bar.end()
 				if err != nil {
 					return err
 				}
-				return r.outcome(cmd.Context(), a, result)
+				return r.outcome(cmd.Context(), a, run)
 			})
 		},
 	}
@@ -106,13 +115,12 @@ Exit status: 0 done, 3 held (also under dry-run), 1 error.`,
 }
 
 // outcome shows how a run ended, and gives the exit status for it.
-func (r *root) outcome(ctx context.Context, a *app.App, result *engine.Result) error {
-	run := result.Run
+func (r *root) outcome(ctx context.Context, a place, run *engine.Run) error {
 	if r.output == "json" {
 		if err := r.json(run); err != nil {
 			return err
 		}
-	} else if err := r.runText(ctx, a, run, result.Plan); err != nil {
+	} else if err := r.runText(ctx, a, run); err != nil {
 		return err
 	}
 	if run.State == engine.RunHeld {
@@ -121,7 +129,7 @@ func (r *root) outcome(ctx context.Context, a *app.App, result *engine.Result) e
 	return nil
 }
 
-func (r *root) runText(ctx context.Context, a *app.App, run *engine.Run, p *engine.Plan) error {
+func (r *root) runText(ctx context.Context, a place, run *engine.Run) error {
 	if run.State != engine.RunHeld {
 		fmt.Fprintf(r.Out, "Run %s %s in %s.\n", run.ID, run.State, took(run))
 		r.reading(run.Reading)
@@ -132,6 +140,10 @@ func (r *root) runText(ctx context.Context, a *app.App, run *engine.Run, p *engi
 			}
 		}
 		return nil
+	}
+	p, err := a.Plan(ctx, *run.Plan)
+	if err != nil {
+		return err
 	}
 	if err := r.showPlan(ctx, a, p, 20); err != nil {
 		return err

@@ -44,7 +44,7 @@ func (r *root) watch(ctx context.Context, a *app.App, c setting.Connection, o en
 		case r.output == "json":
 			failed = errors.Join(failed, list.add(n.Result.Run))
 		default:
-			failed = errors.Join(failed, r.runText(ctx, a, n.Result.Run, n.Result.Plan))
+			failed = errors.Join(failed, r.runText(ctx, direct{a}, n.Result.Run))
 		}
 	}})
 	if r.output == "json" {

@@ -4,8 +4,6 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-
-	"rollcall.dev/rollcall/internal/app"
 )
 
 func (r *root) why() *cobra.Command {
@@ -15,12 +13,8 @@ func (r *root) why() *cobra.Command {
 read are looked for in the directory itself.`,
 		Args: args(2, "the alias of a connection, and whom to explain"),
 		RunE: func(cmd *cobra.Command, words []string) error {
-			return r.open(cmd.Context(), func(a *app.App) error {
-				c, err := a.Registry.Connection(cmd.Context(), words[0])
-				if err != nil {
-					return err
-				}
-				list, err := a.Engine.Explain(cmd.Context(), c, words[1])
+			return r.at(cmd.Context(), func(a place) error {
+				list, err := a.Why(cmd.Context(), words[0], words[1])
 				if err != nil {
 					return err
 				}

@@ -71,7 +71,7 @@ func (r *Registry) Connection(ctx context.Context, alias string) (setting.Connec
 	}
 	row, err := r.Store.DeclarationTable.Get(ctx, r.Store.DB.Reader(), "", alias)
 	if fault.KindOf(err) == fault.NotFound && err != nil {
-		return setting.Connection{}, r.unknown(ctx, alias)
+		return setting.Connection{}, r.unknown(ctx, "", alias)
 	}
 	if err != nil {
 		return setting.Connection{}, err
@@ -79,9 +79,11 @@ func (r *Registry) Connection(ctx context.Context, alias string) (setting.Connec
 	return r.opened(ctx, r.Store.DB.Reader(), row)
 }
 
-func (r *Registry) unknown(ctx context.Context, alias string) error {
+// unknown says that an organization has no such connection, and which one may be
+// meant.
+func (r *Registry) unknown(ctx context.Context, organization, alias string) error {
 	var known []string
-	err := r.Each(ctx, "", func(c setting.Connection) error {
+	err := r.Each(ctx, organization, func(c setting.Connection) error {
 		known = append(known, c.Alias)
 		return nil
 	})
@@ -191,7 +193,7 @@ func (r *Registry) Connections(ctx context.Context, organization string) ([]sett
 func (r *Registry) Describe(ctx context.Context, organization, alias string) (*Entry, error) {
 	if c, ok := r.fromFile(alias); ok {
 		if organization != "" && c.Organization != organization {
-			return nil, fault.New(fault.NotFound, "there is no connection %q", alias)
+			return nil, r.unknown(ctx, organization, alias)
 		}
 		e := &Entry{Declared: true, UpdatedBy: "rollcall.yaml"}
 		for _, o := range r.kind(c.Kind).Options {
@@ -202,6 +204,9 @@ func (r *Registry) Describe(ctx context.Context, organization, alias string) (*E
 		return r.shown(e, c)
 	}
 	row, err := r.Store.DeclarationTable.Get(ctx, r.Store.DB.Reader(), organization, alias)
+	if fault.KindOf(err) == fault.NotFound && err != nil {
+		return nil, r.unknown(ctx, organization, alias)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/csv"
 	"fmt"
+	"io"
 	"math"
 	"net/http"
 	"strings"
@@ -51,6 +52,10 @@ func (s *server) accounts() {
 		description: "One that a connection keeps is changed in its directory.", fails: []int{http.StatusConflict}}, s.updateAccount)
 	register(s, operation{id: "delete-account", method: http.MethodDelete, path: "/accounts/{id}", tag: tag, summary: "Flag a local account as deleted",
 		description: "It is kept; set to active it comes back as it was.", fails: []int{http.StatusConflict}}, s.deleteAccount)
+	register(s, operation{id: "import-accounts", method: http.MethodPost, path: "/accounts/import", tag: tag, summary: "Make local accounts from a CSV table: all of them or none",
+		description: "The first line names the columns: username, email, first_name, last_name, and any of the other fields, password, and attributes.NAME.", anytime: true,
+		status: http.StatusCreated, fails: []int{http.StatusConflict, http.StatusNotFound},
+		takes: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"text/csv": {Schema: text}}}}, s.importAccounts)
 	streams(s, operation{id: "export-accounts", method: http.MethodGet, path: "/accounts/export", tag: tag, summary: "All accounts as CSV, NDJSON or JSON",
 		description: "CSV leaves custom attributes and groups out. Of any length; an answer that breaks off ends the connection.", fails: []int{http.StatusNotFound}},
 		map[string]*huma.Schema{"text/csv": text, "application/x-ndjson": text, "application/json": {Type: "array", Items: s.schemaOf(client.Account{})}}, s.exportAccounts)
@@ -173,8 +178,9 @@ func texts(in *client.AccountInput) map[account.Field]*string {
 	}
 }
 
-// sane checks the names of custom attributes, and hashes the password.
-func sane(ctx context.Context, in *client.AccountInput) (hash *string, err error) {
+// sane checks the names of custom attributes and the password, and hashes it where
+// it is wanted.
+func sane(ctx context.Context, in *client.AccountInput, hashed bool) (hash *string, err error) {
 	for name := range in.Attributes {
 		if err := config.CheckAttribute(name); err != nil {
 			return nil, fault.New(fault.Invalid, "attributes: %w", err)
@@ -188,6 +194,9 @@ func sane(ctx context.Context, in *client.AccountInput) (hash *string, err error
 	}
 	if strings.ContainsRune(*in.Password, 0) {
 		return nil, fault.New(fault.Invalid, "the password holds a NUL character")
+	}
+	if !hashed {
+		return nil, nil
 	}
 	h, err := seal.HashPassword(ctx, *in.Password)
 	return &h, err
@@ -204,8 +213,7 @@ func (s *server) createAccount(ctx context.Context, in *body[client.AccountInput
 	if in.Body.Manager != nil || in.Body.Status != nil && *in.Body.Status != string(account.Active) {
 		return nil, fault.New(fault.Invalid, "an account is made active and without a manager").WithHint("change it afterwards")
 	}
-	hash, err := sane(ctx, &in.Body)
-	if err != nil {
+	if _, err := sane(ctx, &in.Body, false); err != nil {
 		return nil, err
 	}
 	row := map[string]string{}
@@ -219,12 +227,12 @@ func (s *server) createAccount(ctx context.Context, in *body[client.AccountInput
 			row[ledger.AttributePrefix+name] = *v
 		}
 	}
-	one := ledger.Local{}
-	if one.Account.Text, one.Account.Attributes, err = ledger.Fields(row, s.Now()); err != nil {
-		return nil, err
+	if in.Body.Password != nil {
+		row["password"] = *in.Body.Password
 	}
-	if hash != nil {
-		one.Hash = *hash
+	one, err := ledger.NewLocal(ctx, row, s.Now())
+	if err != nil {
+		return nil, err
 	}
 	list := []ledger.Local{one}
 	if err := s.Store.LedgerTable.CreateLocal(ctx, organization, callerOf(ctx).Actor, list); err != nil {
@@ -232,6 +240,34 @@ func (s *server) createAccount(ctx context.Context, in *body[client.AccountInput
 	}
 	a, err := s.account(ctx, list[0].Account.ID.String())
 	return &body[*account.Account]{a}, err
+}
+
+// mostImported is how many bytes a table of local accounts may have.
+const mostImported = 64 << 20
+
+func (s *server) importAccounts(ctx context.Context, in *struct {
+	Streamed
+	Organization string `query:"organization" doc:"Whose accounts they are. May be left out where the key reaches one organization only."`
+}) (*pageOf[*account.Account], error) {
+	organization, err := within(ctx, in.Organization)
+	if err != nil {
+		return nil, err
+	}
+	if organization == "" {
+		return nil, fault.New(fault.Invalid, "organization is missing").WithHint("the API key reaches all of them: say whose accounts they are")
+	}
+	list, err := ledger.ReadTable(ctx, http.MaxBytesReader(nil, io.NopCloser(in.body), mostImported), s.Now())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Store.LedgerTable.CreateLocal(ctx, organization, callerOf(ctx).Actor, list); err != nil {
+		return nil, err
+	}
+	out := &pageOf[*account.Account]{Body: Page[*account.Account]{Items: make([]*account.Account, len(list))}}
+	for i := range list {
+		out.Body.Items[i] = &list[i].Account
+	}
+	return out, nil
 }
 
 func (s *server) updateAccount(ctx context.Context, in *struct {
@@ -246,7 +282,7 @@ func (s *server) updateAccount(ctx context.Context, in *struct {
 		return nil, fault.New(fault.Invalid, "the organization of an account cannot be changed")
 	}
 	e := ledger.Edit{Text: map[account.Field]string{}, Attributes: in.Body.Attributes, Why: "changed by hand"}
-	if e.Hash, err = sane(ctx, &in.Body); err != nil {
+	if e.Hash, err = sane(ctx, &in.Body, true); err != nil {
 		return nil, err
 	}
 	for f, v := range texts(&in.Body) {

@@ -67,6 +67,18 @@ func (s *server) changes(tag string) {
 			e, err := s.Registry.Update(ctx, who(ctx), in.Alias, in.Body, in.Version)
 			return s.shape(ctx, e, err)
 		})
+	register(s, operation{id: "replace-connection", method: http.MethodPut, path: "/connections/{alias}", tag: tag, summary: "Change a connection into what is given",
+		description: "What is not given goes back to its default; a secret that is not given stays, where the place it was given for does.",
+		fails:       []int{http.StatusConflict}, takes: input("application/json")},
+		func(ctx context.Context, in *struct {
+			AliasPath
+			Version int64 `query:"version" minimum:"0" doc:"The version that was read."`
+			Body    json.RawMessage
+		}) (*body[shape], error) {
+			about(ctx, in.Alias, "")
+			e, err := s.Registry.Replace(ctx, who(ctx), in.Alias, in.Body, in.Version)
+			return s.shape(ctx, e, err)
+		})
 	register(s, operation{id: "delete-connection", method: http.MethodDelete, path: "/connections/{alias}", tag: tag, summary: "Forget a connection's settings, secrets and files",
 		description: "Its accounts stay as they are: nobody loses access because a connection was taken away. Made again under its alias it takes them up again.",
 		status:      http.StatusNoContent, fails: []int{http.StatusConflict}},
@@ -196,6 +208,7 @@ func (s *server) stateOf(ctx context.Context, e *registry.Entry) (client.Connect
 		out.Health, out.Complete = "ok", &known.Complete
 		if !known.Complete {
 			out.Health = "incomplete"
+			out.Reason = &known.Reading.Reason
 			out.Attention = sentence("the last reading was not complete: " + known.Reading.Reason)
 		}
 	}
@@ -216,7 +229,7 @@ func (s *server) stateOf(ctx context.Context, e *registry.Entry) (client.Connect
 		}
 	}
 	if known.Attention != "" {
-		out.Attention = &known.Attention
+		out.Attention, out.Waits = &known.Attention, &known.Attention
 	}
 	for _, u := range e.Connection.Unset {
 		out.Unset = append(out.Unset, u.Problem)

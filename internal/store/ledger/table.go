@@ -1,0 +1,81 @@
+package ledger
+
+import (
+	"context"
+	"encoding/csv"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/config"
+	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/seal"
+	"rollcall.dev/rollcall/internal/setting"
+)
+
+// NewLocal checks a row of fields (see Fields, and password) as a local account to
+// be made, and hashes its password.
+func NewLocal(ctx context.Context, row map[string]string, now time.Time) (Local, error) {
+	var out Local
+	var err error
+	if out.Account.Text, out.Account.Attributes, err = Fields(row, now); err != nil {
+		return out, err
+	}
+	if row["password"] != "" {
+		out.Hash, err = seal.HashPassword(ctx, row["password"])
+	}
+	return out, err
+}
+
+// ReadTable reads local accounts from a CSV table whose first line names the
+// fields. The first line that cannot be is a fault.Invalid.
+func ReadTable(ctx context.Context, in io.Reader, now time.Time) ([]Local, error) {
+	c := csv.NewReader(in)
+	head, err := c.Read()
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "accounts import: the first line cannot be read: %w", err).WithHint("it names the columns: username,email,first_name,last_name")
+	}
+	known := append(slices.Clone(account.FieldNames()), "password")
+	for i, name := range head {
+		name = strings.TrimPrefix(strings.TrimSpace(name), "\ufeff")
+		if custom, ok := strings.CutPrefix(name, AttributePrefix); ok {
+			if err := config.CheckAttribute(custom); err != nil {
+				return nil, fault.New(fault.Invalid, "accounts import: line 1: column %q: %w", name, err)
+			}
+			head[i] = name
+			continue
+		}
+		head[i] = strings.ToLower(name)
+		if !slices.Contains(known, head[i]) {
+			err := fault.New(fault.Invalid, "accounts import: line 1: there is no column %q", head[i])
+			if near := setting.Nearest(head[i], known); near != "" {
+				err = err.WithHint("did you mean %q?", near)
+			}
+			return nil, err
+		}
+	}
+	var list []Local
+	for {
+		fields, err := c.Read()
+		if errors.Is(err, io.EOF) {
+			return list, nil
+		}
+		if err != nil {
+			return nil, fault.New(fault.Invalid, "accounts import: %w; nothing was created", err)
+		}
+		line, _ := c.FieldPos(0)
+		row := map[string]string{}
+		for i, v := range fields {
+			row[head[i]] = v
+		}
+		one, err := NewLocal(ctx, row, now)
+		if err != nil {
+			return nil, fault.New(fault.Invalid, "accounts import: line %d: %w; nothing was created", line, err)
+		}
+		one.Line = line
+		list = append(list, one)
+	}
+}

@@ -147,7 +147,10 @@ func TestListsGoFromPageToPageAndNoFurtherThanAsked(t *testing.T) {
 		t.Errorf("%v after %d requests", ids, asked)
 	}
 	asked = 0
-	for range c.Organizations(t.Context()) {
+	for _, err := range c.Organizations(t.Context()) {
+		if err != nil {
+			t.Error(err)
+		}
 		break
 	}
 	if asked != 1 {

@@ -2,7 +2,7 @@ package client
 
 // Problem is an error as the API tells it (RFC 9457), with a hint for whoever
 // can do something about it.
-type Problem struct {
+type Problem struct { //nolint:errname // RFC 9457 calls it a problem
 	Type      string       `json:"type" doc:"about:blank: the status says it all." example:"about:blank"`
 	Title     string       `json:"title" doc:"The status in words." example:"Conflict"`
 	Status    int          `json:"status" example:"409"`

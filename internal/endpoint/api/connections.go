@@ -225,7 +225,7 @@ func (s *server) stateOf(ctx context.Context, e *registry.Entry) (client.Connect
 			out.Health, out.Attention = "failing", r.Error
 		case engine.RunHeld:
 			out.Health, out.Attention = "held", r.Error
-		case engine.RunRunning, engine.RunApplied, engine.RunRejected, engine.RunReverted:
+		case engine.RunQueued, engine.RunRunning, engine.RunApplied, engine.RunRejected, engine.RunReverted:
 		}
 	}
 	if known.Attention != "" {

@@ -218,8 +218,8 @@ func (s *server) finish() {
 	}))
 }
 
-func (s *server) served(contentType string, make func() ([]byte, error)) http.HandlerFunc {
-	once := sync.OnceValues(make)
+func (s *server) served(contentType string, build func() ([]byte, error)) http.HandlerFunc {
+	once := sync.OnceValues(build)
 	return func(w http.ResponseWriter, r *http.Request) {
 		b, err := once()
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 
 type body[T any] struct{ Body T }
 
+// OrganizationPath names an organization.
 type OrganizationPath struct {
 	ID string `path:"id" doc:"The organization's ID." maxLength:"64"`
 }

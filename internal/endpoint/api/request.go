@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -110,9 +111,11 @@ func (s *server) logged(next http.Handler) http.Handler {
 			}
 		}()
 		defer func() {
-			switch p := recover(); {
+			p := recover()
+			err, isError := p.(error)
+			switch {
 			case p == nil:
-			case p == http.ErrAbortHandler:
+			case isError && errors.Is(err, http.ErrAbortHandler):
 				aborted = true
 			default:
 				s.note(r.Context(), fault.New(fault.Internal, "panic: %v\n%s", p, debug.Stack()))

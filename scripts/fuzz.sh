@@ -8,5 +8,5 @@ while IFS=: read -r file _ line; do
 	found=$((found + 1))
 	echo "== $(dirname "$file") $target"
 	go test "./$(dirname "$file")" -run '^$' -fuzz "^$target\$" -fuzztime "$time"
-done < <(grep -rn --include='*_test.go' '^func Fuzz' internal cmd | sort)
+done < <(grep -rn --include='*_test.go' '^func Fuzz' internal cmd client | sort)
 echo "fuzzed $found targets for $time each"

@@ -98,20 +98,20 @@ func (s *Events) Feed(ctx context.Context, q Query, after int64) (Page, error) {
 
 // narrow is the condition for types.
 func narrow(types []string, args []any) (string, []any) {
-	var any []string
+	var either []string
 	for _, t := range types {
 		if family, ok := strings.CutSuffix(t, "*"); ok {
 			args = append(args, family, len(family))
-			any = append(any, "substr(type, 1, "+db.Placeholder(len(args))+") = "+db.Placeholder(len(args)-1))
+			either = append(either, "substr(type, 1, "+db.Placeholder(len(args))+") = "+db.Placeholder(len(args)-1))
 			continue
 		}
 		args = append(args, t)
-		any = append(any, "type = "+db.Placeholder(len(args)))
+		either = append(either, "type = "+db.Placeholder(len(args)))
 	}
-	if len(any) == 0 {
+	if len(either) == 0 {
 		return "", args
 	}
-	return " AND (" + strings.Join(any, " OR ") + ")", args
+	return " AND (" + strings.Join(either, " OR ") + ")", args
 }
 
 // NewestOf gives the newest events of an organization ("" for all) of some types,

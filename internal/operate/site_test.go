@@ -49,6 +49,8 @@ type site struct {
 	at time.Time
 }
 
+var theTime = time.Date(2026, 5, 4, 1, 0, 0, 0, time.UTC)
+
 // both runs a test on a fresh database of each kind.
 func both(t *testing.T, fn func(t *testing.T, s *site)) {
 	t.Helper()
@@ -62,7 +64,7 @@ func both(t *testing.T, fn func(t *testing.T, s *site)) {
 					t.Fatal(err)
 				}
 			}
-			s := &site{t: t, w: storetest.Open(t, dsn), at: time.Date(2026, 5, 4, 1, 0, 0, 0, time.UTC)}
+			s := &site{t: t, w: storetest.Open(t, dsn), at: theTime}
 			s.w.Engine.Now = s.now
 			fn(t, s)
 		})
@@ -237,4 +239,14 @@ func (s *site) runs(alias string) []*engine.Run {
 	}))
 	slices.Reverse(out)
 	return out
+}
+
+// exec writes past everybody, and gives the number of rows.
+func (s *site) exec(query string) (n int64) {
+	s.t.Helper()
+	s.must(s.w.Store.DB.Write(s.t.Context(), func(tx *dbTx) (err error) {
+		n, err = tx.Exec(s.t.Context(), query)
+		return err
+	}))
+	return n
 }

@@ -30,7 +30,12 @@ import (
 
 var server *postgres.Server
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	if os.Getenv(nodeDSN) != "" {
+		os.Exit(node())
+	}
+	os.Exit(run(m))
+}
 
 func run(m *testing.M) int {
 	var err error

@@ -14,6 +14,7 @@ import (
 	"rollcall.dev/rollcall/internal/deliver/notify"
 	"rollcall.dev/rollcall/internal/deliver/webhook"
 	"rollcall.dev/rollcall/internal/engine"
+	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/operate"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/store/nodes"
@@ -43,7 +44,11 @@ func (s *Server) parts(ctx context.Context, host string) ([]part, error) {
 			s.Log.Warn("the new schedule is noticed within ten minutes", "connection", alias, "error", err.Error())
 		}
 	}
-	deliveries := &webhook.Worker{Hooks: s.Store.HookTable, Sender: webhook.NewSender(s.Guard, nil, time.Now), Log: s.Log, Now: time.Now, Told: s.Metrics.Attempt}
+	roots, err := webhook.Roots(s.Config.Webhooks.CAFile)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "webhooks: ca_file: %w", err)
+	}
+	deliveries := &webhook.Worker{Hooks: s.Store.HookTable, Sender: webhook.NewSender(s.Guard, roots, time.Now), Log: s.Log, Now: time.Now, Told: s.Metrics.Attempt}
 	if err := s.Metrics.Registry.Register(s.waiting()); err != nil {
 		return nil, err
 	}

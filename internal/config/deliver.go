@@ -24,7 +24,7 @@ func (d *decoder) webhookKeys(w *setting.Webhooks) []key {
 				}
 			}
 		},
-	}}
+	}, text("ca_file", &w.CAFile, "Certificates to trust besides the system's, PEM: for endpoints inside.", nil)}
 }
 
 func allow(w *setting.Webhooks, s string) error {
@@ -112,6 +112,9 @@ func checkWebhookSecret(s string) error {
 
 // tell checks what concerns several keys of the notifications.
 func (d *decoder) tell(root *node, c *Config) {
+	if c.Webhooks.CAFile != "" {
+		c.Webhooks.CAFile = d.beside(c.Webhooks.CAFile)
+	}
 	o := &c.Notifications
 	at := root.get("notifications")
 	if o.SMTP.CAFile != "" {

@@ -11,7 +11,7 @@ import (
 
 func TestWhereDeliveriesMayGoAndWhoIsTold(t *testing.T) {
 	c, err := Parse("/etc/rollcall/rollcall.yaml", []byte(`
-webhooks: {allow_private: [10.1.0.0/16, 192.168.1.7]}
+webhooks: {allow_private: [10.1.0.0/16, 192.168.1.7], ca_file: inside.pem}
 notifications:
   from: Rollcall <rollcall@example.com>
   to: ops@example.com
@@ -23,7 +23,7 @@ notifications:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (setting.Webhooks{AllowPrivate: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("192.168.1.7/32")}}); !reflect.DeepEqual(c.Webhooks, want) {
+	if want := (setting.Webhooks{AllowPrivate: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("192.168.1.7/32")}, CAFile: "/etc/rollcall/inside.pem"}); !reflect.DeepEqual(c.Webhooks, want) {
 		t.Errorf("%+v", c.Webhooks)
 	}
 	want := setting.Notifications{From: "Rollcall <rollcall@example.com>", To: []string{"ops@example.com"}, Organizations: map[string][]string{"sunfix": {"it@sunfix.com", "Anna <anna@sunfix.com>"}},

@@ -6,6 +6,7 @@ import "net/netip"
 type Webhooks struct {
 	AllowAll     bool           // anywhere, also into private networks and by plain http
 	AllowPrivate []netip.Prefix // networks that are not public, and allowed all the same
+	CAFile       string         // PEM, beside the system's certificates
 }
 
 // Notifications says how people are told of what needs them; nobody is told

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
 	"net/mail"
 	"os"
@@ -13,6 +12,7 @@ import (
 
 	gomail "github.com/wneessen/go-mail"
 
+	"rollcall.dev/rollcall/internal/deliver/webhook"
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/store/notices"
@@ -42,8 +42,8 @@ func newMailer(s setting.Notifications, link string, now func() time.Time) (*mai
 		config.ServerName = s.SMTP.ServerName
 	}
 	if s.SMTP.CAFile != "" {
-		if config.RootCAs, err = trusted(s.SMTP.CAFile); err != nil {
-			return nil, err
+		if config.RootCAs, err = webhook.Roots(s.SMTP.CAFile); err != nil {
+			return nil, fault.New(fault.Invalid, "notifications: smtp.ca_file: %w", err)
 		}
 	}
 	m := &mailer{from: s.From, domain: domain, link: link, host: s.SMTP.Host, now: now}
@@ -63,22 +63,6 @@ func newMailer(s setting.Notifications, link string, now func() time.Time) (*mai
 	return m, nil
 }
 
-// trusted are the system's certificates and those of a file.
-func trusted(path string) (*x509.CertPool, error) {
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	pem, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fault.New(fault.Invalid, "notifications: smtp.ca_file: %w", err)
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fault.New(fault.Invalid, "notifications: smtp.ca_file: %s holds no certificate", path)
-	}
-	return pool, nil
-}
-
 // helo is what we call ourselves; servers refuse names they cannot read.
 func helo() string {
 	if name, err := os.Hostname(); err == nil && name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") == "" {
@@ -94,8 +78,9 @@ func either(port, usual int) int {
 	return usual
 }
 
-func (m *mailer) send(ctx context.Context, n *notices.Message, to []string, which string) error {
-	msg, err := m.message(n, to, which)
+// send sends a message, or several in one mail.
+func (m *mailer) send(ctx context.Context, list []*notices.Message, to []string, which string) error {
+	msg, err := m.message(list, to, which)
 	if err != nil {
 		return err
 	}
@@ -113,8 +98,7 @@ func (m *mailer) send(ctx context.Context, n *notices.Message, to []string, whic
 }
 
 // message is plain text with the same in HTML beside it (RFC 2046, section 5.1.4).
-func (m *mailer) message(n *notices.Message, to []string, which string) (*gomail.Msg, error) {
-	w := say(n, m.link)
+func (m *mailer) message(list []*notices.Message, to []string, which string) (*gomail.Msg, error) {
 	msg := gomail.NewMsg()
 	if err := msg.From(m.from); err != nil {
 		return nil, fault.New(fault.Invalid, "mail: from: %w", err)
@@ -122,10 +106,36 @@ func (m *mailer) message(n *notices.Message, to []string, which string) (*gomail
 	if err := msg.To(to...); err != nil {
 		return nil, fault.New(fault.Invalid, "mail: to: %w", err)
 	}
+	w := say(list[0], m.link)
+	if len(list) > 1 {
+		w = sayAll(list, m.link)
+	}
 	msg.Subject("[Rollcall] " + w.Subject)
 	msg.SetDateWithValue(m.now())
-	// The same message has the same ID when it is sent again, and what ends is an
-	// answer to what began.
+	m.thread(msg, list, which)
+	// Nobody's out-of-office answers to it (RFC 3834, section 5).
+	msg.SetGenHeader("Auto-Submitted", "auto-generated")
+	html, err := w.html()
+	if err != nil {
+		return nil, err
+	}
+	msg.SetBodyString(gomail.TypeTextPlain, w.plain())
+	msg.AddAlternativeString(gomail.TypeTextHTML, html)
+	return msg, nil
+}
+
+// thread names a mail: the same message has the same ID when it is sent again, and
+// what ends is an answer to what began.
+func (m *mailer) thread(msg *gomail.Msg, list []*notices.Message, which string) {
+	n := list[0]
+	if len(list) > 1 {
+		sum := sha256.New()
+		for _, one := range list {
+			_, _ = sum.Write([]byte(one.ID + seconds(one.SentAt) + seconds(one.EndedAt) + " ")) // never fails (package hash)
+		}
+		msg.SetMessageIDWithValue("several." + hex.EncodeToString(sum.Sum(nil)[:10]) + "." + which + "@" + m.domain)
+		return
+	}
 	first := n.ID + "." + which + "@" + m.domain
 	switch {
 	case n.Ended:
@@ -139,13 +149,4 @@ func (m *mailer) message(n *notices.Message, to []string, which string) (*gomail
 	default:
 		msg.SetMessageIDWithValue(first)
 	}
-	// Nobody's out-of-office answers to it (RFC 3834, section 5).
-	msg.SetGenHeader("Auto-Submitted", "auto-generated")
-	html, err := w.html()
-	if err != nil {
-		return nil, err
-	}
-	msg.SetBodyString(gomail.TypeTextPlain, w.plain())
-	msg.AddAlternativeString(gomail.TypeTextHTML, html)
-	return msg, nil
 }

@@ -19,7 +19,17 @@ import (
 // so that it does not go there again when another way failed.
 type way struct {
 	name string
-	send func(ctx context.Context, m *notices.Message) error
+	to   string // whom, where there are several by one name
+	over string // what it goes over; where that is away, it is for all
+	send func(ctx context.Context, list []*notices.Message) error
+	// few is how many messages at a time are sent one by one; more go together.
+	few int
+}
+
+// parcel is what goes one way.
+type parcel struct {
+	way
+	messages []*notices.Message
 }
 
 // Notifier tells people. Any number of them may run on one database.
@@ -52,22 +62,49 @@ func New(table *notices.Notices, settings setting.Notifications, publicURL strin
 	return n, nil
 }
 
+// fewMails is how many mails somebody gets at once. When a network goes down, ten
+// thousand connections fail, and nobody reads ten thousand mails.
+const fewMails = 5
+
 // ways are those a message goes by.
 func (n *Notifier) ways(m *notices.Message) []way {
 	var out []way
-	if n.mailer != nil {
-		if len(n.settings.To) > 0 {
-			out = append(out, way{"mail", func(ctx context.Context, m *notices.Message) error {
-				return n.mailer.send(ctx, m, n.settings.To, "operator")
-			}})
+	mail := func(name, to string, addresses []string) {
+		if n.mailer == nil || len(addresses) == 0 {
+			return
 		}
-		if m.Organization != nil && len(n.settings.Organizations[*m.Organization]) > 0 {
-			to := n.settings.Organizations[*m.Organization]
-			out = append(out, way{"mail-organization", func(ctx context.Context, m *notices.Message) error { return n.mailer.send(ctx, m, to, "organization") }})
-		}
+		out = append(out, way{name: name, to: to, over: "mail", few: fewMails, send: func(ctx context.Context, list []*notices.Message) error {
+			return n.mailer.send(ctx, list, addresses, strings.TrimPrefix(name, "mail-"))
+		}})
+	}
+	mail("mail-operator", "", n.settings.To)
+	if m.Organization != nil {
+		mail("mail-organization", *m.Organization, n.settings.Organizations[*m.Organization])
 	}
 	if n.caller != nil {
-		out = append(out, way{"webhook", n.caller.send})
+		out = append(out, way{name: "webhook", over: "webhook", few: atATime, send: func(ctx context.Context, list []*notices.Message) error {
+			return n.caller.send(ctx, list[0])
+		}})
+	}
+	return out
+}
+
+// parcels sorts messages by the ways they have yet to go.
+func (n *Notifier) parcels(messages []*notices.Message) []*parcel {
+	var out []*parcel
+	at := map[[2]string]*parcel{}
+	for _, m := range messages {
+		for _, w := range n.ways(m) {
+			if slices.Contains(m.Done, w.name) {
+				continue
+			}
+			key := [2]string{w.name, w.to}
+			if at[key] == nil {
+				at[key] = &parcel{way: w}
+				out = append(out, at[key])
+			}
+			at[key].messages = append(at[key].messages, m)
+		}
 	}
 	return out
 }
@@ -76,8 +113,8 @@ func (n *Notifier) ways(m *notices.Message) []way {
 // and how long one is this node's.
 const (
 	counting = time.Minute
-	atATime  = 20
-	lease    = 5 * time.Minute
+	atATime  = 500
+	lease    = 15 * time.Minute
 	idle     = 5 * time.Second
 )
 
@@ -102,24 +139,46 @@ func (n *Notifier) Step(ctx context.Context) (worked bool, next time.Time, err e
 	return worked, next, err
 }
 
+// patience is how many failures in a row say that a mail server or a webhook is
+// away, so that the rest need not wait for it now.
+const patience = 2
+
 func (n *Notifier) tell(ctx context.Context) (bool, error) {
 	messages, err := n.Notices.Claim(ctx, atATime, lease)
-	for _, m := range messages {
-		var failures []string
-		for _, w := range n.ways(m) {
-			if slices.Contains(m.Done, w.name) {
-				continue
-			}
-			if err := w.send(ctx, m); err != nil {
-				failures = append(failures, w.name+": "+err.Error())
-				n.Log.Warn("a notice could not be sent", "notice", m.ID, "reason", string(m.Reason), "by", w.name, "error", err.Error())
-				continue
-			}
-			m.Done = append(m.Done, w.name)
+	failures := map[*notices.Message][]string{}
+	away := map[string]int{}
+	for _, p := range n.parcels(messages) {
+		parts := [][]*notices.Message{p.messages}
+		if len(p.messages) <= p.few {
+			parts = slices.Collect(slices.Chunk(p.messages, 1))
 		}
-		kept, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-		err = errors.Join(err, n.Notices.Finish(kept, m, m.Done, strings.Join(failures, "; ")))
-		cancel()
+		for _, part := range parts {
+			failure := "it was away for others just before"
+			if away[p.over] < patience {
+				failure = ""
+				if err := p.send(ctx, part); err != nil {
+					failure = err.Error()
+					n.Log.Warn("notices could not be sent", "by", p.name, "how_many", len(part), "error", failure)
+				}
+			}
+			if failure == "" {
+				away[p.over] = 0
+			} else {
+				away[p.over]++
+			}
+			for _, m := range part {
+				if failure == "" {
+					m.Done = append(m.Done, p.name)
+				} else {
+					failures[m] = append(failures[m], p.name+": "+failure)
+				}
+			}
+		}
+	}
+	kept, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	for _, m := range messages {
+		err = errors.Join(err, n.Notices.Finish(kept, m, m.Done, strings.Join(failures[m], "; ")))
 	}
 	return len(messages) > 0, err
 }

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"bytes"
+	"fmt"
 	"html/template"
 	"strings"
 	"time"
@@ -66,6 +67,48 @@ func say(m *notices.Message, link string) words {
 	if where != "" {
 		w.Subject = where + ": " + strings.ToLower(w.Title[:1]) + w.Title[1:]
 	}
+	return w
+}
+
+// mostListed is how many of several messages a mail names one by one.
+const mostListed = 200
+
+// sayAll puts several messages into one.
+func sayAll(list []*notices.Message, link string) words {
+	began, over := 0, 0
+	var b strings.Builder
+	for i, m := range list {
+		one := say(m, "")
+		if m.Ended {
+			over++
+		} else {
+			began++
+		}
+		if i < mostListed {
+			text, _, _ := strings.Cut(one.Text, "\n")
+			if len(text) > 200 {
+				text = strings.ToValidUTF8(text[:200], "") + "..."
+			}
+			b.WriteString(one.Subject)
+			if text != "" {
+				b.WriteString(": " + text)
+			}
+			b.WriteByte('\n')
+		}
+	}
+	if len(list) > mostListed {
+		fmt.Fprintf(&b, "and %d more\n", len(list)-mostListed)
+	}
+	w := words{Text: strings.TrimRight(b.String(), "\n"), Link: link}
+	switch {
+	case over == 0:
+		w.Title = fmt.Sprintf("%d things need somebody", began)
+	case began == 0:
+		w.Title = fmt.Sprintf("%d things are well again", over)
+	default:
+		w.Title = fmt.Sprintf("%d things need somebody, %d are well again", began, over)
+	}
+	w.Subject = w.Title
 	return w
 }
 

@@ -11,10 +11,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"time"
 
+	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/store/hooks"
 )
 
@@ -54,6 +56,26 @@ func NewSender(g *Guard, roots *x509.CertPool, now func() time.Time) *Sender {
 		}
 	}
 	return &Sender{plain: client(true), secure: client(false), now: now}
+}
+
+// Roots are the system's certificates and those of a file in PEM; nil, which stands
+// for the system's, where no file is named.
+func Roots(path string) (*x509.CertPool, error) {
+	if path == "" {
+		return nil, nil
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fault.New(fault.Invalid, "%s holds no certificate", path)
+	}
+	return pool, nil
 }
 
 // Close gives up the connections kept for later.

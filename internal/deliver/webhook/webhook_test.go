@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -29,7 +30,12 @@ import (
 
 var server *postgres.Server
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	if os.Getenv(nodeDSN) != "" {
+		os.Exit(node())
+	}
+	os.Exit(run(m))
+}
 
 func run(m *testing.M) int {
 	var err error
@@ -509,6 +515,32 @@ func TestANameThatLeadsInsideIsRefusedWhenItIsDialled(t *testing.T) {
 	// Plain http goes nowhere that is not named.
 	if o := NewSender(&Guard{Allow: prefixes("10.0.0.0/8")}, nil, time.Now).Send(t.Context(), job("http://127.0.0.1:"+u.Port())); !strings.Contains(o.Error, "is no public address") {
 		t.Errorf("%+v", o)
+	}
+}
+
+func TestCertificatesToTrustComeFromAFile(t *testing.T) {
+	s := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer s.Close()
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, ok := range map[string]bool{path: true, "": false} {
+		roots, err := Roots(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o := NewSender(loopback, roots, time.Now).Send(t.Context(), job(s.URL)); (o.Error == "") != ok {
+			t.Errorf("%q: %+v", name, o)
+		}
+	}
+	if err := os.WriteFile(path, []byte("nothing"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{path, path + ".none"} {
+		if _, err := Roots(name); err == nil {
+			t.Errorf("%s is read", name)
+		}
 	}
 }
 

@@ -40,7 +40,7 @@ type Connection struct {
 	Backend           map[string]any `json:"backend" doc:"One kind of source, with its settings but for the secrets."`
 	Mapping           map[string]any `json:"mapping,omitempty" doc:"Where the fields come from."`
 
-	Missing    []string        `json:"missing" nullable:"false" doc:"Secrets that were taken away because the place they were given for changed; give them again."`
+	Missing    []string        `json:"secrets_missing" nullable:"false" doc:"Secrets that were taken away because the place they were given for changed; give them again."`
 	Version    int64           `json:"version" doc:"Counts its changes; 0 of one that stands in rollcall.yaml."`
 	UpdatedAt  *time.Time      `json:"updated_at"`
 	UpdatedBy  string          `json:"updated_by"`

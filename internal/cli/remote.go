@@ -202,7 +202,7 @@ func written(c *client.Connection) (setting.Connection, error) {
 	if err != nil {
 		return setting.Connection{}, err
 	}
-	for _, name := range []string{"declared", "secrets_set", "missing", "version", "updated_at", "updated_by", "state"} {
+	for _, name := range []string{"declared", "secrets_set", "secrets_missing", "version", "updated_at", "updated_by", "state"} {
 		delete(form, name)
 	}
 	body, err := json.Marshal(form)

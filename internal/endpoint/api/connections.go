@@ -182,7 +182,7 @@ func (s *server) shape(ctx context.Context, e *registry.Entry, err error) (*body
 	if err != nil {
 		return nil, err
 	}
-	maps.Copy(out, shape{"declared": e.Declared, "secrets_set": listed(e.SecretsSet), "missing": listed(e.Missing), "version": e.Version,
+	maps.Copy(out, shape{"declared": e.Declared, "secrets_set": listed(e.SecretsSet), "secrets_missing": listed(e.Missing), "version": e.Version,
 		"updated_at": e.UpdatedAt, "updated_by": e.UpdatedBy, "state": state})
 	return &body[shape]{out}, nil
 }

@@ -7,12 +7,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"rollcall.dev/rollcall/client"
 	"rollcall.dev/rollcall/internal/endpoint/api"
+	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/operate"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/store/keys"
@@ -149,6 +151,60 @@ func TestTheFeedIsFollowed(t *testing.T) {
 	})
 }
 
+// endless is runs that never end.
+type endless struct {
+	api.Runs
+	following chan struct{}
+}
+
+func (e *endless) Follow(ctx context.Context, _ string, _ func(*engine.Run) error) error {
+	e.following <- struct{}{}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// Who waits when the server is about to stop is answered with what there is, and a
+// stream says why it ends.
+func TestWhoWaitsIsAnsweredWhenTheServerStops(t *testing.T) {
+	draining, following := make(chan struct{}), make(chan struct{})
+	w := open(t, "", func(d *api.Deps) {
+		d.Draining, d.Runs = draining, &endless{d.Runs, following}
+	})
+	run := want[client.Run](w, 202, w.ask("operator", "POST", "/connections/sun-hq/sync", nil))
+	end := get[client.EventPage](w, "operator", "/events?last=true").Newest
+	type answer struct {
+		what string
+		*httptest.ResponseRecorder
+	}
+	answers := make(chan answer)
+	go func() {
+		answers <- answer{"sync", w.ask("operator", "POST", "/connections/sun-hq/sync", nil, "Prefer", "wait")}
+	}()
+	go func() {
+		answers <- answer{"progress", w.ask("operator", "GET", "/runs/"+run.ID+"/progress", nil, "Accept", "text/event-stream")}
+	}()
+	<-following
+	<-following
+	go func() {
+		answers <- answer{"events", w.ask("operator", "GET", "/events?types=connection.created&wait=50s&after="+strconv.FormatInt(end, 10), nil)}
+	}()
+	close(draining)
+	for range 3 {
+		switch a := <-answers; a.what {
+		case "sync":
+			want[client.Run](w, 202, a.ResponseRecorder)
+		case "events":
+			if p := want[client.EventPage](w, 200, a.ResponseRecorder); len(p.Items) != 0 || p.NextAfter < end {
+				t.Errorf("%+v", p)
+			}
+		case "progress":
+			if !strings.Contains(a.Body.String(), "event: problem") || !strings.Contains(a.Body.String(), "about to stop") {
+				t.Errorf("%s", a.Body)
+			}
+		}
+	}
+}
+
 func TestWhoHasNoKeyIsToldHowToGetIn(t *testing.T) {
 	w := open(t, "")
 	good := w.keys["operator"]
@@ -256,6 +312,7 @@ func TestEveryErrorIsAProblemWithAHint(t *testing.T) {
 		{"a name that is taken", "POST", "/accounts", `{"organization": "sun", "username": "anna", "email": "x@example.org", "first_name": "X", "last_name": "Y"}`, 409, []string{"anna"}},
 		{"a row there is not", "POST", "/plans/last/approve", `{"exclude": ["x"]}`, 422, []string{"x"}},
 		{"a body of two megabytes", "POST", "/accounts", `{"username": "` + strings.Repeat("x", 2<<20) + `"}`, 413, nil},
+		{"a wait that goes back", "GET", "/events?wait=-5s", nil, 422, []string{"30s"}},
 		{"a wait that is none", "GET", "/events?wait=soon", nil, 422, nil},
 	} {
 		path := w.names(c.path)

@@ -231,6 +231,14 @@ func (s *server) stateOf(ctx context.Context, e *registry.Entry) (client.Connect
 	if known.Attention != "" {
 		out.Attention, out.Waits = &known.Attention, &known.Attention
 	}
+	fares, err := s.Store.Health.Of(ctx, e.Connection.Alias)
+	if err != nil {
+		return out, err
+	}
+	if out.Failures = fares.Failures; fares.QuarantinedAt != nil {
+		out.Health, out.RetryAt = "quarantined", fares.RetryAt
+		out.Attention = &fares.Cause
+	}
 	for _, u := range e.Connection.Unset {
 		out.Unset = append(out.Unset, u.Problem)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -57,7 +58,7 @@ func (s *server) listEvents(ctx context.Context, in *struct {
 	Limit int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"How many at the most."`
 	After int64  `query:"after" default:"-1" minimum:"-1" doc:"Only events behind this number; -1 is the beginning."`
 	Last  bool   `query:"last" doc:"The newest ones instead, oldest first."`
-	Wait  string `query:"wait" doc:"How long to wait for something to happen, such as 30s; at most 55s." pattern:"^[0-9]{1,5}(ms|s)?$" patternDescription:"a time such as 30s"`
+	Wait  string `query:"wait" doc:"How long to wait for something to happen, such as 30s; at most 55s." maxLength:"20"`
 }) (*feed, error) {
 	organization, err := within(ctx, in.Organization)
 	if err != nil {
@@ -84,11 +85,11 @@ func patienceOf(text string) (time.Duration, error) {
 	if text == "" {
 		return 0, nil
 	}
-	if n, err := strconv.Atoi(text); err == nil {
-		return min(time.Duration(n)*time.Second, longest), nil
+	if strings.Trim(text, "0123456789") == "" {
+		text += "s"
 	}
 	d, err := time.ParseDuration(text)
-	if err != nil {
+	if err != nil || d < 0 {
 		return 0, fault.New(fault.Invalid, "wait is a time such as 30s, not %q", text)
 	}
 	return min(d, longest), nil

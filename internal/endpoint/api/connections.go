@@ -218,7 +218,7 @@ func (s *server) stateOf(ctx context.Context, e *registry.Entry) (client.Connect
 	}
 	if len(last) > 0 {
 		r := last[0]
-		state := string(r.State)
+		state := r.State.String()
 		out.LastRun, out.LastRunAt, out.LastRunDone = &r.ID, &r.StartedAt, &state
 		switch r.State {
 		case engine.RunFailed:
@@ -230,6 +230,9 @@ func (s *server) stateOf(ctx context.Context, e *registry.Entry) (client.Connect
 	}
 	if known.Attention != "" {
 		out.Attention, out.Waits = &known.Attention, &known.Attention
+	}
+	if err := s.fares(ctx, e.Connection.Alias, &out); err != nil {
+		return out, err
 	}
 	for _, u := range e.Connection.Unset {
 		out.Unset = append(out.Unset, u.Problem)

@@ -77,13 +77,16 @@ const (
 	RunReverted RunState = "reverted"
 )
 
-// MarshalText writes a state as everybody knows it.
-func (s RunState) MarshalText() ([]byte, error) {
+// String is a state as everybody knows it.
+func (s RunState) String() string {
 	if s == RunQueued {
 		s = RunRunning
 	}
-	return []byte(s), nil
+	return string(s)
 }
+
+// MarshalText writes it so.
+func (s RunState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // ReadingReport is a reading as runs show it.
 type ReadingReport struct {

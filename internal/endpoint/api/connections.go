@@ -218,7 +218,7 @@ func (s *server) stateOf(ctx context.Context, e *registry.Entry) (client.Connect
 	}
 	if len(last) > 0 {
 		r := last[0]
-		state := string(r.State)
+		state := r.State.String()
 		out.LastRun, out.LastRunAt, out.LastRunDone = &r.ID, &r.StartedAt, &state
 		switch r.State {
 		case engine.RunFailed:
@@ -231,13 +231,8 @@ func (s *server) stateOf(ctx context.Context, e *registry.Entry) (client.Connect
 	if known.Attention != "" {
 		out.Attention, out.Waits = &known.Attention, &known.Attention
 	}
-	fares, err := s.Store.Health.Of(ctx, e.Connection.Alias)
-	if err != nil {
+	if err := s.fares(ctx, e.Connection.Alias, &out); err != nil {
 		return out, err
-	}
-	if out.Failures = fares.Failures; fares.QuarantinedAt != nil {
-		out.Health, out.RetryAt = "quarantined", fares.RetryAt
-		out.Attention = &fares.Cause
 	}
 	for _, u := range e.Connection.Unset {
 		out.Unset = append(out.Unset, u.Problem)

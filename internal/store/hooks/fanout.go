@@ -1,9 +1,11 @@
 package hooks
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -73,6 +75,10 @@ func (h *Hooks) FanOut(ctx context.Context) (made int, more bool, err error) {
 		if made, err = h.deliveries(ctx, tx, group, from, upTo); err != nil {
 			return err
 		}
+		if gone, err := prunedSince(ctx, tx, from); err != nil || gone {
+			more = true
+			return cmp.Or(err, errPruned)
+		}
 		more = upTo < newest || len(group) < len(list)
 		args := []any{upTo}
 		for _, f := range group {
@@ -81,7 +87,20 @@ func (h *Hooks) FanOut(ctx context.Context) (made int, more bool, err error) {
 		_, err = tx.Exec(ctx, `UPDATE webhooks SET cursor = $1 WHERE id IN `+db.In(2, len(group)), args...)
 		return err
 	})
+	if errors.Is(err, errPruned) {
+		return 0, true, nil
+	}
 	return made, more, err
+}
+
+// errPruned ends a transaction whose events were pruned while they were read: the
+// next one begins behind them, and says so.
+var errPruned = errors.New("events were pruned meanwhile")
+
+func prunedSince(ctx context.Context, tx *db.Tx, from int64) (bool, error) {
+	var pruned int64
+	err := tx.QueryRowContext(ctx, `SELECT value FROM counters WHERE name = 'pruned'`).Scan(&pruned)
+	return pruned > from, db.Explain("read the beginning of the feed", err)
 }
 
 // followers gives webhooks that are behind, those furthest behind first, and keeps

@@ -1,5 +1,5 @@
 // Package app wires a configuration, a database and the engine together. It
-// hands the whole on to the command line (and, later, to the server).
+// hands the whole on to the command line, and serves it.
 package app
 
 import (

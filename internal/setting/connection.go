@@ -3,7 +3,7 @@ package setting
 import "time"
 
 // Connection is one configured directory of one organization, whether declared
-// in rollcall.yaml or (later) made in the console.
+// in rollcall.yaml or made through the API.
 type Connection struct {
 	Alias        string // unique in the installation
 	Organization string

@@ -1,7 +1,7 @@
 // Package setting holds settings as data: each is declared once, with its name,
 // help, type and default, and the configuration file, the JSON Schema, the
 // documentation, the console's forms and redaction all come from that. Sources
-// declare theirs; config and later the API hand decoded values to source.Open.
+// declare theirs; config hands decoded values to source.Open.
 package setting
 
 import (

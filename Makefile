@@ -52,7 +52,7 @@ test-all: lint test torture fuzz cross tour ## lint, test, torture, fuzz, cross 
 	@echo "Not run: make bench (measurements need a quiet machine)."
 
 .PHONY: bench
-bench: build ## measure against ldapsearch and bare inserts; prints docs/benchmarks.md (BENCH="-people 10000" for a part)
+bench: build ## measure against ldapsearch and bare inserts; prints docs/benchmarks.md (BENCH="-people 10000" for a part, BENCH="-connections 10000" for many small ones)
 	@scripts/install-tools.sh slapd postgresql >&2
 	@go run ./bench $(BENCH)
 

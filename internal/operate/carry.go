@@ -201,9 +201,9 @@ func (o *Operator) handOn(ctx context.Context, tx *db.Tx, it work.Item, why stri
 		}
 		return o.ticket(ctx, tx)
 	}
-	var half bool
-	if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM plans WHERE run = $1 AND state = 'applying')`, it.Run).Scan(&half); err != nil {
-		return db.Explain("read plans", err)
+	half, err := halfApplied(ctx, tx, it.Run)
+	if err != nil {
+		return err
 	}
 	if half {
 		if _, err := work.Return(ctx, tx, have, work.Resume, 0, why+"; what it left half applied is carried on"); err != nil {
@@ -212,6 +212,40 @@ func (o *Operator) handOn(ctx context.Context, tx *db.Tx, it work.Item, why stri
 		return o.ticket(ctx, tx)
 	}
 	return o.again(ctx, tx, have, run, why)
+}
+
+func halfApplied(ctx context.Context, tx *db.Tx, run string) (half bool, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM plans WHERE run = $1 AND state = 'applying')`, run).Scan(&half)
+	return half, db.Explain("read plans", err)
+}
+
+// adopt sees to the end of a run whose command line was killed: what it left half
+// applied is carried on; otherwise it has failed. It is not done again: whoever
+// started it saw it go.
+func (o *Operator) adopt(ctx context.Context, tx *db.Tx, id string) error {
+	run, err := runs.Find(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	free, err := leases.Revoke(ctx, tx, run.Connection)
+	if err != nil || !free {
+		return err
+	}
+	// Only now is it certain that nobody ends it meanwhile.
+	if run, err = runs.Find(ctx, tx, id); err != nil || run.State != engine.RunRunning {
+		return err
+	}
+	half, err := halfApplied(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	if !half {
+		return runs.Interrupt(ctx, tx, id, "the process ended before the run did; nothing of the run was applied")
+	}
+	if _, _, err := work.Add(ctx, tx, work.Item{Run: id, Organization: run.Organization, Connection: run.Connection, Task: work.Resume, Subject: id, Urgent: true}); err != nil {
+		return err
+	}
+	return o.ticket(ctx, tx)
 }
 
 // again puts a run in line in place of one that was interrupted before it
@@ -234,8 +268,8 @@ func (o *Operator) again(ctx context.Context, tx *db.Tx, it work.Item, run *engi
 	return runs.Replaced(ctx, tx, old, id)
 }
 
-// sweep looks for work that was left alone: of nodes that are gone, and of this
-// one where a run could not be ended. It also sees to it that nothing waits
+// sweep looks for work that was left alone: of nodes that are gone, of this one
+// where a run could not be ended, and of command lines that were killed. It also sees to it that nothing waits
 // without a turn.
 func (o *Operator) sweep(ctx context.Context) error {
 	if err := o.o.Store.Nodes.Bury(ctx); err != nil {
@@ -264,6 +298,15 @@ func (o *Operator) sweep(ctx context.Context) error {
 			return o.handOn(ctx, tx, it, "node "+it.Node+" went away", it.Node != o.o.Node.ID)
 		})
 		if err != nil {
+			return err
+		}
+	}
+	left, err := o.o.Store.RunTable.Left(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range left {
+		if err := o.o.Store.DB.Write(ctx, func(tx *db.Tx) error { return o.adopt(ctx, tx, id) }); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package operate
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -222,5 +223,48 @@ func TestWhatWaitsWithoutATurnGetsOne(t *testing.T) {
 		s.must(o.Start(t.Context()))
 		s.ends(o, run.ID, engine.RunApplied, "")
 		s.must(o.Stop(t.Context()))
+	})
+}
+
+// A command line that is killed leaves a run that says it is carried out. A server
+// sees to its end.
+func TestARunOfACommandLineThatWasKilledIsBroughtToItsEnd(t *testing.T) {
+	both(t, func(t *testing.T, s *site) {
+		plan.ShortChunks(5)
+		s.w.Connect("hq")
+		s.w.Connect("branch")
+		s.w.Holds("hq", storetest.People("p", 40)...)
+		// What a pass does that is handed over is what one does whose process goes.
+		ctx, kill := context.WithCancelCause(t.Context())
+		commits := 0
+		e := s.w.NewEngine(&tapped{Store: s.w.Store, commit: func() {
+			if commits++; commits == 3 {
+				kill(engine.ErrHandOver)
+			}
+		}})
+		e.Now = s.now
+		half, err := e.Sync(ctx, *s.w.Conn("hq"), engine.Options{Actor: "operator:eve", Trigger: "manual"})
+		if !errors.Is(err, engine.ErrHandOver) {
+			t.Fatal(err)
+		}
+		lease, err := s.w.Store.LeaseTable.Acquire(t.Context(), "branch", "org", "script")
+		s.must(err)
+		read := engine.NewRun(*s.w.Conn("branch"), "manual", "operator:eve", s.now())
+		read.State = engine.RunRunning
+		s.must(s.w.Store.RunTable.Start(t.Context(), lease, read))
+		o := s.started("one")
+		s.ends(o, half.Run.ID, engine.RunApplied, "")
+		s.must(o.sweep(t.Context()))
+		if r := s.stored(read.ID); r.State != engine.RunRunning {
+			t.Errorf("a run whose command line is there is %s", r.State)
+		}
+		s.exec(`UPDATE connections SET lease_owner = 'elsewhere/1/1/', lease_until = 1 WHERE alias = 'branch'`)
+		s.ends(o, read.ID, engine.RunFailed, "the process ended before the run did; nothing of the run was applied")
+		if n := len(s.w.Accounts()); n != 40 || len(s.runs("hq")) != 1 || len(s.runs("branch")) != 1 {
+			t.Errorf("%d accounts, %d and %d runs", n, len(s.runs("hq")), len(s.runs("branch")))
+		}
+		s.w.Examine()
+		s.w.Replay()
+		s.w.Settled("hq")
 	})
 }

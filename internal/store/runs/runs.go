@@ -189,6 +189,20 @@ func Interrupt(ctx context.Context, tx *db.Tx, id, why string) error {
 	return events.Append(ctx, tx, []event.Event{{Type: event.RunFailed, Organization: organization, Connection: &connection, Run: &id, At: db.Time(at), Actor: actor, Why: why}})
 }
 
+// Left names runs that say they are carried out although nobody holds their
+// connection, and that are not in line: their command line was killed.
+func (s *Runs) Left(ctx context.Context) ([]string, error) {
+	var ids []string
+	err := db.Each(ctx, s.DB.Reader(), `SELECT r.id FROM runs r JOIN connections c ON c.alias = r.connection WHERE r.state = 'running'
+		AND (c.lease_owner = '' OR c.lease_until < `+s.DB.Now()+`) AND NOT EXISTS (SELECT 1 FROM work w WHERE w.run = r.id)`, nil, func(rows *sql.Rows) error {
+		var id string
+		err := rows.Scan(&id)
+		ids = append(ids, id)
+		return err
+	})
+	return ids, err
+}
+
 // Replaced says in a run that was interrupted which one does it again.
 func Replaced(ctx context.Context, tx *db.Tx, id, by string) error {
 	_, err := tx.Exec(ctx, `UPDATE runs SET error = error || $2 WHERE id = $1 AND state = 'failed'`, id, "; run "+by+" does it again")

@@ -310,11 +310,13 @@ func (o *Operator) sweep(ctx context.Context) error {
 			return err
 		}
 	}
-	if n, err := o.o.Store.WorkTable.Waiting(ctx, 2*o.o.Timing.Sweep, o.o.Workers); err != nil || n > 0 {
-		if err == nil {
-			err = o.spare(ctx, n)
-		}
+	// First: spare turns may be among the jobs of a node that is gone.
+	if err := o.queue.Rescue(ctx); err != nil {
 		return err
 	}
-	return o.queue.Rescue(ctx)
+	n, err := o.o.Store.WorkTable.Waiting(ctx, 2*o.o.Timing.Sweep, o.o.Workers)
+	if err != nil || n == 0 {
+		return err
+	}
+	return o.spare(ctx, n)
 }

@@ -226,6 +226,42 @@ func TestWhatWaitsWithoutATurnGetsOne(t *testing.T) {
 	})
 }
 
+// The same when a node is gone with the very turns that were put in to spare: what
+// waits must not wait for them.
+func TestTurnsThatWentWithTheirNodeAreNotWaitedFor(t *testing.T) {
+	both(t, func(t *testing.T, s *site) {
+		s.w.Connect("hq")
+		s.w.Connect("branch")
+		s.w.Holds("hq", storetest.Person("anna"))
+		began := s.stops("hq")
+		gone := s.node("gone", func(o *Options) { o.Workers = 1 })
+		_, err := gone.Sync(t.Context(), "hq", false, "manual", "tester")
+		s.must(err)
+		table := "jobs"
+		if s.w.Store.DB.Dialect == db.PostgreSQL {
+			table = "river_job"
+		}
+		s.exec(`DELETE FROM ` + table)
+		s.must(gone.spare(t.Context(), 1))
+		s.must(gone.Start(t.Context()))
+		on := take(s, began) // its only worker, with the spare turn
+		s.t.Cleanup(func() {
+			close(on)
+			s.must(gone.Stop(context.Background()))
+		})
+		run, err := gone.Sync(t.Context(), "branch", false, "manual", "tester")
+		s.must(err)
+		s.exec(`DELETE FROM ` + table + ` WHERE ` + map[db.Dialect]string{db.SQLite: "node = ''", db.PostgreSQL: "state = 'available'"}[s.w.Store.DB.Dialect])
+		// It shows no sign of life any more, as far as the others can see.
+		gone.quit()
+		gone.beats()
+		gone.loops.Wait()
+		s.must(s.w.Store.Nodes.Leave(t.Context(), "gone"))
+		other := s.started("other")
+		s.ends(other, run.ID, engine.RunApplied, "")
+	})
+}
+
 // A command line that is killed leaves a run that says it is carried out. A server
 // sees to its end.
 func TestARunOfACommandLineThatWasKilledIsBroughtToItsEnd(t *testing.T) {

@@ -62,6 +62,11 @@ func (o *Operator) carry(ctx context.Context, it work.Item, p *pass) (err error)
 	if err != nil {
 		return err
 	}
+	// A command line may have it for hours. That is neither logged nor observed each
+	// time somebody looks.
+	if err := o.o.Store.LeaseTable.Free(ctx, it.Connection); err != nil {
+		return err
+	}
 	o.o.Log.Info("run begins", "run", it.Run, "task", string(it.Task), "connection", it.Connection, "organization", it.Organization, "trigger", run.Trigger)
 	began := time.Now()
 	ctx, seen := o.o.Observer.Begin(ctx, c, run)

@@ -48,14 +48,35 @@ func (l *Leases) Acquire(ctx context.Context, alias, organization, kind string) 
 				WithHint("an alias cannot move to another organization; give the connection another alias")
 		}
 		if owner != "" && left > 0 && !Dead(owner) {
-			return &fault.Error{Kind: fault.Conflict, Cause: engine.ErrBusy, Message: fmt.Sprintf("connection %s is being worked on by %s", alias, describe(owner)),
-				Hint: fmt.Sprintf("wait until it has ended; if it was killed, its lease runs out in %d s", left/1e6+1)}
+			return busy(alias, owner, left)
 		}
 		row = tx.QueryRowContext(ctx, `UPDATE connections SET lease_owner = $2, lease_until = `+tx.Now()+` + $3, fence = fence + 1
 			WHERE alias = $1 RETURNING fence`, alias, Self(), Length.Microseconds())
 		return db.Explain("take the lease", row.Scan(&lease.Fence))
 	})
 	return lease, err
+}
+
+func busy(alias, owner string, left int64) error {
+	return &fault.Error{Kind: fault.Conflict, Cause: engine.ErrBusy, Message: fmt.Sprintf("connection %s is being worked on by %s", alias, describe(owner)),
+		Hint: fmt.Sprintf("wait until it has ended; if it was killed, its lease runs out in %d s", left/1e6+1)}
+}
+
+// Free looks, without taking it, whether a lease could be had; the error is that of
+// Acquire.
+func (l *Leases) Free(ctx context.Context, alias string) error {
+	var owner string
+	var left int64
+	err := l.DB.Reader().QueryRowContext(ctx, `SELECT lease_owner, lease_until - `+l.DB.Now()+` FROM connections WHERE alias = $1`, alias).Scan(&owner, &left)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	case err != nil:
+		return db.Explain("read the lease", err)
+	case owner != "" && left > 0 && !Dead(owner):
+		return busy(alias, owner, left)
+	}
+	return nil
 }
 
 // Renew is a sign of life.

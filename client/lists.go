@@ -55,13 +55,14 @@ type AccountQuery struct {
 	Organization string
 	Connection   string // local for those of none
 	Status       string
-	Group        string // by ID
-	Search       string // in username, e-mail address, names and external ID
-	Who          string // exactly this ID, username, e-mail address or external ID
+	Group        string   // by ID
+	Search       string   // in username, e-mail address, names and external ID
+	IDs          []string // these, a hundred at the most
+	Who          string   // exactly this ID, username, e-mail address or external ID
 }
 
 func (q AccountQuery) values() url.Values {
-	return query("organization", q.Organization, "connection", q.Connection, "status", q.Status, "group", q.Group, "q", q.Search, "who", q.Who)
+	return query("organization", q.Organization, "connection", q.Connection, "status", q.Status, "group", q.Group, "q", q.Search, "who", q.Who, "ids", q.IDs)
 }
 
 // Organizations goes through the organizations.

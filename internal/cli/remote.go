@@ -9,6 +9,7 @@ import (
 	"iter"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 
 	"rollcall.dev/rollcall/client"
@@ -347,16 +348,19 @@ func (r remote) Find(ctx context.Context, who string) ([]*account.Account, error
 }
 
 func (r remote) Names(ctx context.Context, ids []account.ID) (map[account.ID]string, error) {
+	const most = 100
 	out := map[account.ID]string{}
-	for _, id := range ids {
-		a, err := r.c.Account(ctx, id.String())
-		var p *client.Problem
-		switch {
-		case errors.As(err, &p) && p.Status == http.StatusNotFound:
-		case err != nil:
-			return nil, told(err)
-		case a.Username != nil:
-			out[id] = *a.Username
+	for part := range slices.Chunk(ids, most) {
+		texts := make([]string, len(part))
+		for i := range part {
+			texts[i] = part[i].String()
+		}
+		err := walk(r.c.Accounts(ctx, client.AccountQuery{IDs: texts}), most, func(a *account.Account) error {
+			out[a.ID] = a.Text[account.Username]
+			return nil
+		})
+		if err != nil {
+			return nil, err
 		}
 	}
 	return out, nil

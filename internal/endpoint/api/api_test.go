@@ -312,6 +312,7 @@ func TestEveryErrorIsAProblemWithAHint(t *testing.T) {
 		{"a name that is taken", "POST", "/accounts", `{"organization": "sun", "username": "anna", "email": "x@example.org", "first_name": "X", "last_name": "Y"}`, 409, []string{"anna"}},
 		{"a row there is not", "POST", "/plans/last/approve", `{"exclude": ["x"]}`, 422, []string{"x"}},
 		{"a body of two megabytes", "POST", "/accounts", `{"username": "` + strings.Repeat("x", 2<<20) + `"}`, 413, nil},
+		{"an event that has not happened", "GET", "/events?after=1000000", nil, 409, []string{"1000000", "backup"}},
 		{"a wait that goes back", "GET", "/events?wait=-5s", nil, 422, []string{"30s"}},
 		{"a wait that is none", "GET", "/events?wait=soon", nil, 422, nil},
 	} {

@@ -63,6 +63,7 @@ var cases = []struct {
 	{op: "list-accounts", path: "/accounts?q=a&status=active", foreign: 200},
 	{op: "list-accounts", path: "/accounts?group={group}"},
 	{op: "list-accounts", path: "/accounts?who=anna", foreign: 200},
+	{op: "list-accounts", path: "/accounts?ids={account},{account}", foreign: 200},
 	{op: "get-account", path: "/accounts/{account}"},
 	{op: "list-account-events", path: "/accounts/{account}/events"},
 	{op: "create-account", path: "/accounts", body: `{"organization": "sun", "username": "lou", "email": "lou@sun.example", "first_name": "Lou", "last_name": "Cal", "attributes": {"badge": "7"}, "password": "very secret"}`, status: 201},

@@ -39,9 +39,9 @@ func (s *server) events() {
 	const tag = "events"
 	register(s, operation{id: "list-events", method: http.MethodGet, path: "/events", tag: tag, summary: "What happened, in order and without gaps",
 		description: "Ask with `after=` the `next_after` of the answer before, for ever. Without it the feed begins with the first event that is kept. `410` says that events behind that number " +
-			"are no longer kept: take accounts and groups anew. With `wait=30s` the answer comes when there is something, or after that time.",
-		fails: []int{http.StatusGone, http.StatusNotFound}, anytime: true}, s.listEvents)
-	streams(s, operation{id: "export-events", method: http.MethodGet, path: "/events/export", tag: tag, summary: "All events as NDJSON or CSV", fails: []int{http.StatusGone, http.StatusNotFound}},
+			"are no longer kept, `409` that the number was never given out, as after a backup was restored: take accounts and groups anew. With `wait=30s` the answer comes when there is something, or after that time.",
+		fails: []int{http.StatusGone, http.StatusNotFound, http.StatusConflict}, anytime: true}, s.listEvents)
+	streams(s, operation{id: "export-events", method: http.MethodGet, path: "/events/export", tag: tag, summary: "All events as NDJSON or CSV", fails: []int{http.StatusGone, http.StatusNotFound, http.StatusConflict}},
 		map[string]*huma.Schema{"text/csv": text, "application/x-ndjson": text}, s.exportEvents)
 }
 

@@ -32,11 +32,7 @@ func (s *server) groups() {
 			GroupPath
 			Paging
 		}) (*pageOf[*account.Account], error) {
-			f := AccountFilter{Group: in.ID}
-			return s.listAccounts(ctx, &struct {
-				Paging
-				AccountFilter
-			}{in.Paging, f})
+			return s.listAccounts(ctx, &accountList{Paging: in.Paging, AccountFilter: AccountFilter{Group: in.ID}})
 		})
 	streams(s, operation{id: "export-groups", method: http.MethodGet, path: "/groups/export", tag: tag, summary: "All groups, or all memberships, as CSV or NDJSON",
 		description: "With `members=true` a row for every membership: group and account by ID.", fails: []int{http.StatusNotFound}},

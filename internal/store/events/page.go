@@ -9,6 +9,7 @@ import (
 
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/event"
+	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/store/db"
 )
 
@@ -56,7 +57,8 @@ type Page struct {
 
 // Feed gives the events behind a number, in order, at most as many as are asked
 // for. A number below 0 begins with the first that is kept. It is a
-// fault.NotFound when some behind a number are no longer kept.
+// fault.NotFound when some behind a number are no longer kept, and a fault.Conflict
+// when the number was never given out.
 func (s *Events) Feed(ctx context.Context, q Query, after int64) (Page, error) {
 	p := Page{Events: []event.Event{}, Next: after}
 	// One picture of all: what is numbered later must not be passed over.
@@ -72,6 +74,10 @@ func (s *Events) Feed(ctx context.Context, q Query, after int64) (Page, error) {
 		}
 		if err := kept(ctx, r, after); err != nil {
 			return err
+		}
+		if after > p.Newest {
+			return fault.New(fault.Conflict, "events: number %d has not been given out; the newest is %d", after, p.Newest).
+				WithHint("whoever got that far followed another database, or this one was restored from a backup since: take accounts and groups anew, and go on behind %d", p.Newest)
 		}
 		where, args := narrow(q.Types, []any{after - mostSpan, after, q.Organization, q.Limit})
 		return each(ctx, r, ` WHERE id > $1 AND id + span - 1 > $2 AND ($3 = '' OR organization = $3)`+where+` ORDER BY id LIMIT $4`, args, func(e event.Event) error {

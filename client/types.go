@@ -63,6 +63,7 @@ type ConnectionState struct {
 	LastRunAt   *time.Time `json:"last_run_at" doc:"When it began."`
 	LastRunDone *string    `json:"last_run_state" doc:"How it stands or ended."`
 	Failures    int        `json:"failures" doc:"Runs that failed in a row."`
+	NextRunAt   *time.Time `json:"next_run_at" doc:"When its schedule has it run next; null without one, and before a server has seen it."`
 	RetryAt     *time.Time `json:"retry_at" doc:"In quarantine: before this no schedule runs it; on demand it always runs."`
 	Unset       []string   `json:"unset" nullable:"false" doc:"Settings that name a variable or a file that is not there."`
 }

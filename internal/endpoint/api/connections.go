@@ -234,6 +234,12 @@ func (s *server) stateOf(ctx context.Context, e *registry.Entry) (client.Connect
 	if err := s.fares(ctx, e.Connection.Alias, &out); err != nil {
 		return out, err
 	}
+	switch next, scheduled, err := s.Store.Schedules.Of(ctx, e.Connection.Alias); {
+	case err != nil:
+		return out, err
+	case scheduled:
+		out.NextRunAt = &next.DueAt
+	}
 	for _, u := range e.Connection.Unset {
 		out.Unset = append(out.Unset, u.Problem)
 	}

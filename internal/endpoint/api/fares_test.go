@@ -11,6 +11,7 @@ import (
 	"rollcall.dev/rollcall/client"
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/health"
+	"rollcall.dev/rollcall/internal/store/schedules"
 )
 
 func TestAConnectionSaysThatItFailsAndThatItIsInQuarantine(t *testing.T) {
@@ -39,8 +40,15 @@ func TestAConnectionSaysThatItFailsAndThatItIsInQuarantine(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if s := looks(); s.Health != "new" {
-			t.Errorf("at first it is %s", s.Health)
+		if s := looks(); s.Health != "new" || s.NextRunAt != nil {
+			t.Errorf("at first it is %s, and comes next at %v", s.Health, s.NextRunAt)
+		}
+		due := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+		if err := w.deps.Store.Schedules.Set(t.Context(), schedules.Entry{Connection: "sun-hq", Organization: "sun", Spec: "{}", NextAt: due, DueAt: due}); err != nil {
+			t.Fatal(err)
+		}
+		if s := looks(); s.NextRunAt == nil || !s.NextRunAt.Equal(due) {
+			t.Errorf("it comes next at %v", s.NextRunAt)
 		}
 		fails()
 		if s := looks(); s.Health != "failing" || *s.Attention != "csv: no such file" {

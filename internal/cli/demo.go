@@ -155,7 +155,8 @@ func (r *root) demonstrate(ctx context.Context, a *app.App, directory *company.C
 		base = "http://" + address
 		r.welcome(base, key, hook, first, o.every)
 	}
-	tick := time.NewTicker(o.every)
+	// The first comes soon: nobody waits a minute to see whether it works.
+	tick := time.NewTicker(min(o.every, 10*time.Second))
 	defer tick.Stop()
 	for {
 		select {
@@ -164,6 +165,7 @@ func (r *root) demonstrate(ctx context.Context, a *app.App, directory *company.C
 		case line := <-lines:
 			fmt.Fprintln(r.Out, line)
 		case <-tick.C:
+			tick.Reset(o.every)
 			what, err := directory.Tick()
 			if err != nil {
 				stop()

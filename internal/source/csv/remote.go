@@ -276,6 +276,12 @@ func (t *table) fetch(ctx context.Context, from source.Cursor) (*copyOf, error) 
 func (t *table) download(ctx context.Context, c *copyOf, body io.Reader) error {
 	limit := t.settings.Size("max_size")
 	n, err := io.Copy(c.File, io.LimitReader(body, limit+1))
+	if err == nil && ctx.Err() != nil {
+		// We hang up when the time is over or the run is cancelled, and a server
+		// that notices may end its answer properly before the line is down: such
+		// an end is not the file's.
+		err = ctx.Err()
+	}
 	if err != nil {
 		var disk *os.PathError
 		if errors.As(err, &disk) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -183,6 +184,28 @@ func TestAServerThatDoesNotAnswerMeetsTheTimeLimit(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A server that sees us hang up may end its answer as if that were all.
+func TestAnEndThatWeBroughtAboutIsNotTheFiles(t *testing.T) {
+	for name, cause := range map[string]error{"time limit": errTimeout, "cancelled": context.Canceled} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		f, err := os.CreateTemp(t.TempDir(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, _ := serve(t, nil, nil)
+		body := io.MultiReader(strings.NewReader(people), hangUp(func() { cancel(cause) }))
+		err = s.(*table).download(ctx, &copyOf{File: f}, body)
+		if fault.KindOf(err) != fault.Unavailable {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// hangUp is the end of an answer that comes while we hang up.
+type hangUp func()
+
+func (h hangUp) Read([]byte) (int, error) { h(); return 0, io.EOF }
 
 func TestCredentialsStayWithTheirServer(t *testing.T) {
 	seen := ""

@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"rollcall.dev/rollcall/internal/engine"
-	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/jobs"
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/nodes"
@@ -165,14 +165,13 @@ func TestANodeThatStopsHandsItsRunsOver(t *testing.T) {
 
 func TestAHalfAppliedRunIsCarriedOnByTheNextNode(t *testing.T) {
 	both(t, func(t *testing.T, s *site) {
-		plan.ShortChunks(5)
 		s.w.Connect("hq")
 		s.w.Holds("hq", storetest.People("p", 40)...)
 		impatient, over := context.WithCancel(t.Context())
-		commits := 0
+		var commits atomic.Int64
 		var one *Operator
 		s.w.Engine.Store = &tapped{Store: s.w.Store, commit: func() {
-			if commits++; commits == 3 {
+			if commits.Add(1) == 3 {
 				over()
 				one.mu.Lock()
 				var told []<-chan struct{}
@@ -266,15 +265,14 @@ func TestTurnsThatWentWithTheirNodeAreNotWaitedFor(t *testing.T) {
 // sees to its end.
 func TestARunOfACommandLineThatWasKilledIsBroughtToItsEnd(t *testing.T) {
 	both(t, func(t *testing.T, s *site) {
-		plan.ShortChunks(5)
 		s.w.Connect("hq")
 		s.w.Connect("branch")
 		s.w.Holds("hq", storetest.People("p", 40)...)
 		// What a pass does that is handed over is what one does whose process goes.
 		ctx, kill := context.WithCancelCause(t.Context())
-		commits := 0
+		var commits atomic.Int64
 		e := s.w.NewEngine(&tapped{Store: s.w.Store, commit: func() {
-			if commits++; commits == 3 {
+			if commits.Add(1) == 3 {
 				kill(engine.ErrHandOver)
 			}
 		}})

@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"rollcall.dev/rollcall/internal/engine"
-	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/store/storetest"
@@ -177,13 +177,12 @@ func (o *Operator) told(run string) bool {
 // by the next run: a person looks at it first.
 func TestTheRestOfARunThatWasCancelledWaitsForAPerson(t *testing.T) {
 	both(t, func(t *testing.T, s *site) {
-		plan.ShortChunks(5)
 		s.w.Connect("hq")
 		s.w.Holds("hq", storetest.People("p", 40)...)
-		var o *Operator
-		commits := 0
+		o := s.node("one")
+		var commits atomic.Int64
 		s.w.Engine.Store = &tapped{Store: s.w.Store, commit: func() {
-			if commits++; commits == 3 {
+			if commits.Add(1) == 3 {
 				for _, run := range o.Running() {
 					if err := o.Cancel(context.Background(), run, "operator:eve"); err != nil {
 						t.Error(err)
@@ -191,7 +190,7 @@ func TestTheRestOfARunThatWasCancelledWaitsForAPerson(t *testing.T) {
 				}
 			}
 		}}
-		o = s.started("one")
+		s.starts(o)
 		run, err := o.Sync(t.Context(), "hq", false, "manual", "tester")
 		s.must(err)
 		s.ends(o, run.ID, engine.RunFailed, "cancelled by operator:eve; what was applied so far is whole, the rest was left out")

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"rollcall.dev/rollcall/internal/engine"
+	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/event"
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/rig/postgres"
@@ -28,6 +29,7 @@ func run(m *testing.M) int {
 	if os.Getenv(childDSN) != "" {
 		return child()
 	}
+	plan.ShortChunks(5) // so that a run of some size can be stopped half way
 	var err error
 	if server, err = postgres.Start(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -136,13 +138,18 @@ func (s *site) node(id string, change ...func(*Options)) *Operator {
 func (s *site) started(id string, change ...func(*Options)) *Operator {
 	s.t.Helper()
 	o := s.node(id, change...)
+	s.starts(o)
+	return o
+}
+
+func (s *site) starts(o *Operator) {
+	s.t.Helper()
 	s.must(o.Start(s.t.Context()))
 	s.t.Cleanup(func() {
 		if err := o.Stop(context.Background()); err != nil {
 			s.t.Error(err)
 		}
 	})
-	return o
 }
 
 // ended waits for the end of a run.

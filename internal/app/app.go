@@ -47,7 +47,7 @@ func Open(ctx context.Context, path string, lookup func(string) (string, bool)) 
 		key = filepath.Join(cfg.Dir, key)
 	}
 	ring := &seal.Ring{Path: key}
-	s.SecretTable.Ring = ring
+	s.SecretTable.Ring, s.UploadTable.Ring = ring, ring
 	s.DB.Keyed = ring.Keyed
 	guard := &webhook.Guard{All: cfg.Webhooks.AllowAll, Allow: cfg.Webhooks.AllowPrivate}
 	s.HookTable.Sealer, s.HookTable.Check = ring, guard.Check

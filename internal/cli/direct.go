@@ -157,7 +157,7 @@ func (d direct) Reset(ctx context.Context, alias string) error {
 	if err != nil {
 		return err
 	}
-	return d.Engine.Reset(ctx, c)
+	return d.Engine.Reset(ctx, c, actor())
 }
 
 func (d direct) Check(ctx context.Context, alias string, report func(client.Step)) (bool, error) {

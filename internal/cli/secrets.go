@@ -37,20 +37,17 @@ func (r *root) rotate(ctx context.Context, a *app.App) error {
 	}
 	var done int
 	var lost []string
-	err := a.Store.DB.Write(ctx, func(tx *db.Tx) (err error) {
-		if done, lost, err = a.Store.SecretTable.Reseal(ctx, tx); err != nil {
-			return err
+	err := a.Store.DB.Write(ctx, func(tx *db.Tx) error {
+		done, lost = 0, nil
+		for _, reseal := range []func(context.Context, *db.Tx) (int, []string, error){
+			a.Store.SecretTable.Reseal, a.Store.HookTable.Reseal, a.Store.UploadTable.Reseal,
+		} {
+			n, unopened, err := reseal(ctx, tx)
+			if err != nil {
+				return err
+			}
+			done, lost = done+n, append(lost, unopened...)
 		}
-		hooks, unopened, err := a.Store.HookTable.Reseal(ctx, tx)
-		if err != nil {
-			return err
-		}
-		done, lost = done+hooks, append(lost, unopened...)
-		more, also, err := a.Store.HookTable.Reseal(ctx, tx)
-		if err != nil {
-			return err
-		}
-		done, lost = done+more, append(lost, also...)
 		return events.Append(ctx, tx, []event.Event{{Type: event.SecretsRotated, At: now(), Actor: actor(),
 			Why: fmt.Sprintf("%d sealed anew, %d that do not open left as they are", done, len(lost))}})
 	})

@@ -245,8 +245,8 @@ func (e *Engine) Reject(ctx context.Context, c setting.Connection, id, actor str
 
 // Reset forgets a connection's bookmark and the contents of its mirror: the next
 // reading is a full one and every entry is planned anew. No account is touched.
-func (e *Engine) Reset(ctx context.Context, c setting.Connection) error {
+func (e *Engine) Reset(ctx context.Context, c setting.Connection, actor string) error {
 	return e.hold(ctx, c, nil, func(ctx context.Context, lease mirror.Lease) error {
-		return e.Store.Mirror().Reset(ctx, lease)
+		return e.Store.Mirror().Reset(ctx, lease, c.Organization, actor, e.now())
 	})
 }

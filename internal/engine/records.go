@@ -196,7 +196,8 @@ type Mirror interface {
 	// takes all) without being among its members.
 	Primaries(ctx context.Context, connection string, of []directory.Digest, fn func(group, person directory.Digest, generation int64)) error
 	Claims(ctx context.Context, connection string, fn func(key directory.Digest, claimant, name string)) error
-	Reset(ctx context.Context, lease mirror.Lease) error
+	// Reset has the next reading be a full one, in which everything counts as changed.
+	Reset(ctx context.Context, lease mirror.Lease, organization, actor string, at time.Time) error
 }
 
 // Accounts reads accounts, groups and memberships.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/declarations"
 	"rollcall.dev/rollcall/internal/store/events"
+	"rollcall.dev/rollcall/internal/store/organizations"
 )
 
 // Who is who changes something: the organization that its key belongs to ("" for
@@ -45,7 +47,7 @@ func (r *Registry) read(who Who, name string, body []byte) (*draft, error) {
 	}
 	d := &draft{Connection: c, secrets: map[string]string{}}
 	for _, o := range r.kind(c.Kind).Options {
-		if text, ok := c.Backend[o.Name].(string); ok && o.Secret {
+		if text, ok := c.Backend[o.Name].(string); ok && o.Secret && text != "" {
 			d.secrets[o.Name] = text
 		}
 	}
@@ -99,10 +101,7 @@ func (r *Registry) Create(ctx context.Context, who Who, body []byte) (*Entry, er
 	now := r.now()
 	row := &declarations.Row{Alias: d.Alias, Organization: d.Organization, Scheduled: d.Schedule != "", Body: d.body, Version: 1, CreatedAt: now, UpdatedAt: now, UpdatedBy: who.Actor}
 	return r.write(ctx, row, func(tx *db.Tx) error {
-		if list, err := r.Store.OrganizationTable.List(ctx, d.Organization, "", 1); err != nil || len(list) == 0 {
-			if err == nil {
-				err = fault.New(fault.NotFound, "there is no organization %q", d.Organization).WithHint("make it first")
-			}
+		if err := organizations.Exists(ctx, tx, d.Organization); err != nil {
 			return err
 		}
 		if err := r.aliasIsFree(ctx, tx, d); err != nil {
@@ -172,7 +171,7 @@ func (r *Registry) change(ctx context.Context, who Who, alias string, form []byt
 		if err := declarations.Put(ctx, tx, row); err != nil {
 			return err
 		}
-		changed, err := r.keepSecrets(ctx, tx, before, d, given(form, d.Kind, r.kind(d.Kind).Options), now)
+		changed, err := r.keepSecrets(ctx, tx, before, d, emptied(form, d.Kind, r.kind(d.Kind).Options), now)
 		if err != nil {
 			return err
 		}
@@ -187,9 +186,10 @@ func (r *Registry) change(ctx context.Context, who Who, alias string, form []byt
 	})
 }
 
-// keepSecrets writes the secrets that were given, and takes those away that were
-// given for another place. It gives the names of what changed.
-func (r *Registry) keepSecrets(ctx context.Context, tx *db.Tx, before setting.Connection, d *draft, given map[string]*string, now time.Time) ([]string, error) {
+// keepSecrets writes the secrets that were given, forgets those that were emptied,
+// and takes those away that were given for another place. It gives the names of
+// what changed.
+func (r *Registry) keepSecrets(ctx context.Context, tx *db.Tx, before setting.Connection, d *draft, emptied []string, now time.Time) ([]string, error) {
 	have, err := r.Store.SecretTable.Of(ctx, tx, owner(d.Alias), false)
 	if err != nil {
 		return nil, err
@@ -200,7 +200,7 @@ func (r *Registry) keepSecrets(ctx context.Context, tx *db.Tx, before setting.Co
 		moved = moved || o.Place && !reflect.DeepEqual(before.Backend[o.Name], d.Backend[o.Name])
 	}
 	for _, s := range have {
-		if _, anew := given[s.Name]; anew || !moved {
+		if _, anew := d.secrets[s.Name]; anew || !moved || slices.Contains(emptied, s.Name) {
 			continue
 		}
 		changed = append(changed, s.Name)
@@ -213,23 +213,21 @@ func (r *Registry) keepSecrets(ctx context.Context, tx *db.Tx, before setting.Co
 			return nil, err
 		}
 	}
-	for name, text := range given {
-		changed = append(changed, name)
-		if text == nil || *text == "" {
-			err = r.Store.SecretTable.Delete(ctx, tx, owner(d.Alias), name)
-		} else {
-			err = r.Store.SecretTable.Set(ctx, tx, owner(d.Alias), name, *text, now)
-		}
-		if err != nil {
+	for _, name := range emptied {
+		if err := r.Store.SecretTable.Delete(ctx, tx, owner(d.Alias), name); err != nil {
 			return nil, err
 		}
 	}
-	return changed, nil
+	for name, text := range d.secrets {
+		if err := r.Store.SecretTable.Set(ctx, tx, owner(d.Alias), name, text, now); err != nil {
+			return nil, err
+		}
+	}
+	return append(append(changed, emptied...), names(d.secrets)...), nil
 }
 
-// given are the secrets a form names; nil for those it takes away.
-func given(body []byte, kind string, options []setting.Option) map[string]*string {
-	out := map[string]*string{}
+// emptied are the secrets that a form takes away: those it names as null or "".
+func emptied(body []byte, kind string, options []setting.Option) (out []string) {
 	var form struct {
 		Backend map[string]any `json:"backend"`
 	}
@@ -249,10 +247,8 @@ func given(body []byte, kind string, options []setting.Option) map[string]*strin
 			}
 			at, ok = block[name]
 		}
-		if text, isText := at.(string); ok && isText {
-			out[o.Name] = &text
-		} else if ok && at == nil {
-			out[o.Name] = nil
+		if ok && (at == nil || at == "") {
+			out = append(out, o.Name)
 		}
 	}
 	return out
@@ -281,7 +277,7 @@ func (r *Registry) Delete(ctx context.Context, who Who, alias string) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Store.Leases().Release(context.WithoutCancel(ctx), lease)) }()
-	if err := r.Store.Mirror().Reset(ctx, lease); err != nil {
+	if err := r.Store.Mirror().Reset(ctx, lease, c.Organization, who.Actor, r.now()); err != nil {
 		return err
 	}
 	err = r.Store.DB.Write(ctx, func(tx *db.Tx) error {

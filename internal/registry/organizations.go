@@ -131,7 +131,7 @@ func (r *Registry) DeleteOrganization(ctx context.Context, who Who, id string) e
 		return fault.New(fault.Conflict, "organization %s still has connections in rollcall.yaml", id)
 	}
 	return r.Store.DB.Write(ctx, func(tx *db.Tx) error {
-		if err := organizations.Delete(ctx, tx, id); err != nil {
+		if err := organizations.Delete(ctx, tx, id, r.now()); err != nil {
 			return err
 		}
 		return events.Append(ctx, tx, []event.Event{{Type: event.OrganizationDeleted, Organization: id, At: r.now(), Actor: who.Actor, Before: before}})

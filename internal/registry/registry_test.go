@@ -1,6 +1,8 @@
 package registry_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -22,6 +24,9 @@ import (
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/source/all"
 	"rollcall.dev/rollcall/internal/store"
+	"rollcall.dev/rollcall/internal/store/db"
+	"rollcall.dev/rollcall/internal/store/keys"
+	"rollcall.dev/rollcall/internal/store/uploads"
 )
 
 var server *postgres.Server
@@ -81,7 +86,8 @@ func open(t *testing.T, dsn string) *registry.Registry {
 			t.Error(err)
 		}
 	})
-	s.SecretTable.Ring = &seal.Ring{Path: filepath.Join(t.TempDir(), "rollcall.key")}
+	ring := &seal.Ring{Path: filepath.Join(t.TempDir(), "rollcall.key")}
+	s.SecretTable.Ring, s.UploadTable.Ring = ring, ring
 	if err := s.Declare(t.Context(), cfg.Organizations); err != nil {
 		t.Fatal(err)
 	}
@@ -196,6 +202,8 @@ func TestASecretGoesWhenThePlaceItWasGivenForChanges(t *testing.T) {
 		{"another server, and the secret with it", `{"backend": {"ldap": {"addr": "ldaps://dc2.test", "bind_password": "Sesame-Open-2"}}}`, "Sesame-Open-2"},
 		{"the same server, said again", `{"backend": {"ldap": {"addr": "ldaps://dc1.sunfix.test"}}}`, "Sesame-Open-1"},
 		{"the secret alone", `{"backend": {"ldap": {"bind_password": "Sesame-Open-3"}}}`, "Sesame-Open-3"},
+		{"a secret that is a number", `{"backend": {"ldap": {"addr": "ldaps://dc2.test", "bind_password": 4711}}}`, "4711"},
+		{"the secret alone is taken back", `{"backend": {"ldap": {"bind_dn": null, "bind_password": ""}}}`, "<nil>"},
 		{"account and secret are taken back", `{"backend": {"ldap": {"bind_dn": null, "bind_password": null}}}`, "<nil>"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -321,6 +329,7 @@ func TestEveryChangeIsAnEventWithTheWhoAndTheWhat(t *testing.T) {
 		want := []string{
 			"connection.created sunfix apikey:sunfix  secrets changed: bind_password",
 			"connection.updated sunfix operator:test guest secrets changed: bind_password",
+			"connection.reset sunfix apikey:sunfix  ",
 			"connection.deleted sunfix apikey:sunfix  ",
 			"organization.created starfix operator:test  ", "organization.deleted starfix operator:test  ",
 		}
@@ -364,12 +373,116 @@ func TestAConnectionReadsTheNewestFileItWasGiven(t *testing.T) {
 		if err != nil || len(list) != 5 {
 			t.Fatal(list, err)
 		}
-		f, body, err := r.Store.UploadTable.Newest(t.Context(), "table")
-		if err != nil || f != list[0] {
-			t.Fatalf("%+v, %v", f, err)
+		holds(t, r, list[0], "username,email\nu7,u7@x.org\n")
+	})
+}
+
+// holds fails when the newest file is another, holds another text, or can be read
+// without the key.
+func holds(t *testing.T, r *registry.Registry, want uploads.Upload, text string) {
+	t.Helper()
+	f, body, err := r.Store.UploadTable.Newest(t.Context(), "table")
+	if err != nil || f != want {
+		t.Fatalf("%+v, %v", f, err)
+	}
+	if got, err := io.ReadAll(body); err != nil || string(got) != text {
+		t.Errorf("%s, %v", got, err)
+	}
+	var stored []byte
+	if err := r.Store.DB.Reader().QueryRowContext(t.Context(), `SELECT body FROM uploads WHERE id = $1`, f.ID).Scan(&stored); err != nil {
+		t.Fatal(err)
+	}
+	for at := range stored {
+		z, err := gzip.NewReader(bytes.NewReader(stored[at:]))
+		if err != nil {
+			continue
 		}
-		if text, err := io.ReadAll(body); err != nil || string(text) != "username,email\nu7,u7@x.org\n" {
-			t.Errorf("%s, %v", text, err)
+		if plain, err := io.ReadAll(z); err == nil {
+			t.Errorf("%s can be read in the database, from byte %d on", plain, at)
+		}
+	}
+}
+
+func TestFilesAreSealedAndFollowTheKey(t *testing.T) {
+	both(t, func(t *testing.T, r *registry.Registry) {
+		if _, err := r.Create(t.Context(), sunfix, []byte(`{"alias": "table", "backend": {"csv": {"upload": true, "password_column": "pw"}}}`)); err != nil {
+			t.Fatal(err)
+		}
+		const text = "username,pw\nanna,Sesame-Open-7\n"
+		f, err := r.Upload(t.Context(), sunfix, "table", "a.csv", strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		holds(t, r, f, text)
+		nowhere(t, r, "Sesame-Open-7")
+		ring := r.Store.UploadTable.Ring.(*seal.Ring)
+		if err := ring.Rotate(); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []int{1, 0} {
+			err := r.Store.DB.Write(t.Context(), func(tx *db.Tx) error {
+				n, lost, err := r.Store.UploadTable.Reseal(t.Context(), tx)
+				if n != want || len(lost) > 0 {
+					t.Errorf("%d sealed anew, want %d; lost %v", n, want, lost)
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := ring.Retire(); err != nil {
+			t.Fatal(err)
+		}
+		holds(t, r, f, text)
+	})
+}
+
+// Events and runs of an organization that was deleted are kept, and found by its ID.
+func TestTheIDOfADeletedOrganizationIsNeverUsedAgain(t *testing.T) {
+	both(t, func(t *testing.T, r *registry.Registry) {
+		_, err := r.CreateOrganization(t.Context(), operator, setting.Organization{ID: "starfix"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, key, err := r.Store.KeyTable.Create(t.Context(), keys.Scope{Organization: "starfix"}, "theirs", time.Time{}, "tester")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.DeleteOrganization(t.Context(), operator, "starfix"); fault.KindOf(err) != fault.Conflict || !strings.Contains(err.Error(), "API keys") {
+			t.Error("somebody holds a key:", err)
+		}
+		if _, err := r.Store.KeyTable.Revoke(t.Context(), "", key.ID, "tester"); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.DeleteOrganization(t.Context(), operator, "starfix"); err != nil {
+			t.Fatal(err)
+		}
+		_, err = r.CreateOrganization(t.Context(), operator, setting.Organization{ID: "starfix"})
+		if fault.KindOf(err) != fault.Conflict || !strings.Contains(err.Error(), "not used again") {
+			t.Error("made again:", err)
+		}
+		err = r.Store.Declare(t.Context(), []setting.Organization{{ID: "starfix"}})
+		if fault.KindOf(err) != fault.Conflict {
+			t.Error("declared again:", err)
+		}
+	})
+}
+
+func TestAResetIsAnEvent(t *testing.T) {
+	both(t, func(t *testing.T, r *registry.Registry) {
+		make1(t, r)
+		lease, err := r.Store.LeaseTable.Acquire(t.Context(), "hq", "sunfix", "tester")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Store.Mirror().Reset(t.Context(), lease, "sunfix", "operator:eve", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		var n int
+		if err := r.Store.DB.Reader().QueryRowContext(t.Context(), `SELECT count(*) FROM events WHERE type = $1 AND organization = 'sunfix' AND connection = 'hq' AND actor = 'operator:eve'`,
+			string(event.ConnectionReset)).Scan(&n); err != nil || n != 1 {
+			t.Error(n, err)
 		}
 	})
 }

@@ -20,8 +20,8 @@ import (
 const MostUploaded = 256 << 20
 
 // Upload keeps a file as the newest of a connection that reads what is given
-// through the API. What is too large or cannot be opened as a table is refused,
-// and the file before stays the newest.
+// through the API. What is too large or empty is refused, and the file before stays
+// the newest; whether it is a table is found out by the run that reads it.
 func (r *Registry) Upload(ctx context.Context, who Who, alias, name string, body io.Reader) (uploads.Upload, error) {
 	e, err := r.Describe(ctx, who.Organization, alias)
 	if err != nil {

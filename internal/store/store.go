@@ -49,7 +49,7 @@ type Store struct {
 	OrganizationTable *organizations.Organizations
 	DeclarationTable  *declarations.Declarations
 	SecretTable       *secrets.Secrets // its Ring is set by who opens the installation
-	UploadTable       *uploads.Uploads
+	UploadTable       *uploads.Uploads // its Ring too
 	WorkTable         *work.Work
 	Schedules         *schedules.Schedules
 	Health            *health.Health

@@ -52,7 +52,7 @@ type Engine interface {
 	Explain(ctx context.Context, c setting.Connection, who string) ([]engine.Why, error)
 	Revert(ctx context.Context, c setting.Connection, run string, only bool, o engine.Options) (*engine.Result, error)
 	Reject(ctx context.Context, c setting.Connection, plan, actor string) (*engine.Plan, error)
-	Reset(ctx context.Context, c setting.Connection) error
+	Reset(ctx context.Context, c setting.Connection, actor string) error
 }
 
 // Runs begins runs, on whatever node, and tells how they stand. The run comes

@@ -327,7 +327,7 @@ func TestEveryErrorIsAProblemWithAHint(t *testing.T) {
 // broken fails inside.
 type broken struct{ api.Engine }
 
-func (broken) Reset(context.Context, setting.Connection) error {
+func (broken) Reset(context.Context, setting.Connection, string) error {
 	return errors.New("database: what happened inside")
 }
 

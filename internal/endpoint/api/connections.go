@@ -96,7 +96,7 @@ func (s *server) actions(tag string) {
 			if err != nil {
 				return nil, err
 			}
-			return nil, s.Engine.Reset(ctx, c)
+			return nil, s.Engine.Reset(ctx, c, callerOf(ctx).Actor)
 		})
 	register(s, operation{id: "get-connection-state", method: http.MethodGet, path: "/connections/{alias}/state", tag: tag, summary: "A hash with which an application proves that it is in step"},
 		func(ctx context.Context, in *AliasPath) (*body[client.StateHash], error) {

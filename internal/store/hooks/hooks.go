@@ -22,6 +22,7 @@ import (
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/events"
+	"rollcall.dev/rollcall/internal/store/organizations"
 )
 
 // Sealer keeps secrets at rest; seal.Ring is one.
@@ -136,15 +137,15 @@ func (h *Hooks) Create(ctx context.Context, asks string, spec Spec, actor string
 		return nil, "", err
 	}
 	err = h.DB.Write(ctx, func(tx *db.Tx) error {
-		var newest, count int64
-		var known bool
-		row := tx.QueryRowContext(ctx, `SELECT (SELECT value FROM counters WHERE name = 'event'), (SELECT count(*) FROM webhooks WHERE organization = $1),
-			EXISTS (SELECT 1 FROM organizations WHERE id = $2)`, spec.Organization, spec.Organization)
-		if err := row.Scan(&newest, &count, &known); err != nil {
-			return db.Explain("look for the organization", err)
+		if spec.Organization != "" {
+			if err := organizations.Exists(ctx, tx, spec.Organization); err != nil {
+				return err
+			}
 		}
-		if spec.Organization != "" && !known {
-			return fault.New(fault.NotFound, "there is no organization %q", spec.Organization)
+		var newest, count int64
+		row := tx.QueryRowContext(ctx, `SELECT (SELECT value FROM counters WHERE name = 'event'), (SELECT count(*) FROM webhooks WHERE organization = $1)`, spec.Organization)
+		if err := row.Scan(&newest, &count); err != nil {
+			return db.Explain("look at the webhooks", err)
 		}
 		if count >= mostHooks {
 			return fault.New(fault.Conflict, "there are %d webhooks already, which is the most", count).WithHint("delete one that is not used")

@@ -18,6 +18,7 @@ import (
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/events"
+	"rollcall.dev/rollcall/internal/store/organizations"
 )
 
 // Keys is the table.
@@ -105,14 +106,7 @@ func exists(ctx context.Context, tx *db.Tx, organization string) error {
 	if organization == "" {
 		return nil
 	}
-	var found bool
-	if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM organizations WHERE id = $1)`, organization).Scan(&found); err != nil {
-		return db.Explain("look for the organization", err)
-	}
-	if !found {
-		return fault.New(fault.NotFound, "there is no organization %q", organization).WithHint("`rollcall organizations list` shows those there are")
-	}
-	return nil
+	return organizations.Exists(ctx, tx, organization)
 }
 
 // told writes the event of a key's beginning or end.

@@ -10,11 +10,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/engine/mirror"
+	"rollcall.dev/rollcall/internal/event"
 	"rollcall.dev/rollcall/internal/store/db"
+	"rollcall.dev/rollcall/internal/store/events"
 	"rollcall.dev/rollcall/internal/store/leases"
 )
 
@@ -225,8 +228,9 @@ func markGone(ctx context.Context, tx *db.Tx, connection string, generation int6
 }
 
 // Reset forgets bookmark and contents, so that the next reading is a full one
-// and every entry is compared anew. Who is known stays known.
-func (m *Mirrors) Reset(ctx context.Context, lease mirror.Lease) error {
+// and every entry is compared anew. Who is known stays known. The event says who
+// wanted it.
+func (m *Mirrors) Reset(ctx context.Context, lease mirror.Lease, organization, actor string, at time.Time) error {
 	return m.DB.Write(ctx, func(tx *db.Tx) error {
 		if err := leases.Hold(ctx, tx, lease); err != nil {
 			return err
@@ -234,8 +238,10 @@ func (m *Mirrors) Reset(ctx context.Context, lease mirror.Lease) error {
 		if _, err := tx.Exec(ctx, `UPDATE mirror SET hash = $2 WHERE connection = $1`, lease.Connection, make([]byte, 16)); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `UPDATE connections SET cursor = NULL, last_full_at = 0 WHERE alias = $1`, lease.Connection)
-		return err
+		if _, err := tx.Exec(ctx, `UPDATE connections SET cursor = NULL, last_full_at = 0 WHERE alias = $1`, lease.Connection); err != nil {
+			return err
+		}
+		return events.Append(ctx, tx, []event.Event{{Type: event.ConnectionReset, Organization: organization, Connection: &lease.Connection, At: at, Actor: actor}})
 	})
 }
 

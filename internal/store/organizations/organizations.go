@@ -52,8 +52,29 @@ func (o *Organizations) List(ctx context.Context, organization, after string, li
 	return out, err
 }
 
+// Exists is a fault.NotFound where there is no such organization.
+func Exists(ctx context.Context, tx *db.Tx, id string) error {
+	var found bool
+	if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM organizations WHERE id = $1)`, id).Scan(&found); err != nil {
+		return db.Explain("look for organization "+id, err)
+	}
+	if !found {
+		return fault.New(fault.NotFound, "there is no organization %q", id).WithHint("`rollcall organizations list` shows those there are")
+	}
+	return nil
+}
+
 // Put writes an organization; fresh says that there may be none of that ID yet.
+// The ID of one that was deleted is never used again.
 func Put(ctx context.Context, tx *db.Tx, s setting.Organization, fresh bool, at time.Time) error {
+	var retired bool
+	if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM retired WHERE organization = $1)`, s.ID).Scan(&retired); err != nil {
+		return db.Explain("look for organization "+s.ID, err)
+	}
+	if retired {
+		return fault.New(fault.Conflict, "organization %q was deleted, and its ID is not used again", s.ID).
+			WithHint("choose another ID: whoever has this one is shown the events and runs that are kept of the one before")
+	}
 	conflict := `DO UPDATE SET name = excluded.name, licence_limit = excluded.licence_limit`
 	if fresh {
 		conflict = `DO NOTHING`
@@ -66,12 +87,14 @@ func Put(ctx context.Context, tx *db.Tx, s setting.Organization, fresh bool, at 
 	return err
 }
 
-// Delete takes an organization away that nothing belongs to any more.
-func Delete(ctx context.Context, tx *db.Tx, id string) error {
+// Delete takes an organization away that nothing belongs to any more, and that
+// nobody has a key to.
+func Delete(ctx context.Context, tx *db.Tx, id string, at time.Time) error {
 	for _, of := range []struct{ what, query string }{
 		{"connections", `SELECT count(*) FROM declarations WHERE organization = $1`},
 		{"accounts", `SELECT count(*) FROM accounts WHERE organization = $1`},
 		{"webhooks", `SELECT count(*) FROM webhooks WHERE organization = $1`},
+		{"API keys", `SELECT count(*) FROM api_keys WHERE organization = $1 AND revoked_at = 0`},
 	} {
 		var n int
 		if err := tx.QueryRowContext(ctx, of.query, id).Scan(&n); err != nil {
@@ -81,6 +104,9 @@ func Delete(ctx context.Context, tx *db.Tx, id string) error {
 			return fault.New(fault.Conflict, "organization %s still has %d %s", id, n, of.what).
 				WithHint("an organization is taken away when nothing belongs to it any more")
 		}
+	}
+	if _, err := tx.Exec(ctx, `INSERT INTO retired (organization, at) VALUES ($1, $2) ON CONFLICT (organization) DO NOTHING`, id, db.Micros(at)); err != nil {
+		return err
 	}
 	_, err := tx.Exec(ctx, `DELETE FROM organizations WHERE id = $1`, id)
 	return err

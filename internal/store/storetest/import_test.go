@@ -90,7 +90,7 @@ func TestTheOrderOfRecordsAndValuesIsOfNoMatter(t *testing.T) {
 		notes := w.Notes(first)
 		random := rand.New(rand.NewPCG(1, 2))
 		for range 3 {
-			w.must(w.Engine.Reset(t.Context(), *w.Conn("hq")))
+			w.must(w.Engine.Reset(t.Context(), *w.Conn("hq"), "tester"))
 			for i := range records {
 				records[i].Members = slices.Clone(records[i].Members)
 				random.Shuffle(len(records[i].Members), func(a, b int) {

@@ -310,7 +310,7 @@ func TestAReadingStartsFromTheBookmarkOfTheLastCompleteOneUnlessAllIsAskedFor(t 
 		_, err = w.Engine.Sync(t.Context(), *w.Conn("hq"), full)
 		w.must(err)
 		asked("with --full", "")
-		w.must(w.Engine.Reset(t.Context(), *w.Conn("hq")))
+		w.must(w.Engine.Reset(t.Context(), *w.Conn("hq"), "tester"))
 		w.Applied("hq")
 		asked("after a reset", "")
 	})

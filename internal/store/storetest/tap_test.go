@@ -78,8 +78,8 @@ func (m tapMirror) Publish(ctx context.Context, lease mirror.Lease, p mirror.Pub
 	return users, groups, err
 }
 
-func (m tapMirror) Reset(ctx context.Context, lease mirror.Lease) error {
-	return m.t.do("mirror reset", func() error { return m.Mirror.Reset(ctx, lease) })
+func (m tapMirror) Reset(ctx context.Context, lease mirror.Lease, organization, actor string, at time.Time) error {
+	return m.t.do("mirror reset", func() error { return m.Mirror.Reset(ctx, lease, organization, actor, at) })
 }
 
 type tapPlans struct {

@@ -22,7 +22,8 @@ CREATE TABLE secrets (
 	PRIMARY KEY (owner, name)
 );
 
--- The last files given to a connection through the API.
+-- The last files given to a connection through the API, sealed: tables of people
+-- hold their passwords.
 CREATE TABLE uploads (
 	id           text PRIMARY KEY,
 	organization text NOT NULL,
@@ -36,7 +37,15 @@ CREATE TABLE uploads (
 );
 CREATE INDEX uploads_connection ON uploads (connection, at);
 
+-- IDs of organizations that were deleted. What is kept of them (events, runs) is
+-- found by their ID, so nobody else is ever given it.
+CREATE TABLE retired (
+	organization text PRIMARY KEY,
+	at           bigint NOT NULL
+);
+
 -- +goose Down
+DROP TABLE retired;
 DROP TABLE uploads;
 DROP TABLE secrets;
 DROP TABLE declarations;

@@ -18,7 +18,6 @@ import (
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/store"
-	"rollcall.dev/rollcall/internal/store/keys"
 )
 
 // Prefix is where the API is mounted.
@@ -111,14 +110,26 @@ func build(d Deps) *server {
 // Document is the OpenAPI 3.1 document in JSON, ending with a newline.
 func Document(kinds []source.Kind) ([]byte, error) { return build(Deps{Kinds: kinds}).document() }
 
-// caller is who makes a request.
-type caller struct {
-	Key          *keys.Key
-	Organization string // that of the key; "" reaches all of them
+// Caller is who makes a request: an API key, or a person whom another endpoint
+// of this process knows, see As.
+type Caller struct {
+	ID           string // of the key or the person, for the log
+	Organization string // "" reaches all of them
+	ReadOnly     bool
 	Actor        string // as events name it
 }
 
-type callerKey struct{}
+type (
+	callerKey struct{}
+	knownKey  struct{}
+)
+
+// As has requests with this context made by somebody who is known already, in
+// place of an API key. A context never comes from outside: only code of this
+// process can say it, such as the console for who has signed in.
+func As(ctx context.Context, c Caller) context.Context {
+	return context.WithValue(ctx, knownKey{}, &c)
+}
 
 // who is the caller as the registry knows people.
 func who(ctx context.Context) registry.Who {
@@ -126,8 +137,8 @@ func who(ctx context.Context) registry.Who {
 	return registry.Who{Organization: c.Organization, Actor: c.Actor}
 }
 
-func callerOf(ctx context.Context) *caller {
-	c, ok := ctx.Value(callerKey{}).(*caller)
+func callerOf(ctx context.Context) *Caller {
+	c, ok := ctx.Value(callerKey{}).(*Caller)
 	if !ok {
 		panic("api: a request got past authentication without a caller")
 	}

@@ -46,8 +46,8 @@ func (s *server) createKey(ctx context.Context, in *body[client.KeyInput]) (*bod
 	if who.Organization != "" && scope.Organization != "" && scope.Organization != who.Organization {
 		return nil, noOrganization(scope.Organization)
 	}
-	if !who.Key.Scope.Holds(scope) {
-		return nil, fault.New(fault.Denied, "the scope %s reaches further than that of the API key itself, %s", scope, who.Key.Scope).
+	if own := (keys.Scope{Organization: who.Organization, ReadOnly: who.ReadOnly}); !own.Holds(scope) {
+		return nil, fault.New(fault.Denied, "the scope %s reaches further than your own, %s", scope, own).
 			WithHint("ask for organization:%s or organization:%[1]s:read-only", who.Organization)
 	}
 	var expires time.Time

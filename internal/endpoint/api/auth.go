@@ -27,13 +27,13 @@ func (s *server) authenticated(next http.Handler) http.Handler {
 			return
 		}
 		rec := recordOf(r.Context())
-		rec.key, rec.tenant = who.Key.ID, who.Organization
-		if wait := s.rates.take(who.Key.ID); wait > 0 {
+		rec.key, rec.tenant = who.ID, who.Organization
+		if wait := s.rates.take(who.ID); wait > 0 {
 			refuse(w, tooMany(r.Context(), wait))
 			return
 		}
-		if who.Key.Scope.ReadOnly && r.Method != http.MethodGet && r.Method != http.MethodHead {
-			refuse(w, newProblem(r.Context(), http.StatusForbidden, "the API key "+who.Key.ID+" may only read", "use one with the scope operator or organization:ID"))
+		if who.ReadOnly && r.Method != http.MethodGet && r.Method != http.MethodHead {
+			refuse(w, newProblem(r.Context(), http.StatusForbidden, who.Actor+" may only read", "use a key with the scope operator or organization:ID, or ask somebody who may"))
 			return
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
@@ -42,8 +42,11 @@ func (s *server) authenticated(next http.Handler) http.Handler {
 
 // identify says who makes a request. Those without a valid key are counted by
 // their address: they cannot ask the database as often as they like.
-func (s *server) identify(r *http.Request) (*caller, *problem) {
+func (s *server) identify(r *http.Request) (*Caller, *problem) {
 	ctx := r.Context()
+	if known, ok := ctx.Value(knownKey{}).(*Caller); ok {
+		return known, nil
+	}
 	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	text = strings.TrimSpace(text)
 	if !strings.EqualFold(scheme, "Bearer") || text == "" {
@@ -65,7 +68,7 @@ func (s *server) identify(r *http.Request) (*caller, *problem) {
 	if err != nil {
 		return nil, s.problem(ctx, err)
 	}
-	return &caller{Key: key, Organization: key.Scope.Organization, Actor: "apikey:" + key.ID}, nil
+	return &Caller{ID: key.ID, Organization: key.Scope.Organization, ReadOnly: key.Scope.ReadOnly, Actor: "apikey:" + key.ID}, nil
 }
 
 // unauthorized says how to authenticate (RFC 6750, section 3).

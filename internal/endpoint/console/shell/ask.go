@@ -61,6 +61,17 @@ func (q *Ask) page(status int, name, title string, data any) error {
 	return nil
 }
 
+// Values are those of the query that were given, among the names.
+func (q *Ask) Values(names ...string) url.Values {
+	out := url.Values{}
+	for _, name := range names {
+		if v := q.R.URL.Query().Get(name); v != "" {
+			out.Set(name, v)
+		}
+	}
+	return out
+}
+
 // Redirect sends the browser on after a form was taken (303).
 func (q *Ask) Redirect(to string) {
 	q.answered = true

@@ -29,6 +29,8 @@ import (
 //	json .X               indented JSON
 //	list "a" "b"          a list
 //	dict "k" v            a map, for parts that take several things
+//	tone "held"           the colour of badge
+//	signed 3              +3
 //	bars .Bars            a bar chart, see Bars
 //	icon "plan"           a picture in the text's colour
 //	initials "Ada Byron"  AB
@@ -90,7 +92,16 @@ func (s *Shell) functions() template.FuncMap {
 			}
 			return int(min(100, p*100/w))
 		},
-		"join":    strings.Join,
+		"join": strings.Join,
+		"tone": func(word any) string { return tones[text(word)] },
+		"signed": func(v any) string {
+			if n := number(v); n > 0 {
+				return "+" + num(n)
+			} else if n < 0 {
+				return num(n)
+			}
+			return "no change"
+		},
 		"has":     func(list []string, s string) bool { return slices.Contains(list, s) },
 		"capital": capital,
 		"lower":   strings.ToLower,

@@ -52,6 +52,7 @@ func Open(ctx context.Context, path string, lookup func(string) (string, bool)) 
 	guard := &webhook.Guard{All: cfg.Webhooks.AllowAll, Allow: cfg.Webhooks.AllowPrivate}
 	s.HookTable.Sealer, s.HookTable.Check = ring, guard.Check
 	s.HookTable.Sealer = ring
+	s.AdminTable.Ring = ring
 	r := &registry.Registry{Store: s, Kinds: all.Kinds(), Now: time.Now}
 	r.Reload(cfg)
 	e := &engine.Engine{Store: s, Kinds: all.Named, Secrets: ring, Env: source.Env{Dir: cfg.Dir}, Connections: r.Connections,

@@ -33,6 +33,7 @@ type Config struct {
 	Retention     setting.Retention
 	Rates         setting.Rates
 	Server        setting.Server
+	Console       setting.Console
 	Webhooks      setting.Webhooks
 	Notifications setting.Notifications
 	Organizations []setting.Organization
@@ -107,7 +108,7 @@ func parse(name string, data []byte, kinds []source.Kind, lookup func(env string
 
 func defaults() *Config {
 	return &Config{Listen: "127.0.0.1:8080", PublicURL: "http://localhost:8080", Database: "sqlite:rollcall.db", Workers: 4, Retention: setting.DefaultRetention(),
-		Rates: setting.DefaultRates(), Server: setting.DefaultServer(), Notifications: setting.Notifications{SMTP: setting.SMTP{TLS: setting.SMTPStartTLS}}}
+		Rates: setting.DefaultRates(), Server: setting.DefaultServer(), Console: setting.DefaultConsole(), Notifications: setting.Notifications{SMTP: setting.SMTP{TLS: setting.SMTPStartTLS}}}
 }
 
 func (d *decoder) topKeys(c *Config) []key {
@@ -128,6 +129,10 @@ func (d *decoder) topKeys(c *Config) []key {
 			share("share", &c.Server.TraceShare, "The share of runs and requests that is traced."),
 		}},
 		duration("drain", &c.Server.Drain, "How long requests and runs may take to end after SIGTERM. A run that takes longer is stopped, and carried on by another node or at the next start."),
+		{name: "console", help: "How long people stay signed in to the console.", keys: []key{
+			session("session_idle", &c.Console.SessionIdle, "A session that was not used for so long ends."),
+			session("session_max", &c.Console.SessionMax, "Any session ends after so long, however much it was used."),
+		}},
 		{name: "webhooks", help: "Where deliveries of events may go.", keys: d.webhookKeys(&c.Webhooks)},
 		{name: "notifications", help: "Who is told when a run fails, a plan is held, a connection is in quarantine, a credential runs out, a licence is nearly full or a webhook was disabled.", keys: d.notificationKeys(&c.Notifications)},
 		{

@@ -60,6 +60,7 @@ func TestParseReadsAWholeFile(t *testing.T) {
 		Database: "sqlite:/etc/rollcall/data/rollcall.db", KeyFile: "/etc/rollcall/data/rollcall.key", Workers: 4,
 		Rates:         setting.DefaultRates(),
 		Server:        setting.Server{LogFormat: "json", LogLevel: "info", TraceShare: 0.25, Drain: time.Minute},
+		Console:       setting.Console{SessionIdle: 8 * time.Hour, SessionMax: 7 * 24 * time.Hour},
 		Retention:     setting.Retention{Plans: 30 * 24 * time.Hour, Runs: 365 * 24 * time.Hour, Events: 720 * time.Hour, Deliveries: 30 * 24 * time.Hour},
 		Notifications: setting.Notifications{SMTP: setting.SMTP{TLS: setting.SMTPStartTLS}},
 		Organizations: []setting.Organization{{ID: "sunfix", Name: "sunfix", LicenceLimit: 500}},
@@ -98,6 +99,7 @@ database: sqlite:data/rollcall.db
 log: {format: json}
 tracing: {share: 25%}
 drain: 1m
+console: {session_idle: 8h}
 retention: {plans: 30d, events: 720h}
 connections:
   - alias: sunfix-hq
@@ -292,9 +294,14 @@ func TestErrorsNameTheirPlaceAndTheNearestKey(t *testing.T) {
 		"a list instead of keys": {
 			"- a\n", `f.yaml:1:1: expected keys such as connections:, found a list`,
 		},
+		"a session that never ends": {
+			"console: {session_idle: 10s, session_max: 1000d}\n",
+			`f.yaml:1:25: console.session_idle: expected a minute to 90 days, such as 12h
+f.yaml:1:43: console.session_max: expected a minute to 90 days, such as 12h`,
+		},
 		"several at once, in the file's order": {
 			"zzz: 1\npublic_url: nowhere\nlisten: here\n",
-			`f.yaml:1:1: unknown key "zzz"; known are listen, public_url, database, key_file, workers, retention, rate_limits, log, tracing, drain, webhooks, notifications, organizations, connections
+			`f.yaml:1:1: unknown key "zzz"; known are listen, public_url, database, key_file, workers, retention, rate_limits, log, tracing, drain, console, webhooks, notifications, organizations, connections
 f.yaml:2:13: public_url: expected an address such as https://rollcall.example.com
 f.yaml:3:9: listen: expected host:port, such as 127.0.0.1:8080`,
 		},

@@ -113,6 +113,23 @@ func jitter(name string, to **time.Duration, help string) key {
 	return k
 }
 
+// session is a time for which somebody may stay signed in: never so short that
+// nobody can work, never for ever.
+func session(name string, to *time.Duration, help string) key {
+	k := duration(name, to, help)
+	k.initial = strings.TrimSuffix(exportDuration(*to), "0m0s")
+	k.typ = "a duration such as 12h"
+	k.set = func(s string) error {
+		v, err := setting.ParseDuration(s)
+		if err != nil || v < time.Minute || v > 90*24*time.Hour {
+			return errors.New("expected a minute to 90 days, such as 12h")
+		}
+		*to = v
+		return nil
+	}
+	return k
+}
+
 // day is a date, kept as its beginning in UTC.
 func day(name string, to *time.Time, help string) key {
 	return key{

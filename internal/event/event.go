@@ -57,6 +57,24 @@ const (
 	APIKeyCreated Type = "apikey.created"
 	APIKeyRevoked Type = "apikey.revoked"
 
+	// People who may use the console. A failed sign-in is told at most once a minute
+	// for each address; none says which password or code it was.
+	AdminInvited           Type = "admin.invited"
+	AdminCreated           Type = "admin.created"
+	AdminUpdated           Type = "admin.updated" // name, role or organization
+	AdminDisabled          Type = "admin.disabled"
+	AdminEnabled           Type = "admin.enabled"
+	AdminDeleted           Type = "admin.deleted"
+	AdminSignedIn          Type = "admin.signed_in"
+	AdminSignInFailed      Type = "admin.sign_in_failed"
+	AdminSignedOut         Type = "admin.signed_out"
+	AdminSessionsEnded     Type = "admin.sessions_ended"
+	AdminPasswordChanged   Type = "admin.password_changed"
+	AdminFactorChanged     Type = "admin.second_factor_changed"
+	AdminRecoveryCodeUsed  Type = "admin.recovery_code_used"
+	AdminLinkCreated       Type = "admin.reset_link_created"
+	AdminInvitationRevoked Type = "admin.invitation_revoked"
+
 	WebhookCreated       Type = "webhook.created"
 	WebhookUpdated       Type = "webhook.updated"
 	WebhookDeleted       Type = "webhook.deleted"
@@ -78,7 +96,10 @@ func Types() []Type {
 		RunHeld, RunFailed, RunCancelled, PlanApproved, PlanRejected,
 		OrganizationCreated, OrganizationUpdated, OrganizationDeleted, ConnectionCreated, ConnectionUpdated,
 		ConnectionDeleted, ConnectionReset, ConnectionQuarantined, ConnectionRecovered, ConnectionFileUploaded,
-		APIKeyCreated, APIKeyRevoked, WebhookCreated, WebhookUpdated, WebhookDeleted,
+		APIKeyCreated, APIKeyRevoked, AdminInvited, AdminCreated, AdminUpdated,
+		AdminDisabled, AdminEnabled, AdminDeleted, AdminSignedIn, AdminSignInFailed,
+		AdminSignedOut, AdminSessionsEnded, AdminPasswordChanged, AdminFactorChanged, AdminRecoveryCodeUsed,
+		AdminLinkCreated, AdminInvitationRevoked, WebhookCreated, WebhookUpdated, WebhookDeleted,
 		WebhookDisabled, WebhookSecretRotated, WebhookSkipped, DeliveryReplayed, SecretsRotated,
 		FeedAccepted,
 	}

@@ -15,6 +15,7 @@ import (
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/store/accounts"
+	"rollcall.dev/rollcall/internal/store/admins"
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/declarations"
 	"rollcall.dev/rollcall/internal/store/events"
@@ -57,6 +58,7 @@ type Store struct {
 	KeyTable          *keys.Keys
 	HookTable         *hooks.Hooks // its Sealer too
 	NoticeTable       *notices.Notices
+	AdminTable        *admins.Admins // its Ring too
 }
 
 // Open opens the database at dsn; a relative SQLite file starts at dir.
@@ -71,7 +73,7 @@ func Open(ctx context.Context, dsn, dir string) (*Store, error) {
 		OrganizationTable: &organizations.Organizations{DB: d}, DeclarationTable: &declarations.Declarations{DB: d},
 		SecretTable: &secrets.Secrets{DB: d}, UploadTable: &uploads.Uploads{DB: d},
 		WorkTable: &work.Work{DB: d}, Schedules: &schedules.Schedules{DB: d}, Health: &health.Health{DB: d}, Nodes: &nodes.Nodes{DB: d}, KeyTable: &keys.Keys{DB: d},
-		HookTable: &hooks.Hooks{DB: d, Now: time.Now}, NoticeTable: &notices.Notices{DB: d, Now: time.Now}}, nil
+		HookTable: &hooks.Hooks{DB: d, Now: time.Now}, NoticeTable: &notices.Notices{DB: d, Now: time.Now}, AdminTable: &admins.Admins{DB: d}}, nil
 }
 
 // Close closes the database.

@@ -56,6 +56,8 @@ var cases = []struct {
 	{op: "approve-plan", path: "/plans/{ready}/approve", body: `{"exclude": ["2"]}`, status: 202},
 	{op: "reject-plan", path: "/plans/{again}/reject"},
 	{op: "list-runs", path: "/runs?connection=sun-hq&state=applied", foreign: 200},
+	{op: "list-runs", path: "/runs?trigger=manual&since=2020-01-01T00:00:00Z&until=2099-01-01T00:00:00Z", foreign: 200},
+	{op: "count-runs", path: "/runs/statistics?connection=sun-hq&by=hour", foreign: 200},
 	{op: "get-run", path: "/runs/{run}"},
 	{op: "follow-run", path: "/runs/{run}/progress"},
 	{op: "follow-run", path: "/runs/{run}/progress", header: []string{"Accept", "text/event-stream"}},

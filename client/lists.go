@@ -57,13 +57,15 @@ type AccountQuery struct {
 	Connection   string // local for those of none
 	Status       string
 	Group        string   // by ID
-	Search       string   // in username, e-mail address, names and external ID
+	Manager      string   // who report directly to this account, by ID
+	Search       string   // all of its words in username, e-mail address, names, IDs and custom attributes; the best fit first
+	Sort         string   // "name", or in no order that means anything
 	IDs          []string // these, a hundred at the most
 	Who          string   // exactly this ID, username, e-mail address or external ID
 }
 
 func (q AccountQuery) values() url.Values {
-	return query("organization", q.Organization, "connection", q.Connection, "status", q.Status, "group", q.Group, "q", q.Search, "who", q.Who, "ids", q.IDs)
+	return query("organization", q.Organization, "connection", q.Connection, "status", q.Status, "group", q.Group, "manager", q.Manager, "q", q.Search, "sort", q.Sort, "who", q.Who, "ids", q.IDs)
 }
 
 // Organizations goes through the organizations.

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 )
 
 // pageSize is how many items a request asks for.
@@ -56,13 +57,15 @@ type AccountQuery struct {
 	Connection   string // local for those of none
 	Status       string
 	Group        string   // by ID
-	Search       string   // in username, e-mail address, names and external ID
+	Manager      string   // who report directly to this account, by ID
+	Search       string   // all of its words in username, e-mail address, names, IDs and custom attributes; the best fit first
+	Sort         string   // "name", or in no order that means anything
 	IDs          []string // these, a hundred at the most
 	Who          string   // exactly this ID, username, e-mail address or external ID
 }
 
 func (q AccountQuery) values() url.Values {
-	return query("organization", q.Organization, "connection", q.Connection, "status", q.Status, "group", q.Group, "q", q.Search, "who", q.Who, "ids", q.IDs)
+	return query("organization", q.Organization, "connection", q.Connection, "status", q.Status, "group", q.Group, "manager", q.Manager, "q", q.Search, "sort", q.Sort, "who", q.Who, "ids", q.IDs)
 }
 
 // Organizations goes through the organizations.
@@ -121,8 +124,35 @@ func (c *Client) Notes(ctx context.Context, plan string) iter.Seq2[Note, error] 
 	return each[Note](ctx, c, "/plans/"+part(plan)+"/notes", nil)
 }
 
+// RunQuery narrows runs. Zero fields do not narrow.
+type RunQuery struct {
+	ListQuery
+	Trigger string
+	Since   time.Time // when they began: then or later
+	Until   time.Time // before
+}
+
+func (q RunQuery) values() url.Values {
+	v := q.ListQuery.values()
+	maps.Copy(v, query("trigger", q.Trigger, "since", moment(q.Since), "until", moment(q.Until)))
+	return v
+}
+
+// moment is a time as parameters carry it; "" where there is none.
+func moment(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}
+
 // Runs goes through runs, the newest first.
 func (c *Client) Runs(ctx context.Context, q ListQuery) iter.Seq2[Run, error] {
+	return c.RunsOf(ctx, RunQuery{ListQuery: q})
+}
+
+// RunsOf goes through the runs of a time, or begun by something, the newest first.
+func (c *Client) RunsOf(ctx context.Context, q RunQuery) iter.Seq2[Run, error] {
 	return each[Run](ctx, c, "/runs", q.values())
 }
 

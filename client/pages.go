@@ -2,41 +2,53 @@ package client
 
 import (
 	"context"
-	"io"
-	"net/http"
 	"net/url"
+	"strconv"
 )
 
-// Page is one page of a list, for programs that show lists page by page: the
-// request's cursor for the next one is NextCursor, nil on the last.
+// Page is a piece of a list, for programs that show one piece at a time. What goes
+// through a whole list asks for the pieces by itself.
 type Page[T any] struct {
 	Items      []T     `json:"items"`
-	NextCursor *string `json:"next_cursor"`
+	NextCursor *string `json:"next_cursor"` // nil at the end
 }
 
-// Get asks for anything below /api/v1, such as one page of a list:
-//
-//	page, err := client.Get[client.Page[client.Account]](ctx, c, "/accounts", url.Values{"q": {"ada"}, "limit": {"50"}})
-//
-// The parts of the path are escaped already. It may be asked again when the line
-// breaks.
-func Get[T any](ctx context.Context, c *Client, path string, q url.Values) (out T, err error) {
-	err = c.do(ctx, call{method: http.MethodGet, path: path, query: q}, &out)
-	return out, err
+// Piece says which piece of a list: at most Limit items (0 for a hundred) from where
+// the piece before said, "" for the beginning.
+type Piece struct {
+	Limit  int
+	Cursor string
 }
 
-// Send makes any other request below /api/v1, with a body in JSON or none.
-func Send[T any](ctx context.Context, c *Client, method, path string, q url.Values, body any) (out T, err error) {
-	err = c.do(ctx, call{method: method, path: path, query: q, body: body}, &out)
-	return out, err
-}
-
-// Download asks for anything below /api/v1 as it is: an export. The caller closes
-// the body; an answer that breaks off ends with an error.
-func (c *Client) Download(ctx context.Context, path string, q url.Values) (body io.ReadCloser, contentType string, err error) {
-	answer, err := c.send(ctx, call{method: http.MethodGet, path: path, query: q})
-	if err != nil {
-		return nil, "", err
+func page[T any](ctx context.Context, c *Client, path string, q url.Values, p Piece) (Page[T], error) {
+	if q == nil {
+		q = url.Values{}
 	}
-	return answer.Body, answer.Header.Get("Content-Type"), nil
+	if p.Limit > 0 {
+		q.Set("limit", strconv.Itoa(p.Limit))
+	}
+	if p.Cursor != "" {
+		q.Set("cursor", p.Cursor)
+	}
+	return Get[Page[T]](ctx, c, path, q)
+}
+
+// AccountPage gives a piece of a list of accounts.
+func (c *Client) AccountPage(ctx context.Context, q AccountQuery, p Piece) (Page[Account], error) {
+	return page[Account](ctx, c, "/accounts", q.values(), p)
+}
+
+// HistoryPage gives a piece of what happened to an account, the newest first.
+func (c *Client) HistoryPage(ctx context.Context, account string, p Piece) (Page[Event], error) {
+	return page[Event](ctx, c, "/accounts/"+part(account)+"/events", nil, p)
+}
+
+// RunPage gives a piece of a list of runs, the newest first.
+func (c *Client) RunPage(ctx context.Context, q RunQuery, p Piece) (Page[Run], error) {
+	return page[Run](ctx, c, "/runs", q.values(), p)
+}
+
+// PlanPage gives a piece of a list of plans, the newest first, without their rows.
+func (c *Client) PlanPage(ctx context.Context, q ListQuery, p Piece) (Page[Plan], error) {
+	return page[Plan](ctx, c, "/plans", q.values(), p)
 }

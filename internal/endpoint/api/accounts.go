@@ -33,13 +33,15 @@ type AccountFilter struct {
 	Connection   string `query:"connection" doc:"Only those this connection keeps, by alias; local for those of none."`
 	Status       string `query:"status" enum:"active,disabled,deleted" doc:"Only these."`
 	Group        string `query:"group" format:"uuid" doc:"Only members of this group, by ID."`
-	Q            string `query:"q" maxLength:"200" doc:"Only those whose username, e-mail address, name or external ID contains this."`
+	Manager      string `query:"manager" format:"uuid" doc:"Only those who report directly to this account, by ID."`
+	Q            string `query:"q" maxLength:"200" doc:"Only those whose username, e-mail address, name, ID, external ID or custom attributes contain all of these words, whatever their case and accents; the best fit first."`
 	Who          string `query:"who" maxLength:"1000" doc:"Only those that this names exactly: an ID, username, e-mail address or external ID."`
 }
 
 func (s *server) accounts() {
 	const tag = "accounts"
 	register(s, operation{id: "list-accounts", method: http.MethodGet, path: "/accounts", tag: tag, summary: "List accounts", fails: []int{http.StatusNotFound}}, s.listAccounts)
+	register(s, operation{id: "count-accounts", method: http.MethodGet, path: "/accounts/counts", tag: tag, summary: "Count accounts by status", fails: []int{http.StatusNotFound}}, s.countAccounts)
 	register(s, operation{id: "get-account", method: http.MethodGet, path: "/accounts/{id}", tag: tag, summary: "Show an account"},
 		func(ctx context.Context, in *AccountPath) (*body[*account.Account], error) {
 			a, err := s.account(ctx, in.ID)
@@ -86,8 +88,18 @@ func (s *server) account(ctx context.Context, text string) (*account.Account, er
 func (s *server) narrowed(ctx context.Context, in AccountFilter) (accounts.Filter, error) {
 	f := accounts.Filter{Connection: in.Connection, Status: account.Status(in.Status), Search: in.Q}
 	var err error
-	if f.Organization, err = within(ctx, in.Organization); err != nil || in.Group == "" {
+	if f.Organization, err = within(ctx, in.Organization); err != nil {
 		return f, err
+	}
+	if in.Manager != "" {
+		m, err := s.account(ctx, in.Manager)
+		if err != nil {
+			return f, err
+		}
+		f.Manager = m.ID
+	}
+	if in.Group == "" {
+		return f, nil
 	}
 	g, err := s.group(ctx, in.Group)
 	f.Group = g.ID
@@ -98,7 +110,8 @@ func (s *server) narrowed(ctx context.Context, in AccountFilter) (accounts.Filte
 type accountList struct {
 	Paging
 	AccountFilter
-	IDs []string `query:"ids" maxItems:"100" doc:"Only these, separated by commas; those that are not there are left out."`
+	Sort string   `query:"sort" enum:"name" doc:"By name; otherwise in an order that means nothing, or the best fit first where something is searched."`
+	IDs  []string `query:"ids" maxItems:"100" doc:"Only these, separated by commas; those that are not there are left out."`
 }
 
 func (s *server) listAccounts(ctx context.Context, in *accountList) (*pageOf[*account.Account], error) {
@@ -112,7 +125,10 @@ func (s *server) listAccounts(ctx context.Context, in *accountList) (*pageOf[*ac
 	if in.Who != "" {
 		return s.named(ctx, f, in.Who)
 	}
-	list := fmt.Sprintf("accounts %q %q %q %q %q", f.Organization, f.Connection, f.Status, f.Search, f.Group)
+	list := fmt.Sprintf("accounts %q %q %q %q %q %q %q", f.Organization, f.Connection, f.Status, f.Search, f.Group, f.Manager, in.Sort)
+	if f.Search != "" || in.Sort != "" {
+		return s.people(ctx, list, f, in.Paging)
+	}
 	if err := openCursor(list, in.Cursor, &f.After); err != nil {
 		return nil, err
 	}
@@ -362,6 +378,9 @@ func (s *server) exportAccounts(ctx context.Context, in *struct {
 	}
 	if in.Who != "" {
 		return nil, fault.New(fault.Invalid, "who is for lists, an export takes the other filters")
+	}
+	if f.Search != "" {
+		return s.exportFound(ctx, f, in.Format)
 	}
 	f.Limit = exportPage
 	first, err := s.some(ctx, f)

@@ -117,18 +117,22 @@ func (s *server) aRun(ctx context.Context, id string) (*engine.Run, error) {
 func (s *server) listRuns(ctx context.Context, in *struct {
 	Paging
 	Narrow
-	State string `query:"state" enum:"running,applied,held,failed,rejected,reverted" doc:"Only those in this state."`
+	State   string    `query:"state" enum:"running,applied,held,failed,rejected,reverted" doc:"Only those in this state."`
+	Trigger string    `query:"trigger" maxLength:"64" doc:"Only those begun by this: manual, schedule, approve, revert, upload and so on."`
+	Since   time.Time `query:"since" doc:"Only those that began then or later."`
+	Until   time.Time `query:"until" doc:"Only those that began before."`
 }) (*pageOf[*engine.Run], error) {
 	organization, err := within(ctx, in.Organization)
 	if err != nil {
 		return nil, err
 	}
-	list := fmt.Sprintf("runs %q %q %q", organization, in.Connection, in.State)
+	list := fmt.Sprintf("runs %q %q %q %q %d %d", organization, in.Connection, in.State, in.Trigger, db.Micros(in.Since), db.Micros(in.Until))
 	var from before
 	if err := openCursor(list, in.Cursor, &from); err != nil {
 		return nil, err
 	}
-	found, err := s.Store.RunTable.Page(ctx, runs.Filter{Organization: organization, Connection: in.Connection, State: engine.RunState(in.State), BeforeAt: from.At, BeforeID: from.ID, Limit: in.Limit + 1})
+	found, err := s.Store.RunTable.Page(ctx, runs.Filter{Organization: organization, Connection: in.Connection, State: engine.RunState(in.State),
+		Trigger: in.Trigger, Since: in.Since, Until: in.Until, BeforeAt: from.At, BeforeID: from.ID, Limit: in.Limit + 1})
 	if err != nil {
 		return nil, err
 	}

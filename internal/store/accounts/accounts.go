@@ -252,6 +252,7 @@ type Filter struct {
 	Status       account.Status
 	Search       string     // in username, e-mail, names and external ID
 	Group        account.ID // members of it
+	Manager      account.ID // who report to this one directly
 	After        account.ID
 	Limit        int
 }
@@ -274,6 +275,9 @@ func (s *Accounts) List(ctx context.Context, f Filter, fn func(*account.Account)
 	}
 	if !f.Group.IsZero() {
 		add("id IN (SELECT account_id FROM memberships WHERE group_id = ?)", f.Group)
+	}
+	if !f.Manager.IsZero() {
+		add("manager = ?", f.Manager)
 	}
 	if !f.After.IsZero() {
 		add("id > ?", f.After)

@@ -3,7 +3,7 @@ package runs
 import (
 	"context"
 	"database/sql"
-	"math"
+	"time"
 
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/store/db"
@@ -15,6 +15,8 @@ type Filter struct {
 	Organization string
 	Connection   string
 	State        engine.RunState
+	Trigger      string
+	Since, Until time.Time // when they began: at the first or later, before the second
 	BeforeAt     int64
 	BeforeID     string
 	Limit        int
@@ -22,21 +24,15 @@ type Filter struct {
 
 // Page gives runs, the newest first.
 func (s *Runs) Page(ctx context.Context, f Filter) ([]*engine.Run, error) {
+	where, args := f.where()
+	n := len(args)
+	args = append(args, before(f.BeforeAt), f.BeforeID, f.Limit)
 	var out []*engine.Run
-	err := db.Each(ctx, s.DB.Reader(), `SELECT `+columns+` FROM `+joined+` WHERE ($1 = '' OR r.organization = $1) AND ($2 = '' OR r.connection = $2) AND ($3 = '' OR r.state = $3 OR $3 = 'running' AND r.state = 'queued')
-		AND (r.started_at < $4 OR r.started_at = $4 AND r.id < $5) ORDER BY r.started_at DESC, r.id DESC LIMIT $6`,
-		[]any{f.Organization, f.Connection, string(f.State), before(f.BeforeAt), f.BeforeID, f.Limit}, func(rows *sql.Rows) error {
-			r, err := scan(rows)
-			out = append(out, r)
-			return err
-		})
+	err := db.Each(ctx, s.DB.Reader(), `SELECT `+columns+` FROM `+joined+` WHERE `+where+` AND (r.started_at, r.id) < (`+db.Placeholder(n+1)+`, `+db.Placeholder(n+2)+`)
+		ORDER BY r.started_at DESC, r.id DESC LIMIT `+db.Placeholder(n+3), args, func(rows *sql.Rows) error {
+		r, err := scan(rows)
+		out = append(out, r)
+		return err
+	})
 	return out, err
-}
-
-// before is the end of time where a list begins.
-func before(at int64) int64 {
-	if at == 0 {
-		return math.MaxInt64
-	}
-	return at
 }

@@ -8,13 +8,19 @@ import (
 
 // routes mounts the endpoints: each is a package that gives a handler, on one line
 // here.
-func (s *Server) routes() http.Handler {
+func (s *Server) routes() (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.Health.Live)
 	mux.HandleFunc("GET /readyz", s.Health.Ready)
 	mux.Handle("GET /metrics", s.Metrics.Handler())
-	mux.Handle(api.Prefix+"/", s.traced(api.New(s.api())))
-	return mux
+	rest := api.New(s.api())
+	mux.Handle(api.Prefix+"/", s.traced(rest))
+	pages, err := s.console(rest)
+	if err != nil {
+		return nil, err
+	}
+	mux.Handle("/", s.traced(pages))
+	return mux, nil
 }
 
 func (s *Server) api() api.Deps {

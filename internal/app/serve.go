@@ -57,8 +57,12 @@ func (a *App) Serve(ctx context.Context, version string, logs io.Writer, reload 
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	routes, err := s.routes()
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	web := &http.Server{
-		Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: routes, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn), BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
 	var running []part

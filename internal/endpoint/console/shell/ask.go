@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"rollcall.dev/rollcall/client"
 	"rollcall.dev/rollcall/internal/fault"
@@ -61,6 +62,9 @@ func (q *Ask) page(status int, name, title string, data any) error {
 	return nil
 }
 
+// Now is the time.
+func (q *Ask) Now() time.Time { return q.shell.Now() }
+
 // Values are those of the query that were given, among the names.
 func (q *Ask) Values(names ...string) url.Values {
 	out := url.Values{}
@@ -106,6 +110,9 @@ func Back(next string) string {
 	}
 	return next
 }
+
+// Escape is a text as a value in a query.
+func Escape(s string) string { return url.QueryEscape(s) }
 
 // Trouble is an error as a page shows it: a sentence, and what to do.
 type Trouble struct {

@@ -12,6 +12,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"rollcall.dev/rollcall/client"
 )
 
 // functions are what templates may call beside the language's own:
@@ -25,6 +27,7 @@ import (
 //	badge "held"          a coloured word for a state, health, action or status
 //	path "people" .ID     /people/…, its parts escaped
 //	query .Query "k" "v"  ?… of this page with k set to v ("" takes it out)
+//	nameOf .              how people know an account
 //	text .Pointer         what it points at, or ""
 //	json .X               indented JSON
 //	list "a" "b"          a list
@@ -102,6 +105,7 @@ func (s *Shell) functions() template.FuncMap {
 			}
 			return "no change"
 		},
+		"nameOf":  func(a client.Account) string { return NameOf(&a) },
 		"has":     func(list []string, s string) bool { return slices.Contains(list, s) },
 		"capital": capital,
 		"lower":   strings.ToLower,

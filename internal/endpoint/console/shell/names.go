@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -147,6 +148,12 @@ func (n *Names) shown(p pair) (text, path string, there bool) {
 	}
 	return string(b), "", string(b) != "{}" && string(b) != "[]"
 }
+
+// Text is a value as plain text: what a pointer points at, "" for nil.
+func Text(v any) string { return text(v) }
+
+// SortedKeys are the names of a form in their order.
+func SortedKeys(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) }
 
 type pair struct {
 	name  string

@@ -58,7 +58,8 @@ type Shell struct {
 type Need int
 
 // What routes need. Public ones are for people who are not signed in: they get no
-// client. Somebody is anybody who is signed in; Changer may change something;
+// client, and their forms have no session to take a token from, only the browser's
+// word that they come from here. Somebody is anybody who is signed in; Changer may change something;
 // Operator is one of the installation.
 const (
 	Somebody Need = iota
@@ -74,9 +75,6 @@ type Route struct {
 	Pattern string
 	Need    Need
 	Handle  func(*Ask) error
-	// Unguarded actions check by themselves that they were meant: sign-in, whose
-	// form has no session to take a token from.
-	Unguarded bool
 }
 
 // Section is one part of the console.
@@ -209,7 +207,7 @@ func (s *Shell) admit(q *Ask, r Route) error {
 	if q.Me == nil {
 		return s.toTheDoor(q)
 	}
-	if writes && !r.Unguarded && !q.Me.meant(q.R) {
+	if writes && !q.Me.meant(q.R) {
 		return fault.New(fault.Denied, "the form was not sent from this session").WithHint("open the page again and send it once more")
 	}
 	if r.Need == Changer && q.Me.ReadOnly {

@@ -34,7 +34,7 @@ tour: check-go ## the same on the command line: OpenLDAP, planned and synchronis
 
 .PHONY: test
 test: check-go ## every test, with the race detector, against real servers
-	@scripts/install-tools.sh gcc slapd postgresql samba 389ds apacheds node
+	@scripts/install-tools.sh gcc slapd postgresql samba 389ds apacheds node chromium
 	@CGO_ENABLED=1 go test -race -timeout 20m ./...
 	@echo "again without the race detector, for all of its faults:"
 	@go test -timeout 10m ./internal/source/ldap/simulated
@@ -86,7 +86,7 @@ cross: check-go ## build for every platform we ship for
 
 .PHONY: install-tools
 install-tools: ## what test and bench need on a Debian machine (as root): gcc, OpenLDAP, PostgreSQL, Samba, 389 DS, ApacheDS, Node
-	@scripts/install-tools.sh gcc slapd postgresql samba 389ds apacheds node
+	@scripts/install-tools.sh gcc slapd postgresql samba 389ds apacheds node chromium
 
 .PHONY: clean
 clean: ## remove what was built

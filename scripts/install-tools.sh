@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is named and missing: gcc, slapd (with the LDAP tools), postgresql,
-# samba (a domain controller), 389ds, apacheds (with the Java it runs on), node (with npm).
+# samba (a domain controller), 389ds, apacheds (with the Java it runs on), node (with npm),
+# chromium.
 # On Debian and its relatives, as root, through apt-get; elsewhere it says what is
 # missing. Nothing it installs is started or set up: tests start their own servers.
 set -euo pipefail
@@ -25,6 +26,7 @@ has() {
 	389ds) PATH=$PATH:/usr/sbin command -v ns-slapd && command -v certutil && command -v pk12util && command -v openssl && command -v ldapmodify ;;
 	apacheds) has_apacheds ;;
 	node) command -v node && command -v npm ;;
+	chromium) command -v chromium ;;
 	*) echo "install-tools: unknown tool $1" >&2 && exit 2 ;;
 	esac >/dev/null
 }
@@ -37,6 +39,7 @@ for tool in "$@"; do
 	case $tool in
 	gcc) packages+=(gcc libc6-dev) ;;
 	node) packages+=(nodejs npm) ;;
+	chromium) packages+=(chromium fonts-noto-core) ;;
 	slapd) packages+=(slapd ldap-utils) ;;
 	postgresql) packages+=(postgresql) ;;
 	samba) packages+=(samba samba-ad-dc samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind ldb-tools) ;;

@@ -154,6 +154,7 @@ func (r *root) demonstrate(ctx context.Context, a *app.App, directory *company.C
 	case address := <-ready:
 		base = "http://" + address
 		r.welcome(base, key, hook, first, o.every)
+		r.firstLink(ctx, a, address)
 	}
 	// The first comes soon: nobody waits a minute to see whether it works.
 	tick := time.NewTicker(min(o.every, 10*time.Second))

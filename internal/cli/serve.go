@@ -27,6 +27,7 @@ the configuration anew.`, Args: args(0, "no words"),
 				}
 				return a.Serve(cmd.Context(), thisVersion().Version, r.Err, reload, r.Env, func(address string) {
 					fmt.Fprintf(r.Out, "Rollcall serves at %s (listening on %s).\n", a.Config.PublicURL, address)
+					r.firstLink(cmd.Context(), a, address)
 				})
 			})
 		},

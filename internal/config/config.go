@@ -43,6 +43,9 @@ type Config struct {
 // DefaultPath is read when no other file is named.
 const DefaultPath = "rollcall.yaml"
 
+// DefaultPublicURL stands where nobody said how people reach the server.
+const DefaultPublicURL = "http://localhost:8080"
+
 // Load reads the file at path and the environment through lookup (usually
 // os.LookupEnv). With an empty path it reads DefaultPath if that exists, and
 // goes by defaults otherwise. Errors are a fault.NotFound for a named file that
@@ -107,7 +110,7 @@ func parse(name string, data []byte, kinds []source.Kind, lookup func(env string
 }
 
 func defaults() *Config {
-	return &Config{Listen: "127.0.0.1:8080", PublicURL: "http://localhost:8080", Database: "sqlite:rollcall.db", Workers: 4, Retention: setting.DefaultRetention(),
+	return &Config{Listen: "127.0.0.1:8080", PublicURL: DefaultPublicURL, Database: "sqlite:rollcall.db", Workers: 4, Retention: setting.DefaultRetention(),
 		Rates: setting.DefaultRates(), Server: setting.DefaultServer(), Console: setting.DefaultConsole(), Notifications: setting.Notifications{SMTP: setting.SMTP{TLS: setting.SMTPStartTLS}}}
 }
 

@@ -202,9 +202,9 @@ func (s *Admins) List(ctx context.Context, by By, organization, after string, li
 // Any reports whether there is any administrator at all.
 func (s *Admins) Any(ctx context.Context) (bool, error) { return anybody(ctx, s.DB.Reader()) }
 
-func anybody(ctx context.Context, q db.Querier) (any bool, err error) {
-	err = q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM admins)`).Scan(&any)
-	return any, db.Explain("look for administrators", err)
+func anybody(ctx context.Context, q db.Querier) (some bool, err error) {
+	err = q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM admins)`).Scan(&some)
+	return some, db.Explain("look for administrators", err)
 }
 
 func moment(t time.Time) *time.Time {

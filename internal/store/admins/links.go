@@ -80,7 +80,7 @@ func (s *Admins) put(ctx context.Context, tx *db.Tx, l *Link) (token string, err
 // where there is an administrator. It is good until there is one; of several nodes'
 // links one can be used.
 func (s *Admins) FirstLink(ctx context.Context) (token string, err error) {
-	if any, err := s.Any(ctx); err != nil || any {
+	if some, err := s.Any(ctx); err != nil || some {
 		return "", err
 	}
 	err = s.DB.Write(ctx, func(tx *db.Tx) error {
@@ -88,8 +88,8 @@ func (s *Admins) FirstLink(ctx context.Context) (token string, err error) {
 		if err := events.Lock(ctx, tx); err != nil {
 			return err
 		}
-		any, err := anybody(ctx, tx)
-		if err != nil || any {
+		some, err := anybody(ctx, tx)
+		if err != nil || some {
 			return err
 		}
 		token, err = s.put(ctx, tx, &Link{Kind: First, Role: Operator, CreatedBy: "first start"})
@@ -239,11 +239,11 @@ func (s *Admins) link(ctx context.Context, q db.Querier, token string) (*Link, e
 		return nil, db.Explain("look the link up", err)
 	}
 	if l.Kind == First {
-		any, err := anybody(ctx, q)
+		some, err := anybody(ctx, q)
 		if err != nil {
 			return nil, err
 		}
-		if any {
+		if some {
 			return nil, errLink()
 		}
 	}

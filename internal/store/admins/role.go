@@ -60,6 +60,7 @@ func (a *Administrator) Changes(organization string) bool {
 		return true
 	case Manager:
 		return a.Organization != "" && a.Organization == organization
+	case Auditor:
 	}
 	return false
 }

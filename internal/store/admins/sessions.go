@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"net/netip"
 	"time"
@@ -30,6 +31,20 @@ type Session struct {
 	SeenAt      time.Time // to the minute
 	ConfirmedAt time.Time // when a password, code or passkey was last given
 	EndsAt      time.Time // at the latest
+}
+
+// MarshalJSON shows a session: id, administrator (ID), address, agent, created_at,
+// seen_at, ends_at. Never what its cookie or its forms hold.
+func (s Session) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		ID        string    `json:"id"`
+		Admin     string    `json:"administrator"`
+		Address   string    `json:"address"`
+		Agent     string    `json:"agent"`
+		CreatedAt time.Time `json:"created_at"`
+		SeenAt    time.Time `json:"seen_at"`
+		EndsAt    time.Time `json:"ends_at"`
+	}{s.ID, s.Admin, s.Address, s.Agent, s.CreatedAt, s.SeenAt, s.EndsAt})
 }
 
 // MatchCSRF reports whether a form's value is the session's.

@@ -26,7 +26,7 @@ func errSignIn() error {
 // With an empty code, a right password of somebody with a second factor gives a
 // Pending session, good for five minutes and for Complete alone. Whatever is wrong
 // is one and the same fault.Denied after the same work; too many tries are a
-// *TooMany (see Waits). from may be invalid where it is not known; agent is the
+// *TooManyError (see Waits). from may be invalid where it is not known; agent is the
 // browser's User-Agent.
 func (s *Admins) SignIn(ctx context.Context, email, password, code string, from netip.Addr, agent string) (*Session, error) {
 	key := fold(email)

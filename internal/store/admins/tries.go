@@ -50,19 +50,19 @@ func waitAfter(tries, free int) time.Duration {
 	return wait
 }
 
-// TooMany says that there were too many tries. It is a fault.Denied.
-type TooMany struct{ Wait time.Duration }
+// TooManyError says that there were too many tries. It is a fault.Denied.
+type TooManyError struct{ Wait time.Duration }
 
-func (e *TooMany) Error() string { return "too many tries; wait a little" }
+func (e *TooManyError) Error() string { return "too many tries; wait a little" }
 
 // Unwrap gives it its kind and hint.
-func (e *TooMany) Unwrap() error {
+func (e *TooManyError) Unwrap() error {
 	return fault.New(fault.Denied, "too many tries").WithHint("try again in %s", max(time.Second, e.Wait.Round(time.Second)))
 }
 
 // Waits gives how long to wait where an error is about too many tries.
 func Waits(err error) (time.Duration, bool) {
-	var t *TooMany
+	var t *TooManyError
 	if errors.As(err, &t) {
 		return t.Wait, true
 	}
@@ -92,7 +92,7 @@ func (s *Admins) countedFor(kind, who string, from netip.Addr, known bool) ([]co
 // Locks are taken in one order everywhere: the events, then administrators, then
 // tries. begin is alone in taking tries only.
 
-// begin counts a try, or gives a *TooMany and counts nothing.
+// begin counts a try, or gives a *TooManyError and counts nothing.
 func (s *Admins) begin(ctx context.Context, counters []counter) error {
 	now := s.now()
 	return s.DB.Write(ctx, func(tx *db.Tx) error {
@@ -112,7 +112,7 @@ func (s *Admins) begin(ctx context.Context, counters []counter) error {
 				tries = 0
 			}
 			if wait := db.Time(until).Sub(now); until > 0 && wait > 0 {
-				return &TooMany{Wait: wait}
+				return &TooManyError{Wait: wait}
 			}
 			tries++
 			if _, err := tx.Exec(ctx, `UPDATE admin_tries SET tries = $2, wait_until = $3, at = $4 WHERE id = $1`,

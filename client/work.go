@@ -87,8 +87,19 @@ func (c *Client) Upload(ctx context.Context, alias, name string, file io.Reader)
 // Check goes step by step to a connection's directory; step is told of each as it
 // ends, and may be nil.
 func (c *Client) Check(ctx context.Context, alias string, step func(Step)) (Check, error) {
+	return c.check(ctx, call{method: http.MethodPost, path: "/connections/" + part(alias) + "/check"}, step)
+}
+
+// CheckDraft is Check with settings that are not saved: body is a connection in
+// the form of rollcall.yaml, or with an alias a merge patch (RFC 7396) over the one
+// there is. Nothing is kept or changed.
+func (c *Client) CheckDraft(ctx context.Context, alias string, body json.RawMessage, step func(Step)) (Check, error) {
+	return c.check(ctx, call{method: http.MethodPost, path: "/connections/check", query: query("alias", alias), body: body}, step)
+}
+
+func (c *Client) check(ctx context.Context, r call, step func(Step)) (Check, error) {
 	var out Check
-	err := c.listen(ctx, call{method: http.MethodPost, path: "/connections/" + part(alias) + "/check"}, func(m message) error {
+	err := c.listen(ctx, r, func(m message) error {
 		switch m.Name {
 		case "step":
 			return decode(m, step)

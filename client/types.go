@@ -246,6 +246,7 @@ type Plan struct {
 	Pruned       bool      `json:"pruned" doc:"Its rows are no longer kept."`
 	Complete     bool      `json:"complete" doc:"The reading it was made from saw everything."`
 	Reverts      *string   `json:"reverts" doc:"The run it undoes."`
+	Draft        bool      `json:"draft" doc:"It was made with settings that were not saved. It can be approved once they are."`
 	Changes      []Change  `json:"changes,omitempty" nullable:"false" doc:"Its rows, where one plan is shown; lists of plans leave them out."`
 	Notes        []Note    `json:"notes,omitempty" nullable:"false" doc:"What it does not do, or not wholly, and why; left out of lists as well."`
 }

@@ -117,8 +117,19 @@ func (c *Client) check(ctx context.Context, r call, step func(Step)) (Check, err
 // MakePlan reads a connection's directory and plans; nothing is applied. progress
 // may be nil.
 func (c *Client) MakePlan(ctx context.Context, alias string, in SyncInput, progress func(Progress)) (Plan, error) {
+	return c.plan(ctx, call{method: http.MethodPost, path: "/connections/" + part(alias) + "/plan", body: in}, progress)
+}
+
+// Preview reads a connection's directory and plans with settings that are not
+// saved: patch is a merge patch (RFC 7396) over them. Nothing is applied and
+// nothing is saved. progress may be nil.
+func (c *Client) Preview(ctx context.Context, alias string, patch json.RawMessage, progress func(Progress)) (Plan, error) {
+	return c.plan(ctx, call{method: http.MethodPost, path: "/connections/" + part(alias) + "/preview", body: patch}, progress)
+}
+
+func (c *Client) plan(ctx context.Context, r call, progress func(Progress)) (Plan, error) {
 	var out Plan
-	err := c.listen(ctx, call{method: http.MethodPost, path: "/connections/" + part(alias) + "/plan", body: in}, func(m message) error {
+	err := c.listen(ctx, r, func(m message) error {
 		switch m.Name {
 		case "progress":
 			return decode(m, progress)

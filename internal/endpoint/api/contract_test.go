@@ -51,6 +51,8 @@ var cases = []struct {
 	{op: "sync-connection", path: "/connections/sun-hq/sync", status: 202},
 	{op: "plan-connection", path: "/connections/sun-hq/plan"},
 	{op: "plan-connection", path: "/connections/sun-hq/plan", header: []string{"Accept", "text/event-stream"}},
+	{op: "preview-connection", path: "/connections/sun-up/preview", body: `{"role": "staff"}`},
+	{op: "preview-connection", path: "/connections/sun-up/preview", body: `{}`, header: []string{"Accept", "text/event-stream"}},
 	{op: "list-plans", path: "/plans", foreign: 200},
 	{op: "get-plan", path: "/plans/{plan}"},
 	{op: "get-plan", path: "/plans/{plan}?changes=false"},

@@ -3,6 +3,7 @@ package api_test
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 
 	"rollcall.dev/rollcall/client"
@@ -54,5 +55,38 @@ func TestSettingsAreCheckedBeforeTheyAreSaved(t *testing.T) {
 			t.Error("a check made something happen")
 		}
 		w.refused(404, w.ask("operator", "GET", "/connections/new", nil))
+	})
+}
+
+func TestAChangeIsPlannedBeforeItIsSaved(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		prepared(t, w)
+		c := working(t, w, "organization:sun")
+		want[client.Connection](w, 201, w.ask("operator", "POST", "/connections", `{"alias": "sun-up", "organization": "sun", "backend": {"csv": {"upload": true, "passwords": "none"}}}`))
+		up, err := c.Upload(t.Context(), "sun-up", "people.csv", strings.NewReader("username,email,first_name,last_name\nzoe,zoe@sun.example,Zoe,Up\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if run, err := c.Wait(t.Context(), *up.Run, nil); err != nil || run.State != "applied" {
+			t.Fatalf("%+v, %v", run, err)
+		}
+		patch := json.RawMessage(`{"mapping": {"title": {"value": "Boss"}}}`)
+		phases := map[string]bool{}
+		made, err := c.Preview(t.Context(), "sun-up", patch, func(p client.Progress) { phases[p.Phase] = true })
+		if err != nil || !made.Draft || made.Verdict != "held" || len(made.Changes) != 1 || string(made.Changes[0].After) != `{"title":"Boss"}` || !phases["planning"] {
+			t.Fatalf("%+v, %v, %v", made, phases, err)
+		}
+		w.refused(409, w.ask("organization:sun", "POST", "/plans/"+made.ID+"/approve", nil), "settings that are not those")
+		if _, err := c.UpdateConnection(t.Context(), "sun-up", patch); err != nil {
+			t.Fatal(err)
+		}
+		run, err := c.Approve(t.Context(), made.ID, client.ApproveInput{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if run, err = c.Wait(t.Context(), run.ID, nil); err != nil || run.State != "applied" || run.Summary.Update != 1 {
+			t.Errorf("%+v, %v", run, err)
+		}
+		w.refused(422, w.ask("organization:sun", "POST", "/connections/sun-up/preview", `{"mapping": {"title": {"expr": "lower("}}}`), "title")
 	})
 }

@@ -70,11 +70,42 @@ type ConnectionState struct {
 
 // Step is one step of the connection doctor.
 type Step struct {
-	Step    string `json:"step" doc:"What was tried: DNS, TCP, TLS, bind, search and so on."`
-	Verdict string `json:"verdict" enum:"ok,warn,fail,skip"`
-	Detail  string `json:"detail" doc:"What was found."`
-	Hint    string `json:"hint" doc:"What to do about it; empty where there is nothing to do."`
-	TookMS  int64  `json:"took_ms"`
+	Step    string   `json:"step" doc:"What was tried: DNS, TCP, TLS, bind, search and so on."`
+	Section string   `json:"section" enum:"settings,address,tls,sign-in,base,layout,users,groups,changes,mapping,match" doc:"The part of the settings it is about. A part is as well as the worst step about it."`
+	Verdict string   `json:"verdict" enum:"ok,warn,fail,skip"`
+	Detail  string   `json:"detail" doc:"What was found."`
+	Hint    string   `json:"hint" doc:"What to do about it; empty where there is nothing to do."`
+	TookMS  int64    `json:"took_ms"`
+	Count   *int     `json:"count" doc:"How many people, or groups, it found; null where it counts none."`
+	Names   []string `json:"names" nullable:"false" doc:"Up to ten of those counted."`
+	// Proposal is what the directory says that settings may be.
+	Proposal *Proposal `json:"proposal" doc:"What the directory says that settings may be, on the step at which that is known."`
+}
+
+// Proposal is what a directory says of itself, in the terms of its settings. What
+// it does not say is empty.
+type Proposal struct {
+	Vendor       string          `json:"vendor" doc:"What kind of server it is, as presets go: OpenLDAP, Active Directory and so on."`
+	Version      string          `json:"version" doc:"What the server calls itself."`
+	Bases        []string        `json:"bases" nullable:"false" doc:"Its naming contexts, the likeliest first: where people may be looked for."`
+	Filter       string          `json:"filter" doc:"The filter for people that suits it."`
+	Anchor       string          `json:"anchor" doc:"The attribute that external IDs come from."`
+	GroupFilter  string          `json:"group_filter"`
+	GroupName    string          `json:"group_name" doc:"The attribute with a group's name."`
+	GroupMembers []string        `json:"group_members" nullable:"false" doc:"The attributes with a group's members."`
+	Columns      []string        `json:"columns" nullable:"false" doc:"Of a table."`
+	Encoding     string          `json:"encoding" doc:"Of a table."`
+	Separator    string          `json:"separator" enum:",comma,semicolon,tab" doc:"Of a table."`
+	Mapping      map[string]Rule `json:"mapping" nullable:"false" doc:"The starting rules, by field."`
+}
+
+// Rule says where a field's value comes from. One of attribute, value and expr is
+// set; with none it is a constant that is empty.
+type Rule struct {
+	Attribute string `json:"attribute,omitempty" doc:"The first value of this attribute."`
+	Value     string `json:"value,omitempty" doc:"A constant."`
+	Expr      string `json:"expr,omitempty" doc:"An expression, see docs/mapping.md."`
+	None      bool   `json:"none,omitempty" doc:"The field is left to the application."`
 }
 
 // Check is the result of the connection doctor.
@@ -215,6 +246,7 @@ type Plan struct {
 	Pruned       bool      `json:"pruned" doc:"Its rows are no longer kept."`
 	Complete     bool      `json:"complete" doc:"The reading it was made from saw everything."`
 	Reverts      *string   `json:"reverts" doc:"The run it undoes."`
+	Draft        bool      `json:"draft" doc:"It was made with settings that were not saved. It can be approved once they are."`
 	Changes      []Change  `json:"changes,omitempty" nullable:"false" doc:"Its rows, where one plan is shown; lists of plans leave them out."`
 	Notes        []Note    `json:"notes,omitempty" nullable:"false" doc:"What it does not do, or not wholly, and why; left out of lists as well."`
 }

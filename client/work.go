@@ -87,8 +87,19 @@ func (c *Client) Upload(ctx context.Context, alias, name string, file io.Reader)
 // Check goes step by step to a connection's directory; step is told of each as it
 // ends, and may be nil.
 func (c *Client) Check(ctx context.Context, alias string, step func(Step)) (Check, error) {
+	return c.check(ctx, call{method: http.MethodPost, path: "/connections/" + part(alias) + "/check"}, step)
+}
+
+// CheckDraft is Check with settings that are not saved: body is a connection in
+// the form of rollcall.yaml, or with an alias a merge patch (RFC 7396) over the one
+// there is. Nothing is kept or changed.
+func (c *Client) CheckDraft(ctx context.Context, alias string, body json.RawMessage, step func(Step)) (Check, error) {
+	return c.check(ctx, call{method: http.MethodPost, path: "/connections/check", query: query("alias", alias), body: body}, step)
+}
+
+func (c *Client) check(ctx context.Context, r call, step func(Step)) (Check, error) {
 	var out Check
-	err := c.listen(ctx, call{method: http.MethodPost, path: "/connections/" + part(alias) + "/check"}, func(m message) error {
+	err := c.listen(ctx, r, func(m message) error {
 		switch m.Name {
 		case "step":
 			return decode(m, step)
@@ -106,8 +117,19 @@ func (c *Client) Check(ctx context.Context, alias string, step func(Step)) (Chec
 // MakePlan reads a connection's directory and plans; nothing is applied. progress
 // may be nil.
 func (c *Client) MakePlan(ctx context.Context, alias string, in SyncInput, progress func(Progress)) (Plan, error) {
+	return c.plan(ctx, call{method: http.MethodPost, path: "/connections/" + part(alias) + "/plan", body: in}, progress)
+}
+
+// Preview reads a connection's directory and plans with settings that are not
+// saved: patch is a merge patch (RFC 7396) over them. Nothing is applied and
+// nothing is saved. progress may be nil.
+func (c *Client) Preview(ctx context.Context, alias string, patch json.RawMessage, progress func(Progress)) (Plan, error) {
+	return c.plan(ctx, call{method: http.MethodPost, path: "/connections/" + part(alias) + "/preview", body: patch}, progress)
+}
+
+func (c *Client) plan(ctx context.Context, r call, progress func(Progress)) (Plan, error) {
 	var out Plan
-	err := c.listen(ctx, call{method: http.MethodPost, path: "/connections/" + part(alias) + "/plan", body: in}, func(m message) error {
+	err := c.listen(ctx, r, func(m message) error {
 		switch m.Name {
 		case "progress":
 			return decode(m, progress)

@@ -13,6 +13,7 @@ import (
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/app"
 	"rollcall.dev/rollcall/internal/config"
+	"rollcall.dev/rollcall/internal/endpoint/api"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/event"
@@ -165,9 +166,7 @@ func (d direct) Check(ctx context.Context, alias string, report func(client.Step
 	if err != nil {
 		return false, err
 	}
-	return d.Engine.Check(ctx, c, func(s source.Step) {
-		report(client.Step{Step: s.Name, Verdict: string(s.Verdict), Detail: s.Detail, Hint: s.Hint, TookMS: s.Took.Milliseconds()})
-	})
+	return d.Engine.Check(ctx, c, func(s source.Step) { report(api.StepOf(s)) })
 }
 
 func (d direct) Why(ctx context.Context, alias, who string) ([]engine.Why, error) {

@@ -14,7 +14,7 @@ import (
 var forms = map[string]struct{ must, may []string }{
 	"account": {must: words(`id organization connection external_id username email first_name last_name display_name mobile_phone phone
 		language title department location manager role status attributes groups created_at updated_at`)},
-	"plan":    {words(`id hash connection verdict held_because summary changes`), words(`organization state run decided_by created_at notes pruned complete reverts`)},
+	"plan":    {words(`id hash connection verdict held_because summary changes`), words(`organization state run decided_by created_at notes pruned complete reverts draft`)},
 	"change":  {words(`action target account external_id before after why`), words(`seq group name`)},
 	"run":     {words(`id connection trigger state reading summary plan started_at finished_at error`), words(`organization actor reverts`)},
 	"reading": {words(`complete full entries reason`), words(`users groups changed gone notes swept method last_full`)},

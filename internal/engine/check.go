@@ -23,7 +23,7 @@ import (
 // whether none failed.
 func (e *Engine) Check(ctx context.Context, c setting.Connection, report func(source.Step)) (bool, error) {
 	if err := complete(c, func(setting.Option) bool { return true }); err != nil {
-		report(failedStep("settings", err, time.Now()))
+		report(failedStep(source.Settings, "settings", err, time.Now()))
 		return false, nil
 	}
 	kind, src, err := e.open(c)
@@ -43,18 +43,18 @@ func (e *Engine) Check(ctx context.Context, c setting.Connection, report func(so
 	began := time.Now()
 	preset, err := src.Preset(ctx)
 	if err != nil {
-		tell(failedStep("mapping", err, began))
+		tell(failedStep(source.Mapping, "mapping", err, began))
 		return false, nil
 	}
 	r, err := e.compile(c, kind, preset)
 	if err != nil {
-		tell(failedStep("mapping", err, began))
+		tell(failedStep(source.Mapping, "mapping", err, began))
 		return false, nil
 	}
 	t := &tally{rules: r, now: e.now(), further: match.Further(c.Match), filled: map[string]int{}, claimed: map[account.Value][]string{}, problems: map[string][]string{}}
 	reading, err := src.Read(ctx, source.Request{Attributes: r.mapping.Attributes()}, t.take)
 	if err != nil {
-		tell(failedStep("reading", err, began))
+		tell(failedStep(source.Users, "reading", err, began))
 		return false, nil
 	}
 	for _, s := range t.steps(reading, c) {
@@ -65,8 +65,8 @@ func (e *Engine) Check(ctx context.Context, c setting.Connection, report func(so
 	return ok, nil
 }
 
-func failedStep(name string, err error, began time.Time) source.Step {
-	return source.Step{Name: name, Verdict: source.Fail, Detail: err.Error(), Hint: fault.HintOf(err), Took: time.Since(began)}
+func failedStep(section source.Section, name string, err error, began time.Time) source.Step {
+	return source.Step{Name: name, Section: section, Verdict: source.Fail, Detail: err.Error(), Hint: fault.HintOf(err), Took: time.Since(began)}
 }
 
 // tally counts what a reading holds. What people are known by is kept to find
@@ -85,6 +85,7 @@ type tally struct {
 	claimed  map[account.Value][]string // to names
 	problems map[string][]string        // reason to names
 	sample   []mapping.User
+	names    []string // the first people by name
 	groups   []string
 	members  int
 }
@@ -99,7 +100,9 @@ func (t *tally) take(r *directory.Record) error {
 		t.members += len(r.Members)
 		return nil
 	}
-	t.people++
+	if t.people++; len(t.names) < source.MostNames {
+		t.names = append(t.names, strings.Clone(r.Name))
+	}
 	if r.ID == "" {
 		t.noID++
 	}
@@ -157,7 +160,7 @@ func (t *tally) problem(reason, name string) {
 
 func (t *tally) steps(reading source.Reading, c setting.Connection) []source.Step {
 	steps := []source.Step{t.reading(reading), t.fill(), t.troubles()}
-	s := source.Step{Name: "duplicates", Verdict: source.OK, Detail: "no e-mail address or username is claimed twice"}
+	s := source.Step{Name: "duplicates", Section: source.Match, Verdict: source.OK, Detail: "no e-mail address or username is claimed twice"}
 	if len(t.further) > 0 {
 		s.Detail = "no e-mail address, username or " + strings.Join(t.further, " or ") + " is claimed twice"
 	}
@@ -168,16 +171,16 @@ func (t *tally) steps(reading source.Reading, c setting.Connection) []source.Ste
 	steps = append(steps, s, t.people5())
 	if len(t.groups) > 0 {
 		slices.Sort(t.groups)
-		steps = append(steps, source.Step{Name: "groups", Verdict: source.OK,
-			Detail: fmt.Sprintf("%d groups with %d members listed: %s", len(t.groups), t.members, strings.Join(first(t.groups, 8), ", "))})
+		steps = append(steps, source.Step{Name: "groups", Section: source.Groups, Verdict: source.OK,
+			Detail: fmt.Sprintf("%d groups with %d members listed: %s", len(t.groups), t.members, strings.Join(first(t.groups, 8), ", "))}.Counted(len(t.groups), t.groups))
 	} else {
-		steps = append(steps, source.Step{Name: "groups", Verdict: source.Skip, Detail: "no groups were read for " + c.Alias})
+		steps = append(steps, source.Step{Name: "groups", Section: source.Groups, Verdict: source.Skip, Detail: "no groups were read for " + c.Alias})
 	}
 	return steps
 }
 
 func (t *tally) reading(r source.Reading) source.Step {
-	s := source.Step{Name: "reading", Verdict: source.OK, Detail: fmt.Sprintf("complete: %d people, %d groups", r.Users, r.Groups)}
+	s := source.Step{Name: "reading", Section: source.Users, Verdict: source.OK, Detail: fmt.Sprintf("complete: %d people, %d groups", r.Users, r.Groups)}.Counted(t.people, t.names)
 	if t.noID > 0 {
 		s.Verdict = source.Warn
 		s.Detail += fmt.Sprintf("; %d entries without a usable external ID", t.noID)
@@ -195,7 +198,7 @@ func (t *tally) reading(r source.Reading) source.Step {
 }
 
 func (t *tally) fill() source.Step {
-	s := source.Step{Name: "mapping", Verdict: source.OK}
+	s := source.Step{Name: "mapping", Section: source.Mapping, Verdict: source.OK}
 	if t.people == 0 {
 		s.Verdict, s.Detail = source.Skip, "nobody to map"
 		return s
@@ -223,7 +226,7 @@ func (t *tally) fill() source.Step {
 }
 
 func (t *tally) troubles() source.Step {
-	s := source.Step{Name: "problems", Verdict: source.OK, Detail: "every entry can be used"}
+	s := source.Step{Name: "problems", Section: source.Mapping, Verdict: source.OK, Detail: "every entry can be used"}
 	if len(t.problems) > 0 {
 		var lines []string
 		for _, reason := range slices.Sorted(maps.Keys(t.problems)) {
@@ -241,7 +244,7 @@ func (t *tally) troubles() source.Step {
 }
 
 func (t *tally) people5() source.Step {
-	s := source.Step{Name: "sample", Verdict: source.OK}
+	s := source.Step{Name: "sample", Section: source.Mapping, Verdict: source.OK}
 	for _, u := range t.sample {
 		s.Detail += fmt.Sprintf("%s <%s> %s %s, %s\n", u.Text[account.Username], u.Text[account.Email], u.Text[account.FirstName], u.Text[account.LastName],
 			orDash(u.Text[account.Department]))

@@ -77,6 +77,8 @@ func (e *Engine) current(ctx context.Context, c setting.Connection, made *Plan) 
 		return fault.New(fault.Invalid, "connection %s: there is no source %q", c.Alias, c.Kind)
 	case made.Basis.Reverts == "" && state.Generation != made.Basis.Generation:
 		return stale("the directory was read again since, and has changed")
+	case made.Basis.Draft != "" && made.Basis.Draft != draftOf(c, kind):
+		return stale("it was made with settings that are not those of the connection")
 	case made.Basis.Config != configOf(c, kind):
 		return stale("the connection's settings have changed since")
 	}

@@ -55,7 +55,8 @@ type Options struct {
 	Progress func(Progress)
 	// Run is the ID of a run that was queued and begins with this pass; "" makes
 	// a new one.
-	Run string
+	Run   string
+	draft bool // the settings are not saved: see Preview
 }
 
 func (o *Options) report(p Progress) {

@@ -7,6 +7,7 @@ type planHead struct {
 	head
 	Complete bool    `json:"complete"` // the reading it was made from saw everything
 	Reverts  *string `json:"reverts"`  // the run it undoes
+	Draft    bool    `json:"draft"`    // it was made with settings that were not saved
 }
 
 type head Plan
@@ -14,7 +15,7 @@ type head Plan
 // MarshalJSON shows a plan without its rows, and whether the reading it was made
 // from saw everything.
 func (p Plan) MarshalJSON() ([]byte, error) {
-	out := planHead{head: head(p), Complete: p.Basis.Complete}
+	out := planHead{head: head(p), Complete: p.Basis.Complete, Draft: p.Basis.Draft != ""}
 	if p.Basis.Reverts != "" {
 		out.Reverts = &p.Basis.Reverts
 	}
@@ -31,6 +32,9 @@ func (p *Plan) UnmarshalJSON(b []byte) error {
 	p.Basis.Complete = in.Complete
 	if in.Reverts != nil {
 		p.Basis.Reverts = *in.Reverts
+	}
+	if in.Draft {
+		p.Basis.Draft = "not known here"
 	}
 	return nil
 }

@@ -53,9 +53,11 @@ func (e *Engine) prepare(ctx context.Context, c setting.Connection, lease mirror
 		return nil, err
 	}
 	// Before the directory is asked for anything: it may let nobody in any more.
-	if err = e.Store.Expires(ctx, c.Organization, c.Alias, expiries(c, p.src)); err != nil {
-		p.close()
-		return nil, err
+	if !o.draft {
+		if err = e.Store.Expires(ctx, c.Organization, c.Alias, expiries(c, p.src)); err != nil {
+			p.close()
+			return nil, err
+		}
 	}
 	if p.preset, err = p.src.Preset(ctx); err != nil {
 		p.close()
@@ -318,7 +320,7 @@ func (p *pass) make(ctx context.Context, run *Run) (*Plan, error) {
 	if err := p.e.index(ctx, p.lease, p.c); err != nil {
 		return nil, err
 	}
-	all := p.state.Rules != p.rules.fingerprint
+	all := p.state.Rules != p.rules.fingerprint || p.o.draft // whatever the mirror holds, the copy was read anew
 	if p.c.Backend.Bool("groups.members_only") && !all {
 		// Who is in scope hangs on the groups: when one moves, everybody is looked at.
 		_, groups, err := p.e.Store.Mirror().Moved(ctx, Selection{Connection: p.c.Alias, Planned: p.state.Planned, Now: p.began})
@@ -329,6 +331,9 @@ func (p *pass) make(ctx context.Context, run *Run) (*Plan, error) {
 	}
 	basis := plan.Basis{Generation: p.state.Generation, Rules: p.rules.fingerprint, RulesText: p.rules.text, Config: configOf(p.c, p.kind),
 		Complete: p.state.Complete, All: all, At: p.began}
+	if p.o.draft {
+		basis.Draft = draftOf(p.c, p.kind)
+	}
 	made, err := p.e.newPlan(p.c, basis, run, p.began)
 	if err != nil {
 		return nil, err

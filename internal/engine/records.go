@@ -196,6 +196,10 @@ type Mirror interface {
 	// takes all) without being among its members.
 	Primaries(ctx context.Context, connection string, of []directory.Digest, fn func(group, person directory.Digest, generation int64)) error
 	Claims(ctx context.Context, connection string, fn func(key directory.Digest, claimant, name string)) error
+	// Aside copies the picture, for a reading that is to leave the picture as it is,
+	// and gives the lease to work on the copy; DropAside takes it away again.
+	Aside(ctx context.Context, lease mirror.Lease) (mirror.Lease, error)
+	DropAside(ctx context.Context, lease mirror.Lease) error
 	// Reset has the next reading be a full one, in which everything counts as changed.
 	Reset(ctx context.Context, lease mirror.Lease, organization, actor string, at time.Time) error
 }
@@ -230,7 +234,8 @@ type Plans interface {
 	// Append adds a chunk to a part ("changes" or "notes").
 	Append(ctx context.Context, lease mirror.Lease, plan, part string, seq int, first int64, body []byte) error
 	// Finish makes it whole: hash, verdict, summary, overlaps. Earlier plans of
-	// the connection that wait are superseded.
+	// the connection that wait are superseded; by one made with settings that were
+	// not saved, only those that were too.
 	Finish(ctx context.Context, lease mirror.Lease, p *Plan, overlaps []Overlap) error
 	// Same gives the plan that waits and is the same as one just built, or nil;
 	// Keep throws the one just built away in its favour.

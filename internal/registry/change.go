@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -120,9 +119,9 @@ func (r *Registry) Create(ctx context.Context, who Who, body []byte) (*Entry, er
 }
 
 // aliasIsFree refuses an alias under which another organization has accounts.
-func (r *Registry) aliasIsFree(ctx context.Context, tx *db.Tx, d *draft) error {
+func (r *Registry) aliasIsFree(ctx context.Context, q db.Querier, d *draft) error {
 	var belongs string
-	err := tx.QueryRowContext(ctx, `SELECT COALESCE(max(organization), '') FROM connections WHERE alias = $1`, d.Alias).Scan(&belongs)
+	err := q.QueryRowContext(ctx, `SELECT COALESCE(max(organization), '') FROM connections WHERE alias = $1`, d.Alias).Scan(&belongs)
 	if err == nil && belongs != "" && belongs != d.Organization {
 		return fault.New(fault.Conflict, "the alias %q is taken", d.Alias).WithHint("an alias is unique in the installation; choose another")
 	}
@@ -159,9 +158,8 @@ func (r *Registry) change(ctx context.Context, who Who, alias string, form []byt
 	if err != nil {
 		return nil, err
 	}
-	if d.Alias != alias || d.Organization != row.Organization {
-		return nil, fault.New(fault.Invalid, "alias and organization of a connection stay as they are").
-			WithHint("make another connection; accounts belong to the alias")
+	if err := d.stays(alias, row.Organization); err != nil {
+		return nil, err
 	}
 	now := r.now()
 	old := row.Body
@@ -195,12 +193,9 @@ func (r *Registry) keepSecrets(ctx context.Context, tx *db.Tx, before setting.Co
 		return nil, err
 	}
 	var changed []string
-	moved := before.Kind != d.Kind
-	for _, o := range r.kind(d.Kind).Options {
-		moved = moved || o.Place && !reflect.DeepEqual(before.Backend[o.Name], d.Backend[o.Name])
-	}
+	goesElsewhere := moved(before, d.Connection, r.kind(d.Kind).Options)
 	for _, s := range have {
-		if _, anew := d.secrets[s.Name]; anew || !moved || slices.Contains(emptied, s.Name) {
+		if _, anew := d.secrets[s.Name]; anew || !goesElsewhere || slices.Contains(emptied, s.Name) {
 			continue
 		}
 		changed = append(changed, s.Name)

@@ -103,10 +103,62 @@ type Reading struct {
 // Step is one step of the connection doctor.
 type Step struct {
 	Name    string        // "DNS", "TCP", "TLS", "bind", ...
+	Section Section       // the part of the settings it is about
 	Verdict Verdict       //
 	Detail  string        // what was found, for a person; may hold several lines
 	Hint    string        // what to do when it failed
 	Took    time.Duration //
+	// Count is how many people, or groups, the step found; nil where it counts none.
+	Count *int
+	Names []string // up to MostNames of those counted
+	// Proposal is what the directory says that settings may be, on the step at which
+	// that is known; nil on all others.
+	Proposal *Proposal
+}
+
+// Counted is a step that found so many people or groups, some of them by name.
+func (s Step) Counted(n int, names []string) Step {
+	s.Count, s.Names = &n, names[:min(len(names), MostNames)]
+	return s
+}
+
+// MostNames is how many of those counted a step names.
+const MostNames = 10
+
+// Section is a part of a connection's settings, as a form shows them: each has a
+// light of its own, which is as bad as the worst step about it.
+type Section string
+
+// The sections, in the order in which steps about them come.
+const (
+	Settings Section = "settings" // they are not whole
+	Address  Section = "address"  // name, port, file
+	TLS      Section = "tls"      // encryption and certificates
+	SignIn   Section = "sign-in"  // the account that reads
+	Base     Section = "base"     // what the server is, and where its people are
+	Layout   Section = "layout"   // encoding, separator and columns of a table
+	Users    Section = "users"    // who is read
+	Groups   Section = "groups"   // which groups are read
+	Changes  Section = "changes"  // how changes are found
+	Mapping  Section = "mapping"  // fields, scope, and what cannot be used
+	Match    Section = "match"    // who claims the same
+)
+
+// Proposal is what a directory says of itself, in the terms of its settings. What
+// it does not say is empty.
+type Proposal struct {
+	Vendor       string   // "OpenLDAP"
+	Version      string   // as the server names itself
+	Bases        []string // naming contexts, the likeliest first; where people may be looked for
+	Filter       string   // for people, of the vendor's preset
+	Anchor       string   // the attribute external IDs come from
+	GroupFilter  string
+	GroupName    string   // the attribute with a group's name
+	GroupMembers []string // the attributes with its members
+	Columns      []string // of a table
+	Encoding     string   // of a table
+	Separator    string   // of a table: "comma", "semicolon" or "tab"
+	Mapping      map[string]setting.Rule
 }
 
 // Verdict of a step.

@@ -47,6 +47,7 @@ type Deps struct {
 // Engine is the part of the engine that requests reach without a run.
 type Engine interface {
 	Plan(ctx context.Context, c setting.Connection, o engine.Options) (*engine.Result, error)
+	Preview(ctx context.Context, c setting.Connection, o engine.Options) (*engine.Result, error)
 	Check(ctx context.Context, c setting.Connection, report func(source.Step)) (bool, error)
 	Explain(ctx context.Context, c setting.Connection, who string) ([]engine.Why, error)
 	Revert(ctx context.Context, c setting.Connection, run string, only bool, o engine.Options) (*engine.Result, error)

@@ -36,20 +36,14 @@ func (s *server) connections() {
 	streams(s, operation{id: "check-connection", method: http.MethodPost, path: "/connections/{alias}/check", tag: tag, summary: "Go step by step to the directory and through it",
 		description: "Nothing is kept or changed. With `Accept: text/event-stream` each step is an event `step` as it ends, and the whole an event `end`."},
 		map[string]*huma.Schema{"application/json": s.schemaOf(client.Check{}), eventStream: text}, s.check)
+	s.drafts(tag)
 }
 
 // changes are the operations that make, change and take away connections.
 func (s *server) changes(tag string) {
-	input := func(types ...string) *huma.RequestBody {
-		b := &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{}}
-		for _, t := range types {
-			b.Content[t] = &huma.MediaType{Schema: s.connectionInput()}
-		}
-		return b
-	}
 	register(s, operation{id: "create-connection", method: http.MethodPost, path: "/connections", tag: tag, summary: "Make a connection",
 		description: "In the form of rollcall.yaml. Values mean what they say: no variable is put in their place.", status: http.StatusCreated,
-		fails: []int{http.StatusConflict, http.StatusNotFound}, takes: input("application/json")},
+		fails: []int{http.StatusConflict, http.StatusNotFound}, takes: s.input("application/json")},
 		func(ctx context.Context, in *body[json.RawMessage]) (*body[shape], error) {
 			e, err := s.Registry.Create(ctx, who(ctx), in.Body)
 			return s.shape(ctx, e, err)
@@ -57,7 +51,7 @@ func (s *server) changes(tag string) {
 	register(s, operation{id: "update-connection", method: http.MethodPatch, path: "/connections/{alias}", tag: tag, summary: "Change some settings of a connection",
 		description: "A JSON merge patch (RFC 7396): objects are merged key by key, null takes a key away. A secret that is not given anew goes when the place it was given for changes. " +
 			"One that stands in rollcall.yaml is changed there.",
-		fails: []int{http.StatusConflict}, takes: input("application/json", "application/merge-patch+json")},
+		fails: []int{http.StatusConflict}, takes: s.input("application/json", "application/merge-patch+json")},
 		func(ctx context.Context, in *struct {
 			AliasPath
 			Version int64 `query:"version" minimum:"0" doc:"The version that was read: what somebody else changed since is not overwritten."`
@@ -69,7 +63,7 @@ func (s *server) changes(tag string) {
 		})
 	register(s, operation{id: "replace-connection", method: http.MethodPut, path: "/connections/{alias}", tag: tag, summary: "Change a connection into what is given",
 		description: "What is not given goes back to its default; a secret that is not given stays, where the place it was given for does.",
-		fails:       []int{http.StatusConflict}, takes: input("application/json")},
+		fails:       []int{http.StatusConflict}, takes: s.input("application/json")},
 		func(ctx context.Context, in *struct {
 			AliasPath
 			Version int64 `query:"version" minimum:"0" doc:"The version that was read."`
@@ -86,6 +80,15 @@ func (s *server) changes(tag string) {
 			about(ctx, in.Alias, "")
 			return nil, s.Registry.Delete(ctx, who(ctx), in.Alias)
 		})
+}
+
+// input is a connection in the form of rollcall.yaml.
+func (s *server) input(types ...string) *huma.RequestBody {
+	b := &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{}}
+	for _, t := range types {
+		b.Content[t] = &huma.MediaType{Schema: s.connectionInput()}
+	}
+	return b
 }
 
 func (s *server) actions(tag string) {

@@ -266,13 +266,18 @@ func (s *server) makePlan(ctx context.Context, in *struct {
 		return nil, err
 	}
 	o := engine.Options{Actor: callerOf(ctx).Actor, Trigger: "manual", Full: in.Body != nil && in.Body.Full}
+	return s.planned(ctx, o, in.Accept, func(ctx context.Context, o engine.Options) (*engine.Result, error) { return s.Engine.Plan(ctx, c, o) })
+}
+
+// planned has a plan made, and tells how far it is where the caller wants to know.
+func (s *server) planned(ctx context.Context, o engine.Options, in Accept, plan func(context.Context, engine.Options) (*engine.Result, error)) (func(huma.Context), error) {
 	if in.stream() {
 		return func(h huma.Context) {
 			out := newSSE(h)
 			var made *engine.Result
 			err := s.beat(h.Context(), out, func(ctx context.Context) (err error) {
 				o.Progress = s.told(out)
-				made, err = s.Engine.Plan(ctx, c, o)
+				made, err = plan(ctx, o)
 				return err
 			})
 			if err != nil {
@@ -289,7 +294,7 @@ func (s *server) makePlan(ctx context.Context, in *struct {
 			whole(err)
 		}, nil
 	}
-	made, err := s.Engine.Plan(ctx, c, o)
+	made, err := plan(ctx, o)
 	if err != nil {
 		return nil, err
 	}

@@ -130,6 +130,9 @@ type Basis struct {
 	All        bool      `json:"all"`               // every row was planned, not only those that moved
 	At         time.Time `json:"-"`                 // when it was made; not hashed: the same input gives the same plan
 	Reverts    string    `json:"reverts,omitempty"` // the run this plan undoes
+	// Draft is a fingerprint of all settings, of a plan that was made with settings
+	// which were not saved. The mirror knows nothing of its reading.
+	Draft string `json:"draft,omitempty"`
 }
 
 // Counts per action.

@@ -7,6 +7,7 @@ import (
 	"hash/maphash"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,8 +16,20 @@ import (
 	"rollcall.dev/rollcall/internal/source"
 )
 
+// sections are the parts of the settings that steps are about.
+var sections = map[string]source.Section{
+	"DNS": source.Address, "TCP": source.Address, "TLS": source.TLS, "HTTP": source.Address, "file": source.Address,
+	"encoding": source.Layout, "separator": source.Layout, "header": source.Layout, "key column": source.Layout, "rows": source.Users,
+}
+
 // Check goes from the file or the server to the rows.
-func (t *table) Check(ctx context.Context, report func(source.Step)) {
+func (t *table) Check(ctx context.Context, tell func(source.Step)) {
+	report := func(s source.Step) {
+		if s.Section == "" {
+			s.Section = sections[s.Name]
+		}
+		tell(s)
+	}
 	if t.url != nil {
 		limited, cancel := t.limit(ctx)
 		defer cancel()
@@ -31,7 +44,11 @@ func (t *table) Check(ctx context.Context, report func(source.Step)) {
 	start := time.Now()
 	f, err := t.openCopy(ctx, nil)
 	if err != nil {
-		report(failed(name, start, err))
+		step := failed(name, start, err)
+		if t.url != nil && fault.KindOf(err) == fault.Denied {
+			step.Section = source.SignIn
+		}
+		report(step)
 		return
 	}
 	defer f.Close() //nolint:errcheck // only read
@@ -60,10 +77,14 @@ func (t *table) checkTable(ctx context.Context, f *copyOf, report func(source.St
 		how = "found"
 	}
 	report(passed("encoding", start, p.layout.encoding+" ("+how+")"))
-	report(passed("separator", start, map[rune]string{',': "comma", ';': "semicolon", '\t': "tab"}[p.layout.separator]))
+	found := &source.Proposal{Vendor: "CSV", Columns: slices.Clone(p.layout.header), Encoding: p.layout.encoding,
+		Separator: map[rune]string{',': "comma", ';': "semicolon", '\t': "tab"}[p.layout.separator]}
+	report(passed("separator", start, found.Separator))
 	columns, err := t.resolve(p.layout.header)
 	if err != nil {
-		report(failed("key column", start, err))
+		step := failed("key column", start, err)
+		step.Proposal = found // which columns there are is what one needs to mend it
+		report(step)
 		return
 	}
 	step := passed("header", start, "columns: "+strings.Join(p.layout.header, ", "))
@@ -75,8 +96,9 @@ func (t *table) checkTable(ctx context.Context, f *copyOf, report func(source.St
 			step.Hint = "rename the column or name it in columns, unless the mapping has a rule of its own"
 		}
 	}
+	found.Anchor, found.Mapping, step.Proposal = p.layout.header[columns.key], mapped, found
 	report(step)
-	report(passed("key column", start, p.layout.header[columns.key]))
+	report(passed("key column", start, found.Anchor))
 	t.checkRows(ctx, f, report)
 }
 
@@ -91,10 +113,12 @@ func (t *table) checkRows(ctx context.Context, f *copyOf, report func(source.Ste
 		report(failed("rows", start, err))
 		return
 	}
-	people, wrong := 0, []string{}
+	people, wrong, some := 0, []string{}, []string{}
 	reading, err := p.emitAll(ctx, nil, func(r *directory.Record) error {
 		if r.Problem == "" {
-			people++
+			if people++; len(some) < source.MostNames {
+				some = append(some, strings.Clone(r.Name))
+			}
 		} else {
 			wrong = append(wrong, r.Problem)
 		}
@@ -104,7 +128,7 @@ func (t *table) checkRows(ctx context.Context, f *copyOf, report func(source.Ste
 		report(failed("rows", start, err))
 		return
 	}
-	step := passed("rows", start, fmt.Sprintf("%d people", people))
+	step := passed("rows", start, fmt.Sprintf("%d people", people)).Counted(people, some)
 	if len(wrong) > 0 || people == 0 {
 		step.Verdict = source.Warn
 	}

@@ -527,3 +527,33 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+func TestCheckOffersTheColumnsAlsoWhereTheKeyColumnIsMissing(t *testing.T) {
+	for _, c := range []struct {
+		name, content, step string
+		verdict             source.Verdict
+		anchor              string
+	}{
+		{"a table that fits", "username;first_name;last_name;email\na;A;B;a@x.test\n", "header", source.OK, "username"},
+		{"no key column", "id;first_name;last_name;email\na;A;B;a@x.test\n", "key column", source.Fail, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var steps []source.Step
+			openFile(t, c.content, nil).Check(context.Background(), func(s source.Step) { steps = append(steps, s) })
+			for _, s := range steps {
+				if s.Section == "" {
+					t.Errorf("the step %s belongs to no section", s.Name)
+				}
+				if s.Proposal == nil {
+					continue
+				}
+				p := s.Proposal
+				if s.Name != c.step || s.Verdict != c.verdict || p.Anchor != c.anchor || p.Separator != "semicolon" || len(p.Columns) != 4 || p.Vendor != "CSV" {
+					t.Errorf("%+v offers %+v", s, p)
+				}
+				return
+			}
+			t.Errorf("nothing is offered: %+v", steps)
+		})
+	}
+}

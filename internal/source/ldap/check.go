@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -58,13 +59,36 @@ func (s *ldapSource) Check(ctx context.Context, report func(source.Step)) {
 
 func (d *doctor) begin() { d.begun = time.Now() }
 
+func (d *doctor) step(name string, v source.Verdict, detail, hint string) source.Step {
+	return source.Step{Name: name, Section: sections[name], Verdict: v, Detail: detail, Hint: hint, Took: time.Since(d.begun)}
+}
+
 func (d *doctor) say(name string, v source.Verdict, detail, hint string) {
-	d.report(source.Step{Name: name, Verdict: v, Detail: detail, Hint: hint, Took: time.Since(d.begun)})
+	d.report(d.step(name, v, detail, hint))
+}
+
+// sections are the parts of the settings that steps are about.
+var sections = map[string]source.Section{
+	"DNS": source.Address, "TCP": source.Address, "TLS": source.TLS, "bind": source.SignIn, "root DSE": source.Base,
+	"search": source.Users, "anchor": source.Users, "deny groups": source.Users, "groups": source.Groups, "changes": source.Changes,
 }
 
 // fail reports an error of ours, without the words that name this package.
 func (d *doctor) fail(name string, v source.Verdict, err error) {
-	d.say(name, v, strings.TrimPrefix(err.Error(), "ldap: "), fault.HintOf(err))
+	d.report(d.failed(name, v, err))
+}
+
+func (d *doctor) failed(name string, v source.Verdict, err error) source.Step {
+	return d.step(name, v, strings.TrimPrefix(err.Error(), "ldap: "), fault.HintOf(err))
+}
+
+// baseless reports that people cannot be looked for since there is no such place.
+func (d *doctor) baseless(root *rootDSE, err error) bool {
+	if _, missing := d.set.resolveBase(root); missing != nil {
+		return true
+	}
+	var answer *resultError
+	return errors.As(err, &answer) && (answer.code == codeNoSuchObject || answer.code == codeInvalidDN)
 }
 
 // lookUp gives the servers an address stands for: itself, or those of a domain.
@@ -204,7 +228,9 @@ func (d *doctor) root(c *conn) *rootDSE {
 	for _, context := range root.contexts() {
 		contexts = append(contexts, clean(context))
 	}
-	d.say("root DSE", source.OK, fmt.Sprintf("server: %s\nnaming contexts: %s\npages: %s", vendor, strings.Join(contexts, "; "), paging), "")
+	step := d.step("root DSE", source.OK, fmt.Sprintf("server: %s\nnaming contexts: %s\npages: %s", vendor, strings.Join(contexts, "; "), paging), "")
+	step.Proposal = root.proposal()
+	d.report(step)
 	return root
 }
 
@@ -212,10 +238,12 @@ func (d *doctor) root(c *conn) *rootDSE {
 // for all of them.
 func (d *doctor) people(c *conn, root *rootDSE) bool {
 	d.begin()
-	var faulty []string
+	var faulty, some []string
 	count, wrong := 0, 0
 	r, err := newReading(c, d.set, root, nil, func(rec *directory.Record) error {
-		count++
+		if count++; len(some) < source.MostNames {
+			some = append(some, strings.Clone(rec.Name))
+		}
 		if rec.ID == "" {
 			wrong++
 			if len(faulty) < 3 {
@@ -232,18 +260,25 @@ func (d *doctor) people(c *conn, root *rootDSE) bool {
 		err = r.whole(h)
 	}
 	if err != nil {
-		d.fail("search", source.Fail, err)
+		step := d.failed("search", source.Fail, err)
+		if d.baseless(root, err) {
+			step.Section = source.Base
+		}
+		d.report(step)
 		return false
 	}
 	got := r.end()
+	say := func(v source.Verdict, detail, hint string) {
+		d.report(d.step("search", v, detail, hint).Counted(count, some))
+	}
 	found := fmt.Sprintf("%d people below %q with %s", count, r.base, d.set.presetFor(root).Filter)
 	switch {
 	case !got.Complete:
-		d.say("search", source.Warn, found+"\n"+got.Reason+notes(got), "A reading that is not complete removes nobody.")
+		say(source.Warn, found+"\n"+got.Reason+notes(got), "A reading that is not complete removes nobody.")
 	case count == 0:
-		d.say("search", source.Warn, found+notes(got), "Check base_dn and sync.filter, and whether the account may see people.")
+		say(source.Warn, found+notes(got), "Check base_dn and sync.filter, and whether the account may see people.")
 	default:
-		d.say("search", source.OK, found+notes(got), "")
+		say(source.OK, found+notes(got), "")
 	}
 	d.begin()
 	switch {
@@ -260,7 +295,7 @@ func (d *doctor) people(c *conn, root *rootDSE) bool {
 	return true
 }
 
-// sample is how many groups are named.
+// sample is how many groups a line names.
 const sample = 5
 
 func (d *doctor) groups(c *conn, root *rootDSE) bool {
@@ -271,7 +306,7 @@ func (d *doctor) groups(c *conn, root *rootDSE) bool {
 	}
 	var names []string
 	r, err := newReading(c, d.set, root, nil, func(rec *directory.Record) error {
-		if len(names) <= sample && len(rec.Attributes) > 0 {
+		if len(names) < source.MostNames && len(rec.Attributes) > 0 {
 			names = append(names, clean(rec.Attributes[0].Values[0]))
 		}
 		return nil
@@ -288,6 +323,9 @@ func (d *doctor) groups(c *conn, root *rootDSE) bool {
 		return false
 	}
 	got := r.end()
+	say := func(v source.Verdict, detail, hint string) {
+		d.report(d.step("groups", v, detail, hint).Counted(got.Groups, names))
+	}
 	detail := fmt.Sprintf("%d groups", got.Groups)
 	if len(names) > 0 {
 		detail += ": " + strings.Join(names[:min(sample, len(names))], ", ")
@@ -298,11 +336,11 @@ func (d *doctor) groups(c *conn, root *rootDSE) bool {
 	detail += notes(got)
 	switch {
 	case !got.Complete:
-		d.say("groups", source.Warn, detail+"\n"+got.Reason, "A reading that is not complete removes nobody.")
+		say(source.Warn, detail+"\n"+got.Reason, "A reading that is not complete removes nobody.")
 	case got.Groups == 0:
-		d.say("groups", source.Warn, detail, "Check groups.base_dn, groups.filter and groups.include.")
+		say(source.Warn, detail, "Check groups.base_dn, groups.filter and groups.include.")
 	default:
-		d.say("groups", source.OK, detail, "")
+		say(source.OK, detail, "")
 	}
 	return true
 }

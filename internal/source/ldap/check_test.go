@@ -79,3 +79,27 @@ func TestTheDoctorCountsPeopleAndNamesGroups(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+func TestTheDoctorSaysWhichSectionAStepIsAboutAndWhatTheServerOffers(t *testing.T) {
+	steps := check(t, rigSettings(rig, setting.Values{"base_dn": "ou=x,dc=example,dc=org"}))
+	if s := find(t, steps, "search"); s.Section != source.Base || s.Verdict != source.Fail {
+		t.Errorf("a base that is not there is the fault of %q", s.Section)
+	}
+	steps = check(t, rigSettings(rig, setting.Values{"groups.include": "^App-"}))
+	for _, s := range steps {
+		if s.Section == "" {
+			t.Errorf("the step %s belongs to no section", s.Name)
+		}
+	}
+	users, groups, root := find(t, steps, "search"), find(t, steps, "groups"), find(t, steps, "root DSE").Proposal
+	if users.Count == nil || *users.Count != 1207 || len(users.Names) != source.MostNames || users.Section != source.Users {
+		t.Errorf("people: %+v", users)
+	}
+	if groups.Count == nil || *groups.Count != 2 || !slices.Equal(groups.Names, []string{"App-Admins", "App-All"}) {
+		t.Errorf("groups: %+v", groups)
+	}
+	if root == nil || root.Vendor != "OpenLDAP" || !slices.Equal(root.Bases, []string{"dc=example,dc=org"}) || root.Filter != "(objectClass=inetOrgPerson)" ||
+		root.Anchor != "entryUUID" || root.GroupName != "cn" || root.Mapping["email"].Attribute != "mail" {
+		t.Errorf("the server offers %+v", root)
+	}
+}

@@ -1,10 +1,12 @@
 package ldap
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
 	"rollcall.dev/rollcall/internal/setting"
+	"rollcall.dev/rollcall/internal/source"
 )
 
 // preset is what suits one kind of server. Settings override every part of it.
@@ -200,4 +202,24 @@ func (d *rootDSE) contexts() []string {
 func (d *rootDSE) preset() *preset {
 	i := slices.IndexFunc(presets, func(p preset) bool { return p.is(d) })
 	return &presets[i]
+}
+
+// proposal is what the server's preset and the server itself say that settings
+// may be.
+func (d *rootDSE) proposal() *source.Proposal {
+	p := d.preset()
+	out := &source.Proposal{Vendor: p.vendor, Version: clean(strings.TrimSpace(d.first("vendorName") + " " + d.first("vendorVersion"))), Filter: p.people, Anchor: p.anchor,
+		GroupFilter: p.groups, GroupName: p.name, GroupMembers: slices.Clone(p.members), Mapping: maps.Clone(p.mapping)}
+	offered := d.contexts()
+	if usual := d.first("defaultNamingContext"); usual != "" {
+		offered = append([]string{usual}, offered...)
+	}
+	seen := map[string]bool{}
+	for _, context := range offered {
+		if at := Refer(context); context != "" && !seen[at] {
+			seen[at] = true
+			out.Bases = append(out.Bases, clean(context))
+		}
+	}
+	return out
 }

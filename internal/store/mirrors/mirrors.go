@@ -98,7 +98,16 @@ func (m *Mirrors) Discard(ctx context.Context, lease mirror.Lease) error {
 			return err
 		}
 		_, err := tx.Exec(ctx, `DELETE FROM mirror WHERE connection = $1 AND generation > (SELECT generation FROM connections WHERE alias = $1)`, lease.Connection)
-		return err
+		if err != nil {
+			return err
+		}
+		// And what a preview left whose process was killed.
+		for _, q := range []string{`DELETE FROM mirror WHERE connection = $1`, `DELETE FROM former WHERE connection = $1`, `DELETE FROM connections WHERE alias = $1`} {
+			if _, err := tx.Exec(ctx, q, asideOf(lease.Connection)); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

@@ -65,7 +65,7 @@ func (s *Plans) Append(ctx context.Context, lease mirror.Lease, id, part string,
 }
 
 // Finish makes a plan whole. Plans of the connection that waited are superseded,
-// and their runs with them.
+// and their runs with them; see supersede.
 func (s *Plans) Finish(ctx context.Context, lease mirror.Lease, p *engine.Plan, overlaps []engine.Overlap) error {
 	because, err := json.Marshal(p.HeldBecause)
 	if err != nil {
@@ -76,12 +76,7 @@ func (s *Plans) Finish(ctx context.Context, lease mirror.Lease, p *engine.Plan, 
 		return err
 	}
 	return s.held(ctx, lease, func(tx *db.Tx) error {
-		if _, err := tx.Exec(ctx, `UPDATE runs SET state = 'rejected', error = 'a later plan took the place of its plan' WHERE state = 'held'
-			AND plan IN (SELECT id FROM plans WHERE connection = $1 AND state IN ('ready', 'held') AND id <> $2)`, p.Connection, p.ID); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, `UPDATE plans SET state = 'superseded', ended_at = $3 WHERE connection = $1 AND state IN ('ready', 'held') AND id <> $2`,
-			p.Connection, p.ID, db.Micros(p.CreatedAt)); err != nil {
+		if err := supersede(ctx, tx, p); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `UPDATE plans SET state = $2, verdict = $3, hash = $4, held_because = $5, summary = $6, chunks = $7, run = $8 WHERE id = $1`,
@@ -91,11 +86,39 @@ func (s *Plans) Finish(ctx context.Context, lease mirror.Lease, p *engine.Plan, 
 		if err := pruneLast(ctx, tx, p.Connection); err != nil {
 			return err
 		}
-		if p.Basis.Reverts != "" {
+		if p.Basis.Reverts != "" || p.Basis.Draft != "" {
 			return nil
 		}
 		return setOverlaps(ctx, tx, p, overlaps)
 	})
+}
+
+// supersede puts a plan in the place of those of its connection that waited. One
+// that was made with settings which are not saved takes the place of its like
+// alone: what waits for a person waits on.
+func supersede(ctx context.Context, tx *db.Tx, p *engine.Plan) error {
+	var old []string
+	err := db.Each(ctx, tx, `SELECT id, basis FROM plans WHERE connection = $1 AND state IN ('ready', 'held') AND id <> $2`, []any{p.Connection, p.ID}, func(rows *sql.Rows) error {
+		var id, text string
+		if err := rows.Scan(&id, &text); err != nil {
+			return err
+		}
+		var basis plan.Basis
+		err := json.Unmarshal([]byte(text), &basis)
+		if p.Basis.Draft == "" || basis.Draft != "" {
+			old = append(old, id)
+		}
+		return err
+	})
+	for _, id := range old {
+		if err != nil {
+			return err
+		}
+		if _, err = tx.Exec(ctx, `UPDATE runs SET state = 'rejected', error = 'a later plan took the place of its plan' WHERE state = 'held' AND plan = $1`, id); err == nil {
+			_, err = tx.Exec(ctx, `UPDATE plans SET state = 'superseded', ended_at = $2 WHERE id = $1`, id, db.Micros(p.CreatedAt))
+		}
+	}
+	return err
 }
 
 // Same gives the plan that waits and is the same as one just built, or nil.
@@ -380,6 +403,12 @@ func (s *Plans) settle(ctx context.Context, tx *db.Tx, p *engine.Plan) error {
 		return err
 	}
 	if err := stand(ctx, tx, p.Connection, notes); err != nil {
+		return err
+	}
+	if p.Basis.Draft != "" {
+		// The mirror was not read with these rules: the next reading is a full one, and
+		// whatever it brings is planned.
+		_, err = tx.Exec(ctx, `UPDATE connections SET planned = 0, cursor = NULL, rules = $2, rules_text = $3, attention = '' WHERE alias = $1`, p.Connection, p.Basis.Rules, p.Basis.RulesText)
 		return err
 	}
 	_, err = tx.Exec(ctx, `UPDATE connections SET planned = $2, rules = $3, rules_text = $4, attention = '' WHERE alias = $1`, p.Connection, p.Basis.Generation, p.Basis.Rules, p.Basis.RulesText)

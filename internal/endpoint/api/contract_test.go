@@ -58,6 +58,8 @@ var cases = []struct {
 	{op: "get-plan", path: "/plans/{plan}?changes=false"},
 	{op: "list-plan-changes", path: "/plans/{plan}/changes?action=create&target=account&q=anna"},
 	{op: "list-plan-notes", path: "/plans/{plan}/notes"},
+	{op: "list-plan-problems", path: "/plans/{plan}/problems"},
+	{op: "list-disputes", path: "/disputes?connection=sun-hq", foreign: 200},
 	{op: "approve-plan", path: "/plans/{ready}/approve", body: `{"exclude": ["2"]}`, status: 202},
 	{op: "reject-plan", path: "/plans/{again}/reject"},
 	{op: "list-runs", path: "/runs?connection=sun-hq&state=applied", foreign: 200},

@@ -23,6 +23,7 @@ import (
 	"rollcall.dev/rollcall/internal/endpoint/api"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/rig/postgres"
+	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/source/all"
 	"rollcall.dev/rollcall/internal/store/keys"
 )
@@ -91,7 +92,7 @@ func (l *lines) lastError() string {
 const settings = `
 organizations: [{id: sun, name: Sun}, {id: moon, name: Moon}]
 connections:
-  - {alias: sun-hq, organization: sun, backend: {csv: {path: sun.csv, key: username}}, mapping: {department: department}}
+  - {alias: sun-hq, organization: sun, match: [username], backend: {csv: {path: sun.csv, key: username}}, mapping: {department: department}}
   - {alias: moon-hq, organization: moon, backend: {csv: {path: moon.csv, key: username}}}
 `
 
@@ -130,7 +131,7 @@ func open(t *testing.T, dsn string, change ...func(*api.Deps)) *world {
 	})
 	w.app = a
 	w.deps = api.Deps{Store: a.Store, Engine: a.Engine, Runs: &inPlace{a}, Registry: a.Registry, Kinds: all.Kinds(),
-		Log: slog.New(slog.NewJSONHandler(w.log, nil)), Poll: time.Millisecond}
+		Log: slog.New(slog.NewJSONHandler(w.log, nil)), Poll: time.Millisecond, Rates: &setting.Rates{PerSecond: 10_000, Burst: 10_000}}
 	for _, fn := range change {
 		fn(&w.deps)
 	}

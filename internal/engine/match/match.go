@@ -59,6 +59,38 @@ type Refusal struct {
 	// Of an overlap: the account's connection and its entry there.
 	Owner    string
 	OwnerKey directory.Digest
+	About    About // what Text says, as data
+}
+
+// Case is what stands in the way of a match.
+type Case string
+
+// The cases.
+const (
+	Claimed  Case = "claimed"  // other entries claim the same value
+	Taken    Case = "taken"    // an account that another entry or provider keeps carries the value
+	Several  Case = "several"  // the entry matches several accounts
+	Shared   Case = "shared"   // several entries match one account
+	Crowded  Case = "crowded"  // the value is carried by too many to tell anybody apart
+	Overlaps Case = "overlap"  // two connections claim one person, and neither is the owner
+	Owned    Case = "owned"    // another connection is the declared owner
+	Mismatch Case = "mismatch" // the account is another provider's, which the policy leaves alone
+)
+
+// About is a refusal as data: what is the matter, and who stands on the other
+// side, at the most a handful.
+type About struct {
+	Case  Case   `json:"case"`
+	Sides []Side `json:"sides,omitempty"`
+}
+
+// Side is an account, with the entry that holds it where one does, or another entry.
+type Side struct {
+	Account    account.ID `json:"account,omitzero"`
+	Connection string     `json:"connection,omitempty"` // who keeps the account, or brought the entry
+	Name       string     `json:"name,omitempty"`       // the account's username, or what the entry is known by
+	ExternalID string     `json:"external_id,omitempty"`
+	By         []string   `json:"by,omitempty"` // the attributes that agree
 }
 
 // Pair is an entry and its account, either of which may be missing.

@@ -1,6 +1,7 @@
 package match
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -67,10 +68,10 @@ func (s *Survey) tally() bool {
 // clash marks entries that claim one username or e-mail. Who holds it already
 // keeps it; where nobody does, none of them gets it.
 func (s *Survey) clash(names map[directory.Digest]*Entry) {
-	texts := map[int32][]string{}
+	texts, sides := map[int32][]string{}, map[int32][]Side{}
 	for h, group := range s.clashes {
 		if !s.isName(group[0], h) {
-			s.clashOfValues(h, group, names, texts)
+			s.clashOfValues(h, group, names, texts, sides)
 			continue
 		}
 		field := account.Username
@@ -78,15 +79,16 @@ func (s *Survey) clash(names map[directory.Digest]*Entry) {
 			field = account.Email
 		}
 		incumbent := s.incumbent(h, group)
-		s.claimants(group, names, func(e *Entry) string { return account.Fold(e.User.Text[field]) }, func(i int32, me *Entry, others string) {
+		s.claimants(group, names, func(e *Entry) string { return account.Fold(e.User.Text[field]) }, func(i int32, me *Entry, others string, who []*Entry) {
 			if i != incumbent {
+				sides[i] = append(sides[i], s.entrySides(who, field.String())...)
 				texts[i] = append(texts[i], fmt.Sprintf("%s and %s both claim the %s %q", me.Name, others, field, me.User.Text[field]))
 			}
 		})
 	}
 	for i, all := range texts {
 		slices.Sort(all)
-		s.outcome[i] = outcome{refusal: &Refusal{Kind: "dispute", Text: strings.Join(all, "; ")}}
+		s.outcome[i] = outcome{refusal: &Refusal{Kind: "dispute", Text: strings.Join(all, "; "), About: About{Claimed, sorted(sides[i])}}}
 	}
 }
 
@@ -118,11 +120,11 @@ func (s *Survey) settle(i int32) {
 		case s.rules.Connection:
 		case c.Connection:
 			s.outcome[i] = outcome{refusal: &Refusal{Kind: "refused",
-				Text: fmt.Sprintf("connection %s is the declared owner of this person (its entry: %s)", c.Connection, c.Name)}}
+				Text: fmt.Sprintf("connection %s is the declared owner of this person (its entry: %s)", c.Connection, c.Name), About: About{Owned, c.side()}}}
 			return
 		default:
 			s.outcome[i] = outcome{refusal: &Refusal{Kind: "dispute",
-				Text: fmt.Sprintf("connection %s claims this account too, by its entry %s; changed by neither until one has `overlap: own`", c.Connection, c.Name)}}
+				Text: fmt.Sprintf("connection %s claims this account too, by its entry %s; changed by neither until one has `overlap: own`", c.Connection, c.Name), About: About{Overlaps, c.side()}}}
 			return
 		}
 	}
@@ -131,7 +133,7 @@ func (s *Survey) settle(i int32) {
 	}
 	if v, ok := s.crowds[i]; ok {
 		s.outcome[i] = outcome{refusal: &Refusal{Kind: "dispute",
-			Text: fmt.Sprintf("more than %d accounts carry the %s %q it claims; it tells nobody apart", MostHolders, v.Name, v.Key)}}
+			Text: fmt.Sprintf("more than %d accounts carry the %s %q it claims; it tells nobody apart", MostHolders, v.Name, v.Key), About: About{Crowded, accountSides(s.holders[i])}}}
 		return
 	}
 	var candidates []found
@@ -141,7 +143,7 @@ func (s *Survey) settle(i int32) {
 		}
 		if s.ours(&h) && !s.leaves(&h) {
 			s.outcome[i] = outcome{refusal: &Refusal{Kind: "dispute",
-				Text: fmt.Sprintf("the %s it claims belongs to %s, which another entry (%s) holds", strings.Join(h.by, " and "), h.label(), h.ExternalID)}}
+				Text: fmt.Sprintf("the %s it claims belongs to %s, which another entry (%s) holds", strings.Join(h.by, " and "), h.label(), h.ExternalID), About: About{Taken, accountSides([]found{h})}}}
 			return
 		}
 		candidates = append(candidates, h)
@@ -205,11 +207,11 @@ func (s *Survey) choose(i int32, candidates []found) {
 	switch {
 	case taken != nil:
 		s.outcome[i] = outcome{refusal: &Refusal{Kind: "dispute",
-			Text: fmt.Sprintf("the %s it claims belongs to %s", strings.Join(taken.names(), " and "), taken.label())}}
+			Text: fmt.Sprintf("the %s it claims belongs to %s", strings.Join(taken.names(), " and "), taken.label()), About: About{Taken, accountSides([]found{*taken})}}}
 	case len(chosen) == 0:
 	case len(chosen) > 1:
 		s.outcome[i] = outcome{refusal: &Refusal{Kind: "dispute",
-			Text: fmt.Sprintf("it claims two accounts: %s by %s, %s by %s", chosen[0].label(), s.first(&chosen[0]), chosen[1].label(), s.first(&chosen[1]))}}
+			Text: fmt.Sprintf("it claims two accounts: %s by %s, %s by %s", chosen[0].label(), s.first(&chosen[0]), chosen[1].label(), s.first(&chosen[1])), About: About{Several, accountSides(chosen)}}}
 	default:
 		h := chosen[0]
 		if !s.ours(&h) {
@@ -270,7 +272,7 @@ func (s *Survey) frees(h *found) bool {
 
 // foreign says who holds a name outside of this connection.
 func (s *Survey) foreign(h *found) *Refusal {
-	r := &Refusal{Kind: "dispute", Text: fmt.Sprintf("the %s it claims belongs to %s of %s", strings.Join(h.by, " and "), h.label(), provider(h.Connection))}
+	r := &Refusal{Kind: "dispute", Text: fmt.Sprintf("the %s it claims belongs to %s of %s", strings.Join(h.by, " and "), h.label(), provider(h.Connection)), About: About{Taken, accountSides([]found{*h})}}
 	return r
 }
 
@@ -282,13 +284,13 @@ func (s *Survey) takeover(h *found) *Refusal {
 		case s.rules.Connection:
 			return nil
 		case h.Connection:
-			return &Refusal{Kind: "refused", Account: h.ID, Text: fmt.Sprintf("connection %s is the declared owner of %s", h.Connection, h.label())}
+			return &Refusal{Kind: "refused", Account: h.ID, Text: fmt.Sprintf("connection %s is the declared owner of %s", h.Connection, h.label()), About: About{Owned, accountSides([]found{*h})}}
 		}
-		return &Refusal{Kind: "overlap", Account: h.ID, Owner: h.Connection, OwnerKey: h.Key,
+		return &Refusal{Kind: "overlap", Account: h.ID, Owner: h.Connection, OwnerKey: h.Key, About: About{Overlaps, accountSides([]found{*h})},
 			Text: fmt.Sprintf("connection %s keeps %s and claims the same person; changed by neither until one has `overlap: own`", h.Connection, h.label())}
 	}
 	if s.rules.Policy.NoUpdateProviderMismatch {
-		return &Refusal{Kind: "refused",
+		return &Refusal{Kind: "refused", About: About{Mismatch, accountSides([]found{*h})},
 			Text: fmt.Sprintf("would link to %s of %s; `no-update-provider-mismatch` leaves it alone", h.label(), provider(h.Connection))}
 	}
 	return nil
@@ -326,9 +328,26 @@ func (s *Survey) rivals(names map[directory.Digest]*Entry) {
 		slices.Sort(who)
 		for _, i := range group {
 			s.outcome[i] = outcome{refusal: &Refusal{Kind: "dispute",
-				Text: fmt.Sprintf("%s all match account %s", strings.Join(who, " and "), id)}}
+				Text: fmt.Sprintf("%s all match account %s", strings.Join(who, " and "), id), About: About{Shared, s.rivalSides(id, i, group, names)}}}
 		}
 	}
+}
+
+// rivalSides are the account that several entries match, and those entries but one.
+func (s *Survey) rivalSides(id account.ID, me int32, group []int32, names map[directory.Digest]*Entry) []Side {
+	out := []Side{{Account: id}}
+	for k := range s.holders[me] {
+		if h := &s.holders[me][k]; h.ID == id {
+			out[0] = h.side()
+		}
+	}
+	var others []*Entry
+	for _, i := range group {
+		if e := names[s.slots[i].key]; i != me && e != nil {
+			others = append(others, e)
+		}
+	}
+	return append(out, sorted(s.entrySides(others))...)
 }
 
 // Rivals lists keys of entries that match an account another entry matches too,
@@ -349,4 +368,35 @@ func (s *Survey) Rivals() []directory.Digest {
 		}
 	}
 	return out
+}
+
+func accountSides(list []found) []Side {
+	var out []Side
+	for k := range list[:min(len(list), mostSides)] {
+		out = append(out, list[k].side())
+	}
+	return out
+}
+
+// side is the entry of the other connection.
+func (c *Claimant) side() []Side { return []Side{{Connection: c.Connection, Name: c.Name}} }
+
+// sorted puts sides into one order, whatever that of the entries was, each once.
+func sorted(list []Side) []Side {
+	slices.SortFunc(list, func(a, b Side) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ExternalID, b.ExternalID), slices.Compare(a.By, b.By))
+	})
+	var out []Side
+	for _, one := range list {
+		if n := len(out); n > 0 && out[n-1].Name == one.Name && out[n-1].ExternalID == one.ExternalID {
+			for _, by := range one.By {
+				if !slices.Contains(out[n-1].By, by) {
+					out[n-1].By = append(slices.Clone(out[n-1].By), by)
+				}
+			}
+			continue
+		}
+		out = append(out, one)
+	}
+	return out[:min(len(out), mostSides)]
 }

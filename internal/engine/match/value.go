@@ -103,7 +103,7 @@ func (s *Survey) asked(h uint64, group []int32) []int32 {
 
 // clashOfValues marks entries without an account that claim a further value
 // which others claim too: they may be one person.
-func (s *Survey) clashOfValues(h uint64, group []int32, names map[directory.Digest]*Entry, texts map[int32][]string) {
+func (s *Survey) clashOfValues(h uint64, group []int32, names map[directory.Digest]*Entry, texts map[int32][]string, sides map[int32][]Side) {
 	asked := s.asked(h, group)
 	if len(asked) == 0 {
 		return
@@ -121,12 +121,16 @@ func (s *Survey) clashOfValues(h uint64, group []int32, names map[directory.Dige
 		for _, i := range group {
 			if s.slots[i].how == Not {
 				texts[i] = append(texts[i], fmt.Sprintf("%d entries claim the %s %q, %s among them; it tells nobody apart", len(group), value.Name, value.Key, strings.Join(some, " and ")))
+				for _, name := range some[:min(len(some), mostSides)] {
+					sides[i] = append(sides[i], Side{Connection: s.rules.Connection, Name: name, By: []string{value.Name}})
+				}
 			}
 		}
 		return
 	}
-	s.claimants(group, names, func(e *Entry) string { v := e.value(h); return v.Name + "\x00" + v.Key }, func(i int32, me *Entry, others string) {
+	s.claimants(group, names, func(e *Entry) string { v := e.value(h); return v.Name + "\x00" + v.Key }, func(i int32, me *Entry, others string, who []*Entry) {
 		if v := me.value(h); s.slots[i].how == Not {
+			sides[i] = append(sides[i], s.entrySides(who, v.Name)...)
 			texts[i] = append(texts[i], fmt.Sprintf("%s and %s both claim the %s %q", me.Name, others, v.Name, v.Key))
 		}
 	})
@@ -145,8 +149,8 @@ func (e *Entry) value(h uint64) account.Value {
 // claimants calls fn for each of a group that is not alone with what it claims,
 // with the names of some of the others. What is claimed is compared by key: two
 // names may have one hash.
-func (s *Survey) claimants(group []int32, names map[directory.Digest]*Entry, key func(*Entry) string, fn func(i int32, me *Entry, others string)) {
-	const most = 5
+func (s *Survey) claimants(group []int32, names map[directory.Digest]*Entry, key func(*Entry) string, fn func(i int32, me *Entry, others string, who []*Entry)) {
+	const most = mostSides
 	by := map[string][]int32{}
 	for _, i := range group {
 		if e := names[s.slots[i].key]; e != nil {
@@ -158,18 +162,37 @@ func (s *Survey) claimants(group []int32, names map[directory.Digest]*Entry, key
 		slices.SortFunc(same, func(i, j int32) int { return strings.Compare(name(i), name(j)) })
 		for _, i := range same {
 			var others []string
+			var who []*Entry
 			for _, j := range same {
 				if j == i {
 					continue
 				}
+				who = append(who, names[s.slots[j].key])
 				if others = append(others, name(j)); len(others) == most && len(same)-1 > most {
 					others = append(others, fmt.Sprintf("%d more", len(same)-1-most))
 					break
 				}
 			}
 			if len(others) > 0 {
-				fn(i, names[s.slots[i].key], strings.Join(others, " and "))
+				fn(i, names[s.slots[i].key], strings.Join(others, " and "), who)
 			}
 		}
 	}
+}
+
+// mostSides is how many others a refusal names.
+const mostSides = 5
+
+// entrySides are other entries of this connection, which claim the same.
+func (s *Survey) entrySides(entries []*Entry, by ...string) []Side {
+	var out []Side
+	for _, e := range entries[:min(len(entries), mostSides)] {
+		out = append(out, Side{Connection: s.rules.Connection, Name: e.Name, ExternalID: string(e.ExternalID), By: by})
+	}
+	return out
+}
+
+// side is the account as a refusal names it.
+func (f *found) side() Side {
+	return Side{Account: f.ID, Connection: f.Connection, Name: f.Username, ExternalID: f.ExternalID, By: f.by}
 }

@@ -58,6 +58,9 @@ func Decide(p *match.Pair, r *Rules) Decision {
 		}
 		d := Decision{Keep: p.How == match.Linked}
 		d.note(p, kind, p.Refusal.Text)
+		if p.Refusal.About.Case != "" {
+			d.Notes[0].About = &p.Refusal.About
+		}
 		return d
 	}
 	switch p.State {

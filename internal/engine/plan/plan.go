@@ -8,6 +8,7 @@ import (
 
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/directory"
+	"rollcall.dev/rollcall/internal/engine/match"
 )
 
 // Action is what a change does.
@@ -93,6 +94,7 @@ type Note struct {
 	Text       string               `json:"text"`
 	DueAt      time.Time            `json:"due_at"`
 	Action     Action               `json:"action,omitempty"`  // what was refused
+	About      *match.About         `json:"about,omitempty"`   // a refused match as data
 	Carried    bool                 `json:"carried,omitempty"` // from an earlier plan: the entry did not move since
 }
 

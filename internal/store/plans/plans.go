@@ -8,11 +8,13 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
 	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/engine"
+	"rollcall.dev/rollcall/internal/engine/match"
 	"rollcall.dev/rollcall/internal/engine/mirror"
 	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/event"
@@ -88,6 +90,9 @@ func (s *Plans) Finish(ctx context.Context, lease mirror.Lease, p *engine.Plan, 
 		}
 		if p.Basis.Reverts != "" || p.Basis.Draft != "" {
 			return nil
+		}
+		if _, err := tx.Exec(ctx, `UPDATE connections SET undecided = $2 WHERE alias = $1`, p.Connection, p.Summary.Disputes+p.Summary.Refused); err != nil {
+			return err
 		}
 		return setOverlaps(ctx, tx, p, overlaps)
 	})
@@ -440,15 +445,30 @@ func stand(ctx context.Context, tx *db.Tx, connection string, notes []plan.Note)
 			kept = append(kept, n)
 		}
 	}
-	return tx.Insert(ctx, "standing", []string{"connection", "key", "kind", "name", "external_id", "account", "text", "due_at"}, len(kept), func(i int, into []any) {
+	abouts := make([]string, len(kept))
+	for i := range kept {
+		var err error
+		if abouts[i], err = about(kept[i].About); err != nil {
+			return err
+		}
+	}
+	return tx.Insert(ctx, "standing", []string{"connection", "key", "kind", "name", "external_id", "account", "text", "due_at", "about"}, len(kept), func(i int, into []any) {
 		n := &kept[i]
 		into[0], into[1], into[2], into[3], into[4] = connection, n.Key[:], string(n.Kind), n.Name, string(n.ExternalID)
 		into[5] = nil
 		if !n.Account.IsZero() {
 			into[5] = n.Account[:]
 		}
-		into[6], into[7] = n.Text, db.Micros(n.DueAt)
+		into[6], into[7], into[8] = n.Text, db.Micros(n.DueAt), abouts[i]
 	}, "")
+}
+
+func about(a *match.About) (string, error) {
+	if a == nil {
+		return "", nil
+	}
+	b, err := json.Marshal(a)
+	return string(b), err
 }
 
 // Standing hands on what earlier plans left for rows the selection does not plan
@@ -457,7 +477,7 @@ func (s *Plans) Standing(ctx context.Context, connection string, sel engine.Sele
 	if sel.All {
 		return nil
 	}
-	query := `SELECT key, kind, name, external_id, account, text, due_at FROM standing WHERE connection = $1 AND NOT (` + open + `)
+	query := `SELECT key, kind, name, external_id, account, text, due_at, about FROM standing WHERE connection = $1 AND NOT (` + open + `)
 		AND key NOT IN (SELECT key FROM standing WHERE connection = $1 AND (` + open + `))
 		AND key NOT IN (SELECT key FROM mirror WHERE connection = $1 AND (generation > $3 OR gone > $3)) ORDER BY key, kind`
 	return s.standing(ctx, query, []any{connection, db.Micros(sel.Now), sel.Planned}, fn)
@@ -465,21 +485,27 @@ func (s *Plans) Standing(ctx context.Context, connection string, sel engine.Sele
 
 // Open hands on what is left standing for one entry.
 func (s *Plans) Open(ctx context.Context, connection string, key directory.Digest, fn func(plan.Note) error) error {
-	return s.standing(ctx, `SELECT key, kind, name, external_id, account, text, due_at FROM standing WHERE connection = $1 AND key = $2 ORDER BY kind, text`,
+	return s.standing(ctx, `SELECT key, kind, name, external_id, account, text, due_at, about FROM standing WHERE connection = $1 AND key = $2 ORDER BY kind, text`,
 		[]any{connection, key[:]}, fn)
 }
 
 // AllOpen hands on everything that is left standing for a connection.
 func (s *Plans) AllOpen(ctx context.Context, connection string, fn func(plan.Note) error) error {
-	return s.standing(ctx, `SELECT key, kind, name, external_id, account, text, due_at FROM standing WHERE connection = $1 ORDER BY kind, name`, []any{connection}, fn)
+	return s.standing(ctx, `SELECT key, kind, name, external_id, account, text, due_at, about FROM standing WHERE connection = $1 ORDER BY kind, name`, []any{connection}, fn)
 }
 
 func (s *Plans) standing(ctx context.Context, query string, args []any, fn func(plan.Note) error) error {
 	return db.Each(ctx, s.DB.Scanner(), query, args, func(rows *sql.Rows) error {
 		n := plan.Note{Carried: true}
 		var due int64
-		if err := rows.Scan(db.Digest{To: (*[16]byte)(&n.Key)}, &n.Kind, &n.Name, &n.ExternalID, &n.Account, &n.Text, &due); err != nil {
+		var about string
+		if err := rows.Scan(db.Digest{To: (*[16]byte)(&n.Key)}, &n.Kind, &n.Name, &n.ExternalID, &n.Account, &n.Text, &due, &about); err != nil {
 			return err
+		}
+		if about != "" {
+			if err := json.Unmarshal([]byte(about), &n.About); err != nil {
+				return fmt.Errorf("database: what is noted of %s cannot be read: %w", n.Name, err)
+			}
 		}
 		n.DueAt = db.Time(due)
 		return fn(n)

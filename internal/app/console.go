@@ -19,6 +19,6 @@ func (s *Server) console(over http.Handler) (http.Handler, error) {
 				return api.As(ctx, api.Caller{ID: me.ID, Organization: me.Organization, ReadOnly: me.ReadOnly, Actor: me.Actor()})
 			},
 		},
-		Admins: s.Store.AdminTable,
+		Admins: s.Store.AdminTable, Kinds: s.Registry.Kinds,
 	})
 }

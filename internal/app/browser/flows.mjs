@@ -62,7 +62,7 @@ await flow("people", async () => {
   await page.locator("tbody .person").first().click();
   await page.waitForURL(/\/people\/[0-9a-f-]{36}/);
   await looked(page, "person");
-  await page.click("text=Why?");
+  await page.click("main a:has-text('Why?')");
   await page.locator("#why .steps li").first().waitFor();
   check(await page.locator("#why .holds.good").count() > 2, "the trace shows every step");
   await looked(page, "person-why");

@@ -6,6 +6,7 @@ package console
 import (
 	"context"
 
+	"rollcall.dev/rollcall/internal/endpoint/console/connections"
 	"rollcall.dev/rollcall/internal/endpoint/console/door"
 	"rollcall.dev/rollcall/internal/endpoint/console/groups"
 	"rollcall.dev/rollcall/internal/endpoint/console/overview"
@@ -14,6 +15,7 @@ import (
 	"rollcall.dev/rollcall/internal/endpoint/console/runs"
 	"rollcall.dev/rollcall/internal/endpoint/console/shell"
 	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/store/admins"
 )
 
@@ -21,6 +23,7 @@ import (
 type Deps struct {
 	shell.Deps
 	Admins *admins.Admins
+	Kinds  []source.Kind
 }
 
 // New makes the console. Who is signed in, it asks the administrators' tables; all
@@ -37,6 +40,7 @@ func New(d Deps) (*shell.Shell, error) {
 func sections(d Deps) []shell.Section {
 	return append([]shell.Section{
 		overview.Section(),
+		connections.Section(d.Kinds),
 		plans.Section(),
 		runs.Section(),
 		groups.Section(),

@@ -43,7 +43,7 @@ func (b Bars) draw() template.HTML {
 		most = max(most, sum)
 	}
 	var s strings.Builder
-	fmt.Fprintf(&s, `<svg class="bars" viewBox="0 0 %d %d" role="img" preserveAspectRatio="none"><title>%s</title>`, width, height+label, template.HTMLEscapeString(b.Title))
+	fmt.Fprintf(&s, `<svg class="bars" viewBox="0 0 %d %d" role="group" aria-label="%s">`, width, height+label, template.HTMLEscapeString(b.Title))
 	fmt.Fprintf(&s, `<line class="ground" x1="0" x2="%d" y1="%d" y2="%d"/>`, width, height, height)
 	n := max(len(b.Bars), 1)
 	step := float64(width) / float64(n)
@@ -51,7 +51,7 @@ func (b Bars) draw() template.HTML {
 	for i, bar := range b.Bars {
 		x := float64(i) * step
 		if bar.Link != "" {
-			fmt.Fprintf(&s, `<a href="%s">`, template.HTMLEscapeString(bar.Link))
+			fmt.Fprintf(&s, `<a href="%s" aria-label="%s">`, template.HTMLEscapeString(bar.Link), template.HTMLEscapeString(bar.Title))
 		}
 		fmt.Fprintf(&s, `<g><title>%s</title><rect class="hit" x="%.1f" y="0" width="%.1f" height="%d"/>`, template.HTMLEscapeString(bar.Title), x, step, height)
 		y := float64(height)

@@ -127,8 +127,14 @@ func (n *Names) Fields(before, after json.RawMessage) []Field {
 		f := &out[at[p.name]]
 		f.After, f.AfterPath, f.Is = n.shown(p)
 	}
-	return slices.DeleteFunc(out, func(f Field) bool { return f.Was == f.Is && f.Before == f.After })
+	whole := len(was) == 0 && len(is) > 0 // something new: what it is called elsewhere says enough
+	return slices.DeleteFunc(out, func(f Field) bool {
+		return f.Was == f.Is && f.Before == f.After || whole && slices.Contains(beside, f.Name)
+	})
 }
+
+// beside are what a new account has that a reader has before them anyway.
+var beside = []string{"id", "organization", "connection", "external id", "status", "created at", "updated at", "groups"}
 
 func (n *Names) shown(p pair) (text, path string, there bool) {
 	switch v := p.value.(type) {

@@ -2,7 +2,8 @@
 // without them. Attributes say what: nothing here knows a page.
 //
 //   form data-swap="id"    the form is sent in the background and the element with
-//                          that id is taken from the answer; more ids by spaces
+//                          that id is taken from the answer; more ids by spaces. On a
+//                          button it is for that button alone
 //   [data-live=url]        a stream of server-sent events: each "part" event is HTML
 //                          that becomes the element's content; "end" loads the page anew
 //   form data-auto         sent when a field in it changes
@@ -14,7 +15,7 @@
   const all = (selector, root = document) => root.querySelectorAll(selector);
 
   async function swap(form, button) {
-    const ids = form.dataset.swap.split(" ");
+    const ids = (button?.dataset.swap || form.dataset.swap).split(" ");
     const places = ids.map((id) => document.getElementById(id)).filter(Boolean);
     places.forEach((p) => p.setAttribute("aria-busy", "true"));
     const data = new FormData(form, button);
@@ -42,6 +43,7 @@
       if (get) history.replaceState(null, "", url);
     } catch {
       form.removeAttribute("data-swap");
+      button?.removeAttribute("data-swap");
       form.requestSubmit(button);
     } finally {
       places.forEach((p) => p.removeAttribute("aria-busy"));
@@ -64,7 +66,7 @@
     const words = e.submitter?.dataset.confirm || e.target.dataset.confirm;
     if (words && !confirm(words)) {
       e.preventDefault();
-    } else if (e.target.dataset.swap && !e.submitter?.hasAttribute("data-whole")) {
+    } else if (e.submitter?.dataset.swap || e.target.dataset.swap) {
       e.preventDefault();
       swap(e.target, e.submitter);
     }

@@ -87,6 +87,7 @@ func (s *server) describe() huma.Config {
 }
 
 var tags = []*huma.Tag{
+	{Name: "overview", Description: "How everything is, at a glance."},
 	{Name: "organizations", Description: "The tenants."},
 	{Name: "connections", Description: "The directories of organizations."},
 	{Name: "plans", Description: "What would be done, and decisions on it."},

@@ -146,7 +146,7 @@ func (m *Mirrors) Publish(ctx context.Context, lease mirror.Lease, p mirror.Publ
 		set, args := "", []any{lease.Connection, p.Generation, reading.Complete, string(verdict), users, groups}
 		switch {
 		case reading.Complete:
-			set, args = ", cursor = $7", append(args, []byte(reading.Next))
+			set, args = ", cursor = $7, complete_at = "+tx.Now(), append(args, []byte(reading.Next))
 			if reading.Full {
 				set += ", last_full_at = " + tx.Now()
 				if _, err := tx.Exec(ctx, `DELETE FROM former WHERE connection = $1`, lease.Connection); err != nil {

@@ -24,11 +24,11 @@ func (s *Plans) Undecided(ctx context.Context, organization, connection, from st
 	var out []Undecided
 	err := db.Each(ctx, s.DB.Reader(), `SELECT alias, organization FROM connections WHERE undecided > 0 AND (alias > $1 OR $2 AND alias = $1) AND ($3 = '' OR organization = $3) AND ($4 = '' OR alias = $4)
 		ORDER BY alias LIMIT $5`, []any{from, again, organization, connection, limit}, func(rows *sql.Rows) error {
-			var one Undecided
-			err := rows.Scan(&one.Connection, &one.Organization)
-			out = append(out, one)
-			return err
-		})
+		var one Undecided
+		err := rows.Scan(&one.Connection, &one.Organization)
+		out = append(out, one)
+		return err
+	})
 	for i := range out {
 		if err != nil {
 			break

@@ -24,9 +24,9 @@ func Section(kinds []source.Kind) shell.Section {
 	s := section{kinds}
 	return shell.Section{Name: "connections", Templates: templates, Routes: []shell.Route{
 		{Pattern: "GET /connections", Handle: list},
-		{Pattern: "GET /connections/new", Need: shell.Changer, Handle: s.choose},
-		{Pattern: "GET /connections/new/{kind}", Need: shell.Changer, Handle: s.begin},
-		{Pattern: "POST /connections/new/{kind}", Need: shell.Changer, Handle: s.create},
+		{Pattern: "GET /new-connection", Need: shell.Changer, Handle: s.choose},
+		{Pattern: "GET /new-connection/{kind}", Need: shell.Changer, Handle: s.begin},
+		{Pattern: "POST /new-connection/{kind}", Need: shell.Changer, Handle: s.create},
 		{Pattern: "GET /connections/{alias}", Handle: show},
 		{Pattern: "GET /connections/{alias}/edit", Need: shell.Changer, Handle: s.edit},
 		{Pattern: "POST /connections/{alias}/edit", Need: shell.Changer, Handle: s.change},

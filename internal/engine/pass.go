@@ -40,6 +40,7 @@ type pass struct {
 
 // rules are a connection's rules, compiled.
 type rules struct {
+	all         map[string]setting.Rule // the connection's over the source's starting ones
 	mapping     *mapping.Mapping
 	scope       *scope.Scope
 	fingerprint string
@@ -205,7 +206,7 @@ func (e *Engine) compile(c setting.Connection, kind source.Kind, preset source.P
 	if err != nil {
 		return nil, err
 	}
-	return &rules{mapping: m, scope: s, text: string(text), fingerprint: fmt.Sprintf("%x", directory.Sum(text))}, nil
+	return &rules{all: all, mapping: m, scope: s, text: string(text), fingerprint: fmt.Sprintf("%x", directory.Sum(text))}, nil
 }
 
 // findable refuses a matching attribute that no rule fills: it would find nobody.
@@ -336,6 +337,9 @@ func (p *pass) make(ctx context.Context, run *Run) (*Plan, error) {
 	}
 	made, err := p.e.newPlan(p.c, basis, run, p.began)
 	if err != nil {
+		return nil, err
+	}
+	if made.Mapping, err = json.Marshal(p.rules.all); err != nil {
 		return nil, err
 	}
 	if err := p.e.Store.Plans().Begin(ctx, p.lease, made); err != nil {

@@ -34,6 +34,7 @@ type State struct {
 	Reading      *source.Reading
 	Cursor       []byte
 	LastFullAt   time.Time // the last complete full reading
+	Mapping      []byte    // the rules of the newest plan, the source's starting ones included, as JSON; may be none
 }
 
 // Plan is a stored plan without its rows.
@@ -52,6 +53,7 @@ type Plan struct {
 	Pruned       bool         `json:"pruned"` // its rows are no longer kept
 	Basis        plan.Basis   `json:"-"`
 	BasisText    []byte       `json:"-"`
+	Mapping      []byte       `json:"-"` // the rules it was made with, as JSON; of one just made
 	Chunks       int          `json:"-"`
 	Applied      int          `json:"-"`
 }

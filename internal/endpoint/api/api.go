@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/registry"
 	"rollcall.dev/rollcall/internal/setting"
@@ -50,6 +51,8 @@ type Engine interface {
 	Preview(ctx context.Context, c setting.Connection, o engine.Options) (*engine.Result, error)
 	Check(ctx context.Context, c setting.Connection, report func(source.Step)) (bool, error)
 	Explain(ctx context.Context, c setting.Connection, who string) ([]engine.Why, error)
+	Origin(ctx context.Context, c setting.Connection, a *account.Account) (*engine.Origin, error)
+	Paths(ctx context.Context, c setting.Connection, o *engine.Origin, groups []engine.GroupRef) (map[account.ID]engine.Path, error)
 	Revert(ctx context.Context, c setting.Connection, run string, only bool, o engine.Options) (*engine.Result, error)
 	Reject(ctx context.Context, c setting.Connection, plan, actor string) (*engine.Plan, error)
 	Reset(ctx context.Context, c setting.Connection, actor string) error
@@ -101,7 +104,7 @@ func build(d Deps) *server {
 	s := &server{Deps: d, mux: http.NewServeMux(), rates: newRates(*d.Rates, d.Now), strangers: newRates(*d.Rates, d.Now)}
 	plainErrors()
 	s.api = humago.NewWithPrefix(s.mux, Prefix, s.describe())
-	for _, part := range []func(){s.organizations, s.connections, s.plans, s.runs, s.accounts, s.groups, s.events, s.why, s.apikeys, s.webhooks, s.statistics, s.orgchart, s.disputes, s.overview} {
+	for _, part := range []func(){s.organizations, s.connections, s.plans, s.runs, s.accounts, s.groups, s.events, s.why, s.apikeys, s.webhooks, s.statistics, s.orgchart, s.disputes, s.overview, s.origins} {
 		part()
 	}
 	s.finish()

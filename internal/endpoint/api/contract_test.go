@@ -81,6 +81,7 @@ var cases = []struct {
 	{op: "get-orgchart", path: "/orgchart?root={account}&depth=3&limit=10"},
 	{op: "get-orgchart-path", path: "/orgchart/path?account={account}"},
 	{op: "get-account", path: "/accounts/{account}"},
+	{op: "get-account-origin", path: "/accounts/{account}/origin"},
 	{op: "list-account-events", path: "/accounts/{account}/events"},
 	{op: "create-account", path: "/accounts", body: `{"organization": "sun", "username": "lou", "email": "lou@sun.example", "first_name": "Lou", "last_name": "Cal", "attributes": {"badge": "7"}, "password": "very secret"}`, status: 201},
 	{op: "import-accounts", path: "/accounts/import?organization=sun", body: "username,email,first_name,last_name\nkim,kim@sun.example,Kim,Import\n", header: []string{"Content-Type", "text/csv"}, status: 201},

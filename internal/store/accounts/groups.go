@@ -5,6 +5,7 @@ import (
 	"database/sql"
 
 	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/store/db"
 )
@@ -124,4 +125,30 @@ func (s *Accounts) GroupsOf(ctx context.Context, connection string, ids []accoun
 			return nil
 		})
 	})
+}
+
+// Keyed is a group with the key of its entry.
+type Keyed struct {
+	account.Group
+	Key directory.Digest
+}
+
+// GroupsByID gives groups that are not deleted, with their keys and without their
+// number of members.
+func (s *Accounts) GroupsByID(ctx context.Context, ids []account.ID) (map[account.ID]Keyed, error) {
+	out := map[account.ID]Keyed{}
+	err := parts(ids, func(part []account.ID) error {
+		args := make([]any, len(part))
+		for i := range part {
+			args[i] = part[i][:]
+		}
+		return db.Each(ctx, s.DB.Reader(), `SELECT `+groupColumns+`, key FROM groups WHERE status = 'active' AND id IN `+db.In(1, len(part)), args, func(rows *sql.Rows) error {
+			var k Keyed
+			g, err := scanGroup(rows, db.Digest{To: (*[16]byte)(&k.Key)})
+			k.Group = g
+			out[g.ID] = k
+			return err
+		})
+	})
+	return out, err
 }

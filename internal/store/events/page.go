@@ -131,3 +131,32 @@ func (s *Events) NewestOf(ctx context.Context, q Query) ([]event.Event, error) {
 	})
 	return out[max(0, len(out)-q.Limit):], err
 }
+
+// OfFields hands on the newest events that changed an account itself, the newest
+// first; memberships are not among them.
+func (s *Events) OfFields(ctx context.Context, id account.ID, limit int, fn func(event.Event) error) error {
+	return s.each(ctx, ` WHERE account = $1 AND type LIKE 'account.%' ORDER BY id DESC LIMIT $2`, []any{id, limit}, fn)
+}
+
+// OfGroup hands on the events of a group before one, its memberships included, the
+// newest first and at most limit.
+func (s *Events) OfGroup(ctx context.Context, group account.ID, before int64, limit int, fn func(event.Event) error) error {
+	// A row may stand for several events, the last of which come first.
+	var all []event.Event
+	err := s.each(ctx, ` WHERE group_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3`, []any{group, before, limit}, func(e event.Event) error {
+		if e.ID < before {
+			all = append(all, e)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(all, func(a, b event.Event) int { return cmp.Compare(b.ID, a.ID) })
+	for _, e := range all[:min(limit, len(all))] {
+		if err := fn(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}

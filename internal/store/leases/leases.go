@@ -121,9 +121,9 @@ func (l *Leases) State(ctx context.Context, alias string) (engine.State, error) 
 	var s engine.State
 	var reading string
 	var last int64
-	err := l.DB.Reader().QueryRowContext(ctx, `SELECT alias, organization, kind, rules, rules_text, attention, generation, planned, complete, reading, users, groups, cursor, last_full_at
+	err := l.DB.Reader().QueryRowContext(ctx, `SELECT alias, organization, kind, rules, rules_text, attention, generation, planned, complete, reading, users, groups, cursor, last_full_at, mapping
 		FROM connections WHERE alias = $1`, alias).Scan(&s.Alias, &s.Organization, &s.Kind, &s.Rules, &s.RulesText, &s.Attention,
-		&s.Generation, &s.Planned, &s.Complete, &reading, &s.Users, &s.Groups, &s.Cursor, &last)
+		&s.Generation, &s.Planned, &s.Complete, &reading, &s.Users, &s.Groups, &s.Cursor, &last, &s.Mapping)
 	if errors.Is(err, sql.ErrNoRows) {
 		return engine.State{Alias: alias}, nil
 	}

@@ -91,7 +91,7 @@ func (s *Plans) Finish(ctx context.Context, lease mirror.Lease, p *engine.Plan, 
 		if p.Basis.Reverts != "" || p.Basis.Draft != "" {
 			return nil
 		}
-		if _, err := tx.Exec(ctx, `UPDATE connections SET undecided = $2 WHERE alias = $1`, p.Connection, p.Summary.Disputes+p.Summary.Refused); err != nil {
+		if _, err := tx.Exec(ctx, `UPDATE connections SET undecided = $2, mapping = $3 WHERE alias = $1`, p.Connection, p.Summary.Disputes+p.Summary.Refused, string(p.Mapping)); err != nil {
 			return err
 		}
 		return setOverlaps(ctx, tx, p, overlaps)

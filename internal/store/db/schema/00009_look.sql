@@ -18,6 +18,13 @@ CREATE INDEX plans_waiting ON plans (organization, created_at) WHERE state IN ('
 ALTER TABLE connections ADD COLUMN complete_at bigint NOT NULL DEFAULT 0;
 UPDATE connections SET complete_at = last_full_at;
 
+-- The rules of the newest plan, the source's starting ones included: where a field
+-- comes from is told without asking the directory.
+ALTER TABLE connections ADD COLUMN mapping text NOT NULL DEFAULT '';
+
+-- What happened to one group.
+CREATE INDEX events_of_group ON events (group_id, id) WHERE group_id IS NOT NULL;
+
 -- The first page tells of ten thousand connections at once: by these it reads what
 -- it needs of the many, and otherwise only of those that are not well.
 CREATE INDEX connections_read ON connections (alias) WHERE generation > 0;
@@ -34,6 +41,8 @@ DROP INDEX declarations_listed;
 DROP INDEX connections_size;
 DROP INDEX connections_unwell;
 DROP INDEX connections_read;
+DROP INDEX events_of_group;
+ALTER TABLE connections DROP COLUMN mapping;
 ALTER TABLE connections DROP COLUMN complete_at;
 DROP INDEX plans_waiting;
 DROP INDEX connections_undecided;

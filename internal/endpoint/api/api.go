@@ -49,6 +49,7 @@ type Engine interface {
 	Plan(ctx context.Context, c setting.Connection, o engine.Options) (*engine.Result, error)
 	Preview(ctx context.Context, c setting.Connection, o engine.Options) (*engine.Result, error)
 	Check(ctx context.Context, c setting.Connection, report func(source.Step)) (bool, error)
+	Try(ctx context.Context, c, then setting.Connection, q engine.TryQuery) (*engine.Trial, error)
 	Explain(ctx context.Context, c setting.Connection, who string) ([]engine.Why, error)
 	Revert(ctx context.Context, c setting.Connection, run string, only bool, o engine.Options) (*engine.Result, error)
 	Reject(ctx context.Context, c setting.Connection, plan, actor string) (*engine.Plan, error)

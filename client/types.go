@@ -114,6 +114,96 @@ type Check struct {
 	Steps []Step `json:"steps" nullable:"false"`
 }
 
+// TryInput says which rules to try, and on whom.
+type TryInput struct {
+	Mapping map[string]any `json:"mapping,omitempty" nullable:"false" doc:"A merge patch (RFC 7396) over the connection's rules, in the form of rollcall.yaml: null goes back to the starting rule, \"none\" leaves the field to the application."`
+	Scope   *[]string      `json:"scope,omitempty" nullable:"false" doc:"In place of the connection's; left out, that stays."`
+	Who     string         `json:"who,omitempty" maxLength:"1000" doc:"A name, DN, e-mail address or external ID; left out, the first people there are."`
+	Limit   int            `json:"limit,omitempty" minimum:"1" maximum:"50" doc:"How many entries to show; 10 unless given."`
+	NoTally bool           `json:"no_tally,omitempty" doc:"Show entries alone, and count over nobody: quick, while somebody types."`
+}
+
+// Trial is what rules make of people: entry by entry, and of everybody.
+type Trial struct {
+	Entries []TrialEntry `json:"entries" nullable:"false"`
+	Tally   *TrialTally  `json:"tally" doc:"Null where nothing was to be counted."`
+	From    string       `json:"from" enum:",mirror,directory" doc:"What was counted over: the last reading or, where the rules need what that does not hold, the directory, read for this."`
+	Notes   []string     `json:"notes" nullable:"false" doc:"What a person should know."`
+}
+
+// TrialEntry is one person: what the directory says, and what rules make of it.
+type TrialEntry struct {
+	Name       string              `json:"name"`
+	ExternalID *string             `json:"external_id"`
+	Live       bool                `json:"live" doc:"Read from the directory just now; otherwise what the last reading took."`
+	Attributes map[string][]string `json:"attributes" nullable:"false" doc:"Bytes that are no text in hexadecimal; nothing that may hold a secret."`
+	Problem    *string             `json:"problem" doc:"Why the entry itself cannot be used."`
+	Fields     []TrialField        `json:"fields" nullable:"false"`
+	Now        *TrialVerdict       `json:"now" doc:"Null where the rules as they are cannot be applied."`
+	Then       TrialVerdict        `json:"then"`
+}
+
+// TrialVerdict is what becomes of a person.
+type TrialVerdict struct {
+	Usable   bool    `json:"usable" doc:"Every mandatory field has a value."`
+	InScope  bool    `json:"in_scope"`
+	Disabled bool    `json:"disabled"`
+	Why      *string `json:"why" doc:"Why not usable, out of scope or disabled."`
+}
+
+// TrialField is one field of one person.
+type TrialField struct {
+	Field    string  `json:"field"`
+	Rule     *Rule   `json:"rule" doc:"As it would be; null where there is none."`
+	RuleNow  *Rule   `json:"rule_now" doc:"As it is."`
+	Starting bool    `json:"starting" doc:"The rule is the source's own."`
+	Now      *string `json:"now"`
+	Then     *string `json:"then"`
+	Changes  bool    `json:"changes"`
+	Problem  *string `json:"problem" doc:"Why the entry cannot be used, with the rule as it would be."`
+	Warning  *string `json:"warning" doc:"Why the value is left out."`
+}
+
+// TrialTally is what rules make of everybody.
+type TrialTally struct {
+	People      int             `json:"people"`
+	InScopeNow  int             `json:"in_scope_now"`
+	InScopeThen int             `json:"in_scope_then"`
+	UsableNow   int             `json:"usable_now"`
+	UsableThen  int             `json:"usable_then"`
+	Enters      int             `json:"enters" doc:"People who come into the scope."`
+	Leaves      int             `json:"leaves" doc:"People who fall out of it."`
+	Changes     int             `json:"changes" doc:"People of whom a mapped value changes."`
+	Fields      []TrialCount    `json:"fields" nullable:"false"`
+	Samples     []TrialSample   `json:"samples" nullable:"false" doc:"Up to ten changes."`
+	Problems    []TrialSentence `json:"problems" nullable:"false" doc:"With the rules as they would be, the most frequent first."`
+}
+
+// TrialCount is one field over everybody.
+type TrialCount struct {
+	Field      string  `json:"field"`
+	Changes    int     `json:"changes"`
+	FilledNow  int     `json:"filled_now"`
+	FilledThen int     `json:"filled_then"`
+	Problems   int     `json:"problems" doc:"Problems and warnings, with the rules as they would be."`
+	Example    *string `json:"example" doc:"One of them: the entry and what is wrong."`
+}
+
+// TrialSample is one change of one field.
+type TrialSample struct {
+	Name   string  `json:"name"`
+	Field  string  `json:"field"`
+	Before *string `json:"before"`
+	After  *string `json:"after"`
+}
+
+// TrialSentence is something that is wrong with several.
+type TrialSentence struct {
+	Text    string `json:"text"`
+	Count   int    `json:"count"`
+	Example string `json:"example" doc:"One of them."`
+}
+
 // StateHash proves that an application is in step with a connection. Hash is over
 // the three others together; docs/events.md says how each is made.
 type StateHash struct {

@@ -127,6 +127,11 @@ func (c *Client) Preview(ctx context.Context, alias string, patch json.RawMessag
 	return c.plan(ctx, call{method: http.MethodPost, path: "/connections/" + part(alias) + "/preview", body: patch}, progress)
 }
 
+// Try tries rules that are not saved on live entries; nothing is kept.
+func (c *Client) Try(ctx context.Context, alias string, in TryInput) (Trial, error) {
+	return send[Trial](ctx, c, http.MethodPost, "/connections/"+part(alias)+"/try", in)
+}
+
 func (c *Client) plan(ctx context.Context, r call, progress func(Progress)) (Plan, error) {
 	var out Plan
 	err := c.listen(ctx, r, func(m message) error {

@@ -180,6 +180,16 @@ type Finder interface {
 	Find(ctx context.Context, who string) ([]Found, error)
 }
 
+// Looker is a source that can read single people as they are now.
+type Looker interface {
+	// Look hands on the whole records, as Read does, of the people whom a name, DN,
+	// e-mail or external ID leads to, at most a handful. Who lies outside of what is
+	// read is not among them. attributes are those wanted; nil asks for all there are,
+	// but those that may hold a secret, see directory.Secret. It is all or nothing: a
+	// record of which something is missing is an error.
+	Look(ctx context.Context, who string, attributes []string, emit func(*directory.Record) error) error
+}
+
 // Watcher is a source that can tell of changes as they happen.
 type Watcher interface {
 	// Watch stays connected and calls changed (quick, never at the same time)

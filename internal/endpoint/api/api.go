@@ -50,6 +50,7 @@ type Engine interface {
 	Plan(ctx context.Context, c setting.Connection, o engine.Options) (*engine.Result, error)
 	Preview(ctx context.Context, c setting.Connection, o engine.Options) (*engine.Result, error)
 	Check(ctx context.Context, c setting.Connection, report func(source.Step)) (bool, error)
+	Try(ctx context.Context, c, then setting.Connection, q engine.TryQuery) (*engine.Trial, error)
 	Explain(ctx context.Context, c setting.Connection, who string) ([]engine.Why, error)
 	Origin(ctx context.Context, c setting.Connection, a *account.Account) (*engine.Origin, error)
 	Paths(ctx context.Context, c setting.Connection, o *engine.Origin, groups []engine.GroupRef) (map[account.ID]engine.Path, error)

@@ -53,6 +53,8 @@ var cases = []struct {
 	{op: "plan-connection", path: "/connections/sun-hq/plan", header: []string{"Accept", "text/event-stream"}},
 	{op: "preview-connection", path: "/connections/sun-up/preview", body: `{"role": "staff"}`},
 	{op: "preview-connection", path: "/connections/sun-up/preview", body: `{}`, header: []string{"Accept", "text/event-stream"}},
+	{op: "try-rules", path: "/connections/sun-hq/try", body: `{"mapping": {"title": "department", "badge": {"expr": "upper(username)"}, "department": null}, "scope": ["username != \"bob\""], "limit": 2}`},
+	{op: "try-rules", path: "/connections/sun-hq/try", body: `{"who": "anna", "no_tally": true}`},
 	{op: "list-plans", path: "/plans", foreign: 200},
 	{op: "get-plan", path: "/plans/{plan}"},
 	{op: "get-plan", path: "/plans/{plan}?changes=false"},

@@ -38,6 +38,7 @@ var shown = []struct{ ours, theirs reflect.Type }{
 	{reflect.TypeFor[engine.Plan](), reflect.TypeFor[client.Plan]()},
 	{reflect.TypeFor[engine.Run](), reflect.TypeFor[client.Run]()},
 	{reflect.TypeFor[engine.Why](), reflect.TypeFor[client.Why]()},
+	{reflect.TypeFor[engine.Trial](), reflect.TypeFor[client.Trial]()},
 	{reflect.TypeFor[plan.Row](), reflect.TypeFor[client.Change]()},
 	{reflect.TypeFor[plan.NoteRow](), reflect.TypeFor[client.Note]()},
 	{reflect.TypeFor[eventPage](), reflect.TypeFor[client.EventPage]()},

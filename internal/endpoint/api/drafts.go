@@ -24,6 +24,39 @@ func (s *server) drafts(tag string) {
 			"The plan is kept, and can be approved once the settings are saved as they are in the patch. Answers as the plan of a connection does.",
 		fails: []int{http.StatusConflict}, takes: s.input("application/json", "application/merge-patch+json")},
 		map[string]*huma.Schema{"application/json": s.schemaOf(client.Plan{}), eventStream: text}, s.preview)
+	register(s, operation{id: "try-rules", method: http.MethodPost, path: "/connections/{alias}/try", tag: tag, summary: "Try rules that are not saved on live entries",
+		description: "Shows people with their attributes beside what the rules make of them, now and with the change, and counts over everybody what would change. Nothing is kept.",
+		fails:       []int{http.StatusConflict}, anytime: true}, s.try)
+}
+
+func (s *server) try(ctx context.Context, in *struct {
+	AliasPath
+	Body client.TryInput
+}) (*body[*engine.Trial], error) {
+	c, err := s.open(ctx, in.Alias)
+	if err != nil {
+		return nil, err
+	}
+	patch := map[string]any{}
+	if in.Body.Mapping != nil {
+		patch["mapping"] = in.Body.Mapping
+	}
+	if in.Body.Scope != nil {
+		patch["scope"] = *in.Body.Scope
+	}
+	form, err := json.Marshal(patch)
+	if err != nil {
+		return nil, err
+	}
+	then, err := s.draft(ctx, in.Alias, form)
+	if err != nil {
+		return nil, err
+	}
+	if in.Body.Limit == 0 {
+		in.Body.Limit = 10
+	}
+	t, err := s.Engine.Try(ctx, c, then, engine.TryQuery{Who: in.Body.Who, Limit: in.Body.Limit, Tally: !in.Body.NoTally})
+	return &body[*engine.Trial]{t}, err
 }
 
 func (s *server) preview(ctx context.Context, in *struct {

@@ -90,3 +90,79 @@ func TestAChangeIsPlannedBeforeItIsSaved(t *testing.T) {
 		w.refused(422, w.ask("organization:sun", "POST", "/connections/sun-up/preview", `{"mapping": {"title": {"expr": "lower("}}}`), "title")
 	})
 }
+
+// fieldNamed gives a field of an entry.
+func fieldNamed(t *testing.T, e client.TrialEntry, name string) client.TrialField {
+	t.Helper()
+	i := slices.IndexFunc(e.Fields, func(f client.TrialField) bool { return f.Field == name })
+	if i < 0 {
+		t.Fatalf("there is no field %q in %+v", name, e.Fields)
+	}
+	return e.Fields[i]
+}
+
+func told(s *string) string {
+	if s == nil {
+		return "-"
+	}
+	return *s
+}
+
+func TestRulesAreTriedOnLiveEntriesBeforeTheyAreSaved(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		prepared(t, w)
+		c := working(t, w, "organization:sun")
+		mark := get[client.EventPage](w, "operator", "/events?last=true&limit=1").Newest
+		scope := []string{`username != "bob"`}
+		got, err := c.Try(t.Context(), "sun-hq", client.TryInput{Mapping: map[string]any{"department": map[string]any{"expr": "upper(department)"}, "language": "username", "badge": "groups"}, Scope: &scope, Who: "anna"})
+		if err != nil || len(got.Entries) != 1 || got.From != "directory" {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		e := got.Entries[0]
+		if f := fieldNamed(t, e, "department"); told(f.Now) != "Sales" || told(f.Then) != "SALES" || !f.Changes || f.Starting || f.Rule.Expr != "upper(department)" || f.RuleNow.Attribute != "department" {
+			t.Errorf("%+v", f)
+		}
+		if f := fieldNamed(t, e, "language"); f.Warning == nil || f.Then != nil {
+			t.Errorf("%+v", f)
+		}
+		if f := fieldNamed(t, e, "email"); told(f.Now) != "anna@sun.example" || !f.Starting || f.Changes {
+			t.Errorf("%+v", f)
+		}
+		if e.Attributes["password"] != nil || e.Attributes["department"][0] != "Sales" || !e.Now.InScope || !e.Then.InScope {
+			t.Errorf("%+v", e)
+		}
+		s := got.Tally
+		if s == nil || s.People != 3 || s.InScopeNow != 3 || s.InScopeThen != 2 || s.Leaves != 1 || s.Changes != 3 || s.UsableThen != 3 || len(s.Samples) != 3 {
+			t.Fatalf("%+v", s)
+		}
+		for _, f := range s.Fields {
+			if f.Field == "department" && (f.Changes != 3 || f.FilledThen != 3) || f.Field == "language" && (f.Problems != 3 || f.Example == nil) {
+				t.Errorf("%+v", f)
+			}
+		}
+		got, err = c.Try(t.Context(), "sun-hq", client.TryInput{Mapping: map[string]any{"email": map[string]any{"value": "x"}}, Limit: 2})
+		if err != nil || len(got.Entries) != 2 || got.From != "mirror" || got.Tally.UsableThen != 0 || len(got.Tally.Problems) != 1 || got.Tally.Problems[0].Count != 3 || got.Entries[0].Then.Usable {
+			t.Errorf("%+v, %v", got, err)
+		}
+		got, err = c.Try(t.Context(), "sun-hq", client.TryInput{NoTally: true, Limit: 1})
+		if err != nil || len(got.Entries) != 1 || got.Tally != nil {
+			t.Errorf("%+v, %v", got, err)
+		}
+		if got, err = c.Try(t.Context(), "sun-hq", client.TryInput{Who: "nobody", NoTally: true}); err != nil || len(got.Entries) != 0 || len(got.Notes) != 1 {
+			t.Errorf("%+v, %v", got, err)
+		}
+		for word, body := range map[string]string{
+			"title":       `{"mapping": {"title": {"expr": "lower("}}}`,
+			"did you mea": `{"mapping": {"titel": "x"}}`,
+			"scope":       `{"scope": ["nosuchfield =="]}`,
+			"a secret":    `{"mapping": {"title": "userPassword"}}`,
+			"no rule":     `{"mapping": {"email": "none"}}`,
+			"one of att":  `{"mapping": {"title": {"attribute": "a", "value": "b"}}}`,
+		} {
+			w.refused(422, w.ask("organization:sun", "POST", "/connections/sun-hq/try", body), word)
+		}
+		if now := get[client.EventPage](w, "operator", "/events?last=true&limit=1").Newest; now != mark {
+			t.Error("a trial made something happen")
+		}
+	})
+}

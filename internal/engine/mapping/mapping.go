@@ -68,6 +68,7 @@ type Mapping struct {
 	identifying int      // how many of fields are mandatory or identifying: the first ones
 	known       []rule   // the custom ones that identify, by name
 	attributes  []string
+	targets     []string // all there is a rule for
 	fingerprint string
 	states      sync.Pool // *state
 }
@@ -109,6 +110,7 @@ func Compile(rules map[string]setting.Rule, o Options) (*Mapping, error) {
 		if err != nil {
 			return nil, err
 		}
+		m.targets = append(m.targets, name)
 		f, text := account.FieldNamed(name)
 		switch {
 		case text:
@@ -242,6 +244,10 @@ func (m *Mapping) slot(name string) int {
 
 // Attributes lists the source attributes the rules use, sorted, as spelled.
 func (m *Mapping) Attributes() []string { return slices.Clone(m.attributes) }
+
+// Targets lists what there is a rule for: fields, manager, status and custom
+// attributes.
+func (m *Mapping) Targets() []string { return slices.Clone(m.targets) }
 
 // Custom lists the names of the custom attributes, sorted.
 func (m *Mapping) Custom() []string {

@@ -164,6 +164,17 @@ func (u *User) complain(problem bool, r *rule, why string) {
 	u.Warnings = append(u.Warnings, fmt.Sprintf("%s left out: %s (%s)", r.name, why, r.source))
 }
 
+// FieldOf gives the field that a problem or warning of a user is about, or "".
+func (m *Mapping) FieldOf(sentence string) string {
+	best := ""
+	for _, name := range m.targets {
+		if len(name) > len(best) && strings.HasPrefix(sentence, name+" ") {
+			best = name
+		}
+	}
+	return best
+}
+
 // reference is the manager's ref. Refs are compared by the source, so nothing
 // but its encoding is looked at.
 func (m *Mapping) reference(s *state, r *rule, u *User) string {

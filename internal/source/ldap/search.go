@@ -19,6 +19,7 @@ type query struct {
 	cookie     string
 	controls   []control
 	elsewhere  bool // what lies on other servers does not matter
+	namesOnly  bool // attributes come without their values
 }
 
 // answers take what comes before a search is done. What is nil is passed over.
@@ -96,7 +97,7 @@ func (c *conn) request(q *query) error {
 	w.integer(tagEnumerated, 0) // aliases are not followed
 	w.integer(tagInteger, q.sizeLimit)
 	w.integer(tagInteger, 0)
-	w.boolean(false)
+	w.boolean(q.namesOnly)
 	w.b = append(w.b, q.filter...)
 	w.begin(tagSequence)
 	for _, a := range q.attributes {

@@ -43,17 +43,15 @@ CREATE TABLE admin_passkeys (
 );
 CREATE INDEX admin_passkeys_admin ON admin_passkeys (admin, created_at);
 
--- Ceremonies with passkeys that have begun, by the SHA-256 of their challenge.
-CREATE TABLE admin_ceremonies (
+-- Challenges to passkeys that were answered, by their SHA-256, until they run out:
+-- none is answered twice.
+CREATE TABLE admin_challenges (
 	hash       BYTES PRIMARY KEY,
-	session    text NOT NULL,
-	data       text NOT NULL,
 	expires_at bigint NOT NULL
 );
-CREATE INDEX admin_ceremonies_expires ON admin_ceremonies (expires_at);
 
 -- +goose Down
-DROP TABLE admin_ceremonies;
+DROP TABLE admin_challenges;
 DROP TABLE admin_passkeys;
 DROP TABLE setup_sessions;
 DROP TABLE setup_links;

@@ -53,6 +53,8 @@ func Open(ctx context.Context, path string, lookup func(string) (string, bool)) 
 	s.HookTable.Sealer, s.HookTable.Check = ring, guard.Check
 	s.AdminTable.Ring = ring
 	s.AdminTable.SessionIdle, s.AdminTable.SessionMax = cfg.Console.SessionIdle, cfg.Console.SessionMax
+	s.AdminTable.PublicURL = cfg.PublicURL
+	s.SetupTable.SessionIdle = cfg.Console.SessionIdle
 	r := &registry.Registry{Store: s, Kinds: all.Kinds(), Now: time.Now}
 	r.Reload(cfg)
 	e := &engine.Engine{Store: s, Kinds: all.Named, Secrets: ring, Env: source.Env{Dir: cfg.Dir}, Connections: r.Connections,

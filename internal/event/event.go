@@ -75,6 +75,10 @@ const (
 	AdminLinkCreated       Type = "admin.reset_link_created"
 	AdminInvitationRevoked Type = "admin.invitation_revoked"
 
+	SetupLinkCreated Type = "setup_link.created"
+	SetupLinkOpened  Type = "setup_link.opened"
+	SetupLinkRevoked Type = "setup_link.revoked"
+
 	WebhookCreated       Type = "webhook.created"
 	WebhookUpdated       Type = "webhook.updated"
 	WebhookDeleted       Type = "webhook.deleted"
@@ -99,7 +103,7 @@ func Types() []Type {
 		APIKeyCreated, APIKeyRevoked, AdminInvited, AdminCreated, AdminUpdated,
 		AdminDisabled, AdminEnabled, AdminDeleted, AdminSignedIn, AdminSignInFailed,
 		AdminSignedOut, AdminSessionsEnded, AdminPasswordChanged, AdminFactorChanged, AdminRecoveryCodeUsed,
-		AdminLinkCreated, AdminInvitationRevoked, WebhookCreated, WebhookUpdated, WebhookDeleted,
+		AdminLinkCreated, AdminInvitationRevoked, SetupLinkCreated, SetupLinkOpened, SetupLinkRevoked, WebhookCreated, WebhookUpdated, WebhookDeleted,
 		WebhookDisabled, WebhookSecretRotated, WebhookSkipped, DeliveryReplayed, SecretsRotated,
 		FeedAccepted,
 	}

@@ -34,6 +34,7 @@ import (
 	"rollcall.dev/rollcall/internal/store/runs"
 	"rollcall.dev/rollcall/internal/store/schedules"
 	"rollcall.dev/rollcall/internal/store/secrets"
+	"rollcall.dev/rollcall/internal/store/setups"
 	"rollcall.dev/rollcall/internal/store/uploads"
 	"rollcall.dev/rollcall/internal/store/work"
 )
@@ -61,6 +62,7 @@ type Store struct {
 	HookTable         *hooks.Hooks // its Sealer too
 	NoticeTable       *notices.Notices
 	AdminTable        *admins.Admins // its Ring too
+	SetupTable        *setups.Setups
 	People            *people.People
 	Overview          *overview.Overview
 }
@@ -77,7 +79,8 @@ func Open(ctx context.Context, dsn, dir string) (*Store, error) {
 		OrganizationTable: &organizations.Organizations{DB: d}, DeclarationTable: &declarations.Declarations{DB: d},
 		SecretTable: &secrets.Secrets{DB: d}, UploadTable: &uploads.Uploads{DB: d},
 		WorkTable: &work.Work{DB: d}, Schedules: &schedules.Schedules{DB: d}, Health: &health.Health{DB: d}, Nodes: &nodes.Nodes{DB: d}, KeyTable: &keys.Keys{DB: d},
-		HookTable: &hooks.Hooks{DB: d, Now: time.Now}, NoticeTable: &notices.Notices{DB: d, Now: time.Now}, AdminTable: &admins.Admins{DB: d}, People: &people.People{DB: d}, Overview: &overview.Overview{DB: d}}, nil
+		HookTable: &hooks.Hooks{DB: d, Now: time.Now}, NoticeTable: &notices.Notices{DB: d, Now: time.Now}, AdminTable: &admins.Admins{DB: d},
+		SetupTable: &setups.Setups{DB: d}, People: &people.People{DB: d}, Overview: &overview.Overview{DB: d}}, nil
 }
 
 // Close closes the database.

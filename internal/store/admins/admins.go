@@ -37,6 +37,9 @@ type Admins struct {
 	DB   *db.DB
 	Ring Ring
 	Now  func() time.Time // time.Now unless set
+	// PublicURL is the address people reach the console under: passkeys are bound to
+	// the name in it.
+	PublicURL string
 	// SessionIdle ends a session that was not used, SessionMax any session; 12 hours
 	// and 7 days unless set.
 	SessionIdle, SessionMax time.Duration
@@ -144,16 +147,18 @@ func checkName(name string) (string, error) {
 	return name, nil
 }
 
-const columns = `a.id, a.email, a.name, a.role, a.organization, a.disabled, a.created_by, a.created_at, a.signed_in_at, a.password, a.totp, a.totp_step`
+const columns = `a.id, a.email, a.name, a.role, a.organization, a.disabled, a.created_by, a.created_at, a.signed_in_at, a.password, a.totp, a.totp_step,
+	(SELECT count(*) FROM admin_passkeys p WHERE p.admin = a.id)`
 
 func scan(row interface{ Scan(...any) error }, more ...any) (*Administrator, error) {
 	var a Administrator
 	var created, signedIn int64
+	var keys int
 	err := row.Scan(append([]any{&a.ID, &a.Email, &a.Name, &a.Role, &a.Organization, &a.Disabled, &a.CreatedBy, &created, &signedIn,
-		&a.password, &a.totp, &a.step}, more...)...)
+		&a.password, &a.totp, &a.step, &keys}, more...)...)
 	a.CreatedAt, a.SignedInAt = db.Time(created), db.Time(signedIn)
 	a.TOTP = len(a.totp) > 0
-	a.SecondFactor = a.TOTP
+	a.SecondFactor = a.TOTP || keys > 0
 	return &a, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,18 +22,28 @@ import (
 	"rollcall.dev/rollcall/internal/store/events"
 )
 
-var server *postgres.Server
+// server is the one PostgreSQL of these tests. It starts when the first test asks
+// for it: workers that fuzz what needs no database have none each.
+var (
+	started bool
+	server  = sync.OnceValues(func() (*postgres.Server, error) {
+		started = true
+		return postgres.Start(context.Background())
+	})
+)
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	var err error
-	if server, err = postgres.Start(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
 	code := m.Run()
-	if err := server.Stop(); err != nil {
+	if !started {
+		return code
+	}
+	s, err := server()
+	if err == nil {
+		err = s.Stop()
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -82,7 +93,11 @@ func both(t *testing.T, fn func(h *house)) {
 	}
 	t.Run("SQLite", func(t *testing.T) { open(t, "sqlite:"+filepath.Join(t.TempDir(), "rollcall.db")) })
 	t.Run("PostgreSQL", func(t *testing.T) {
-		dsn, err := server.NewDatabase(t.Context())
+		s, err := server()
+		if err != nil {
+			t.Fatal(err)
+		}
+		dsn, err := s.NewDatabase(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

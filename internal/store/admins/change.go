@@ -46,7 +46,7 @@ func (s *Admins) Create(ctx context.Context, by By, spec Spec) (*Administrator, 
 		if err := events.Lock(ctx, tx); err != nil {
 			return err
 		}
-		by, err := s.fresh(ctx, tx, by)
+		by, err := Current(ctx, tx, by)
 		if err != nil {
 			return err
 		}
@@ -88,13 +88,13 @@ func errTaken() error {
 	return fault.New(fault.Conflict, "this e-mail address belongs to an administrator already").WithHint("take another, or have that administrator's role changed")
 }
 
-// fresh gives who does something as they are in this transaction: a role that was
-// taken away a moment ago is gone.
-func (s *Admins) fresh(ctx context.Context, tx *db.Tx, by By) (By, error) {
+// Current gives who does something as they are in this transaction: a role that was
+// taken away a moment ago is gone. Somebody disabled or deleted is a fault.Denied.
+func Current(ctx context.Context, q db.Querier, by By) (By, error) {
 	if by.Admin == nil {
 		return by, nil
 	}
-	a, err := one(ctx, tx, `a.id = $1`, by.Admin.ID)
+	a, err := one(ctx, q, `a.id = $1`, by.Admin.ID)
 	if fault.KindOf(err) == fault.NotFound && err != nil || err == nil && a.Disabled {
 		return by, errNoSession()
 	}
@@ -108,7 +108,7 @@ func (s *Admins) both(ctx context.Context, tx *db.Tx, by By, admin string) (By, 
 	if err := events.Lock(ctx, tx); err != nil {
 		return by, nil, err
 	}
-	by, err := s.fresh(ctx, tx, by)
+	by, err := Current(ctx, tx, by)
 	if err != nil {
 		return by, nil, err
 	}

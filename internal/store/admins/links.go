@@ -109,7 +109,7 @@ func (s *Admins) Invite(ctx context.Context, by By, spec Spec) (token string, l 
 		if err := events.Lock(ctx, tx); err != nil {
 			return err
 		}
-		by, err := s.fresh(ctx, tx, by)
+		by, err := Current(ctx, tx, by)
 		if err != nil {
 			return err
 		}
@@ -196,7 +196,7 @@ func (s *Admins) RevokeInvitation(ctx context.Context, by By, id string) error {
 		if err := events.Lock(ctx, tx); err != nil {
 			return err
 		}
-		by, err := s.fresh(ctx, tx, by)
+		by, err := Current(ctx, tx, by)
 		if err != nil {
 			return err
 		}

@@ -186,14 +186,14 @@ func (s *Admins) removeTOTP(ctx context.Context, tx *db.Tx, a *Administrator, ac
 	if _, err := tx.Exec(ctx, `UPDATE admins SET totp = NULL, totp_offer = NULL WHERE id = $1`, a.ID); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(ctx, `DELETE FROM admin_codes WHERE admin = $1`, a.ID); err != nil {
+	if err := withoutFactor(ctx, tx, a.ID); err != nil {
 		return err
 	}
 	return s.factorChanged(ctx, tx, a, actor, "authenticator app removed", but)
 }
 
-// ResetSecondFactor takes away the second factor of somebody who lost it and the
-// recovery codes too, and ends their sessions.
+// ResetSecondFactor takes away the authenticator app, the passkeys and the recovery
+// codes of somebody who lost them, and ends their sessions.
 func (s *Admins) ResetSecondFactor(ctx context.Context, by By, admin string) error {
 	return s.DB.Write(ctx, func(tx *db.Tx) error {
 		by, a, err := s.both(ctx, tx, by, admin)
@@ -206,7 +206,16 @@ func (s *Admins) ResetSecondFactor(ctx context.Context, by By, admin string) err
 		if by.Admin != nil && by.Admin.ID == a.ID {
 			return fault.New(fault.Denied, "nobody resets their own second factor").WithHint("remove it under your own account, where your password is asked for")
 		}
-		return s.removeTOTP(ctx, tx, a, by.Actor, "")
+		if _, err := tx.Exec(ctx, `DELETE FROM admin_passkeys WHERE admin = $1`, a.ID); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `UPDATE admins SET totp = NULL, totp_offer = NULL WHERE id = $1`, a.ID); err != nil {
+			return err
+		}
+		if err := withoutFactor(ctx, tx, a.ID); err != nil {
+			return err
+		}
+		return s.factorChanged(ctx, tx, a, by.Actor, "second factor reset", "")
 	})
 }
 

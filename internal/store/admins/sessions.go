@@ -183,7 +183,7 @@ func (s *Admins) open(ctx context.Context, tx *db.Tx, admin string, pending bool
 		return nil, err
 	}
 	token := newToken(sessionPrefix)
-	x := &Session{ID: newID("ses_"), Admin: admin, Token: token, Pending: pending, CSRF: csrf(token), Address: shownAddress(from), Agent: shownAgent(agent),
+	x := &Session{ID: newID("ses_"), Admin: admin, Token: token, Pending: pending, CSRF: csrf(token), Address: ShownAddress(from), Agent: ShownAgent(agent),
 		CreatedAt: now, SeenAt: now, ConfirmedAt: now, EndsAt: now.Add(longest)}
 	if pending {
 		x.EndsAt = now.Add(pendingFor)

@@ -52,8 +52,8 @@ func told(ctx context.Context, tx *db.Tx, what event.Type, organization, actor s
 // mostAgent bounds what is kept of a browser's name of itself, in bytes.
 const mostAgent = 200
 
-// shownAgent is a browser's name of itself as it is kept: a stranger wrote it.
-func shownAgent(text string) string {
+// ShownAgent is a browser's name of itself as it is kept: a stranger wrote it.
+func ShownAgent(text string) string {
 	text = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return -1
@@ -66,7 +66,8 @@ func shownAgent(text string) string {
 	return text
 }
 
-func shownAddress(from netip.Addr) string {
+// ShownAddress is a network address as it is kept, "" where it is not known.
+func ShownAddress(from netip.Addr) string {
 	if !from.IsValid() {
 		return ""
 	}
@@ -78,11 +79,11 @@ func shownAddress(from netip.Addr) string {
 func network(from netip.Addr) string {
 	from = from.Unmap().WithZone("")
 	if !from.Is6() {
-		return shownAddress(from)
+		return ShownAddress(from)
 	}
 	p, err := from.Prefix(64)
 	if err != nil {
-		return shownAddress(from)
+		return ShownAddress(from)
 	}
 	return p.String()
 }

@@ -184,7 +184,7 @@ func (s *Admins) failed(ctx context.Context, a *Administrator, c counter, from n
 		if a != nil {
 			what, organization = aboutOf(a), a.Organization
 		}
-		what.Address, what.Agent, what.Factor = shownAddress(from), shownAgent(agent), factor
+		what.Address, what.Agent, what.Factor = ShownAddress(from), ShownAgent(agent), factor
 		return told(ctx, tx, event.AdminSignInFailed, organization, "stranger", now, nil, what)
 	})
 }

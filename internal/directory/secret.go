@@ -17,7 +17,9 @@ var secrets = map[string]bool{
 // of somebody's secretary.
 var stamps = map[string]bool{"secretary": true, "sambapwdlastset": true, "sambapwdcanchange": true, "sambapwdmustchange": true, "krblastpwdchange": true, "krbpasswordexpiration": true,
 	"passwordexpirationtime": true, "passwordexpwarned": true, "passwordretrycount": true, "passwordgraceusertime": true, "msds-userpasswordexpirytimecomputed": true,
-	"ipanthashpasswordexpiration": true, "ms-mcs-admpwdexpirationtime": true, "mslaps-passwordexpirationtime": true, "passwordallowchangetime": true}
+	"ipanthashpasswordexpiration": true, "ms-mcs-admpwdexpirationtime": true, "mslaps-passwordexpirationtime": true, "passwordallowchangetime": true,
+	"pwdlastset": true, "passwordlastset": true, "passwordlastchanged": true, "lastpasswordchangedatetime": true, "pwdchangedtime": true, "pwdaccountlockedtime": true, "pwdreset": true,
+	"badpwdcount": true, "badpasswordtime": true, "passwordpolicies": true, "passwordchanged": true, "pwdpolicysubentry": true}
 
 // Secret reports that an attribute may hold a secret: its values are shown to
 // nobody. What is not known is judged by its name.
@@ -29,10 +31,10 @@ func Secret(attribute string) bool {
 	if stamps[name] {
 		return false
 	}
-	for _, word := range []string{"password", "passwd", "passphrase", "credential", "secret", "privatekey"} {
+	for _, word := range []string{"password", "passwd", "pwd", "passphrase", "credential", "secret", "privatekey", "krbprincipalkey", "krb5key", "krbmkey", "otp", "apikey", "token"} {
 		if strings.Contains(name, word) {
 			return true
 		}
 	}
-	return strings.HasSuffix(name, "pwd") || strings.HasSuffix(name, "pwdhistory")
+	return false
 }

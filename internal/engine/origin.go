@@ -153,7 +153,7 @@ const (
 // is cut, and bytes are hexadecimal.
 func Shown(a directory.Attribute) RawAttribute {
 	out := RawAttribute{Name: a.Name}
-	if Sensitive(a.Name) {
+	if directory.Secret(a.Name) {
 		out.Hidden, out.More = true, len(a.Values)
 		return out
 	}
@@ -178,25 +178,6 @@ func shownValue(v string) string {
 		return string([]rune(v)[:mostValue]) + "..."
 	}
 	return v
-}
-
-// times are attributes about passwords that hold none.
-var times = []string{"pwdlastset", "passwordlastset", "passwordlastchanged", "lastpasswordchangedatetime", "pwdchangedtime", "pwdaccountlockedtime", "pwdreset", "badpwdcount", "badpasswordtime",
-	"passwordpolicies", "passwordchanged", "pwdpolicysubentry", "passwordexpirationtime"}
-
-// Sensitive says of an attribute's name that what it holds is secret: passwords and
-// keys in whatever form.
-func Sensitive(name string) bool {
-	lower := strings.ToLower(name)
-	if slices.Contains(times, lower) {
-		return false
-	}
-	for _, word := range []string{"password", "passwd", "pwd", "secret", "credential", "privatekey", "krbprincipalkey", "krb5key", "krbmkey", "otp", "apikey", "token"} {
-		if strings.Contains(lower, word) {
-			return true
-		}
-	}
-	return false
 }
 
 // GroupRef is a group an account is in, with the key of its entry.

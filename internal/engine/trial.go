@@ -3,16 +3,12 @@ package engine
 import (
 	"cmp"
 	"context"
-	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/directory"
@@ -325,7 +321,7 @@ func (t *trial) show(r *directory.Record, live bool) {
 		}
 		values := make([]string, len(a.Values))
 		for i, v := range a.Values {
-			values[i] = legible(v)
+			values[i] = shownValue(v)
 		}
 		e.Attributes[a.Name] = values
 	}
@@ -378,23 +374,4 @@ func given(text string) *string {
 		return nil
 	}
 	return &text
-}
-
-const (
-	mostText  = 2000 // letters of a value that are shown
-	mostBytes = 64
-)
-
-// legible is a value as it can be shown: text as it stands, bytes in hexadecimal.
-func legible(v string) string {
-	if utf8.ValidString(v) && !strings.ContainsFunc(v, func(c rune) bool { return unicode.IsControl(c) && c != '\n' && c != '\t' && c != '\r' }) {
-		if letters := []rune(v); len(letters) > mostText {
-			return string(letters[:mostText]) + "…"
-		}
-		return v
-	}
-	if len(v) > mostBytes {
-		return fmt.Sprintf("%d bytes", len(v))
-	}
-	return "0x" + hex.EncodeToString([]byte(v))
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/setting"
 )
@@ -95,7 +96,7 @@ func TestWhereAnAccountComesFromIsToldFieldByField(t *testing.T) {
 func TestWhatIsSecretIsNotShown(t *testing.T) {
 	for name, want := range map[string]bool{"userPassword": true, "unicodePwd": true, "sambaNTPassword": true, "krbPrincipalKey": true, "supplementalCredentials": true, "ms-Mcs-AdmPwd": true,
 		"authPassword": true, "totpSecret": true, "pwdLastSet": false, "badPwdCount": false, "mail": false, "lastPasswordChangeDateTime": false, "employeeNumber": false} {
-		if engine.Sensitive(name) != want {
+		if directory.Secret(name) != want {
 			t.Errorf("%s is secret: %v", name, !want)
 		}
 	}

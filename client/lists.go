@@ -98,6 +98,11 @@ func (c *Client) Members(ctx context.Context, group string) iter.Seq2[Account, e
 	return each[Account](ctx, c, "/groups/"+part(group)+"/members", nil)
 }
 
+// GroupsFound goes through groups by name, those that contain all of some words.
+func (c *Client) GroupsFound(ctx context.Context, organization, connection, search string) iter.Seq2[Group, error] {
+	return each[Group](ctx, c, "/groups", query("organization", organization, "connection", connection, "q", search))
+}
+
 // ListQuery narrows plans and runs. Zero fields do not narrow.
 type ListQuery struct {
 	Organization string

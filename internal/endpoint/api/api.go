@@ -80,6 +80,7 @@ type server struct {
 	mux       *http.ServeMux
 	rates     *rates
 	strangers *rates // by address, for those without a key
+	nests     nests
 }
 
 // New makes the handler for everything below Prefix.

@@ -5,6 +5,8 @@ import (
 	"encoding/csv"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -12,6 +14,7 @@ import (
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/store/accounts"
+	"rollcall.dev/rollcall/internal/store/people"
 )
 
 // GroupPath names a group.
@@ -31,9 +34,14 @@ func (s *server) groups() {
 		func(ctx context.Context, in *struct {
 			GroupPath
 			Paging
+			Q    string `query:"q" maxLength:"200" doc:"Only those whose names, addresses or IDs contain all of these words; the best fit first."`
+			Sort string `query:"sort" enum:"name" doc:"By name."`
 		}) (*pageOf[*account.Account], error) {
-			return s.listAccounts(ctx, &accountList{Paging: in.Paging, AccountFilter: AccountFilter{Group: in.ID}})
+			return s.listAccounts(ctx, &accountList{Paging: in.Paging, AccountFilter: AccountFilter{Group: in.ID, Q: in.Q}, Sort: in.Sort})
 		})
+	register(s, operation{id: "get-group-tree", method: http.MethodGet, path: "/groups/{id}/tree", tag: tag, summary: "The groups in a group, and those it is in",
+		description: "As the latest picture of the directory has them. Every group is unfolded once, and a cycle is cut and said."}, s.groupTree)
+	register(s, operation{id: "list-group-events", method: http.MethodGet, path: "/groups/{id}/events", tag: tag, summary: "What happened to a group and who came and went, the newest first"}, s.groupHistory)
 	streams(s, operation{id: "export-groups", method: http.MethodGet, path: "/groups/export", tag: tag, summary: "All groups, or all memberships, as CSV or NDJSON",
 		description: "With `members=true` a row for every membership: group and account by ID.", fails: []int{http.StatusNotFound}},
 		map[string]*huma.Schema{"text/csv": text, "application/x-ndjson": text}, s.exportGroups)
@@ -51,17 +59,27 @@ func (s *server) group(ctx context.Context, text string) (account.Group, error) 
 func (s *server) listGroups(ctx context.Context, in *struct {
 	Paging
 	Narrow
+	Q string `query:"q" maxLength:"200" doc:"Only groups whose name or external ID contains all of these words, whatever their case and accents."`
 }) (*pageOf[account.Group], error) {
 	organization, err := within(ctx, in.Organization)
 	if err != nil {
 		return nil, err
 	}
-	list := fmt.Sprintf("groups %q %q", organization, in.Connection)
+	list := fmt.Sprintf("groups %q %q %q", organization, in.Connection, in.Q)
 	var after accounts.GroupPlace
 	if err := openCursor(list, in.Cursor, &after); err != nil {
 		return nil, err
 	}
-	found, err := s.Store.AccountTable.GroupPage(ctx, organization, in.Connection, after, in.Limit+1)
+	var found []account.Group
+	if in.Q == "" {
+		found, err = s.Store.AccountTable.GroupPage(ctx, organization, in.Connection, after, in.Limit+1)
+	} else {
+		words := strings.Fields(people.Plain(in.Q))
+		found, err = s.Store.AccountTable.GroupsFound(ctx, organization, in.Connection, after, in.Limit+1, func(g *account.Group) bool {
+			text := people.Plain(g.Name + " " + g.ExternalID)
+			return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(text, word) })
+		})
+	}
 	if err != nil {
 		return nil, err
 	}

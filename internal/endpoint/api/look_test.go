@@ -203,3 +203,50 @@ func TestWhatWaitsForAPersonIsNamedWithBothSides(t *testing.T) {
 		}
 	})
 }
+
+func TestWhereAnAccountComesFrom(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		w.file("sun.csv", columns+"anna,anna@sun.example,Anna,A,hush-hush,,Sales,bob\nbob,bob@sun.example,Bob,B,hush-hush,,Sales,\n")
+		first := w.sync("sun-hq")
+		w.file("sun.csv", columns+"anna,anna@sun.example,Anna,A,hush-hush,,Support,bob\nbob,bob@sun.example,Bob,B,hush-hush,,Sales,\n")
+		second := w.sync("sun-hq")
+		c, ctx := w.through("organization:sun"), t.Context()
+		anna := get[list[client.Account]](w, "operator", "/accounts?who=anna").Items[0].ID
+		r := w.ask("operator", "GET", "/accounts/"+anna+"/origin", nil)
+		if strings.Contains(r.Body.String(), "hush") || strings.Contains(r.Body.String(), "argon2id") {
+			t.Errorf("a password is told: %s", r.Body)
+		}
+		o, err := c.AccountOrigin(ctx, anna)
+		if err != nil || *o.Connection != "sun-hq" || o.Entry == nil || o.Gone || !o.RulesKnown || o.Matched == nil || *o.Matched.Run != first.ID || o.Matched.Type != "account.created" {
+			t.Fatalf("%+v %v", o, err)
+		}
+		fields := map[string]client.FieldOrigin{}
+		for _, f := range o.Fields {
+			fields[f.Field] = f
+		}
+		if f := fields["department"]; string(f.Value) != `"Support"` || f.Kind != "attribute" || *f.Rule != "department" || f.Raw[0].Values[0] != "Support" || *f.Changed.Run != second.ID {
+			t.Errorf("%+v", f)
+		}
+		if f := fields["email"]; string(f.Value) != `"anna@sun.example"` || *f.Changed.Run != first.ID {
+			t.Errorf("%+v", f)
+		}
+		if len(o.Managers) != 1 || o.Managers[0].Name != "Bob B" || o.Cycle {
+			t.Errorf("%+v", o.Managers)
+		}
+		local := want[client.Account](w, 201, w.ask("operator", "POST", "/accounts",
+			`{"organization": "sun", "username": "lou", "email": "lou@sun.example", "first_name": "Lou", "last_name": "Cal", "attributes": {"badge": "7"}}`))
+		want[client.Account](w, 200, w.ask("operator", "PATCH", "/accounts/"+local.ID, `{"attributes": {"badge": "8"}}`))
+		if o, err = c.AccountOrigin(ctx, local.ID); err != nil || o.Connection != nil || o.Entry != nil || o.RulesKnown {
+			t.Fatalf("%+v %v", o, err)
+		}
+		for _, f := range o.Fields {
+			if f.Kind != "local" {
+				t.Errorf("%+v", f)
+			}
+			if f.Field == "badge" && (string(f.Value) != `"8"` || f.Changed.Type != "account.updated" || !f.Custom) {
+				t.Errorf("%+v", f)
+			}
+		}
+		w.refused(404, w.ask("organization:moon", "GET", "/accounts/"+anna+"/origin", nil))
+	})
+}

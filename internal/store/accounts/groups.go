@@ -3,6 +3,7 @@ package accounts
 import (
 	"context"
 	"database/sql"
+	"errors"
 
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/directory"
@@ -147,6 +148,69 @@ func (s *Accounts) GroupsByID(ctx context.Context, ids []account.ID) (map[accoun
 			g, err := scanGroup(rows, db.Digest{To: (*[16]byte)(&k.Key)})
 			k.Group = g
 			out[g.ID] = k
+			return err
+		})
+	})
+	return out, err
+}
+
+// GroupsFound gives groups as GroupPage does, those alone that fit. Their members
+// are counted where they are handed out, not for all that are looked at.
+func (s *Accounts) GroupsFound(ctx context.Context, organization, connection string, after GroupPlace, limit int, fits func(*account.Group) bool) ([]account.Group, error) {
+	var out []account.Group
+	err := db.Each(ctx, s.DB.Reader(), `SELECT `+groupColumns+` FROM groups WHERE status = 'active' AND ($1 = '' OR organization = $1) AND ($2 = '' OR connection = $2)
+		AND (name > $3 OR name = $3 AND id > $4) ORDER BY name, id`, []any{organization, connection, after.Name, after.ID[:]}, func(rows *sql.Rows) error {
+		g, err := scanGroup(rows)
+		if err != nil || !fits(&g) {
+			return err
+		}
+		if out = append(out, g); len(out) == limit {
+			return errEnough
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return nil, err
+	}
+	sizes, err := s.Sizes(ctx, out)
+	for i := range out {
+		out[i].Members = sizes[out[i].ID]
+	}
+	return out, err
+}
+
+// Sizes counts the members of groups.
+func (s *Accounts) Sizes(ctx context.Context, groups []account.Group) (map[account.ID]int, error) {
+	out := map[account.ID]int{}
+	err := parts(groups, func(part []account.Group) error {
+		args := make([]any, len(part))
+		for i := range part {
+			args[i] = part[i].ID[:]
+		}
+		return db.Each(ctx, s.DB.Reader(), `SELECT group_id, count(*) FROM memberships WHERE group_id IN `+db.In(1, len(part))+` GROUP BY group_id`, args, func(rows *sql.Rows) error {
+			var id account.ID
+			var n int
+			err := rows.Scan(&id, &n)
+			out[id] = n
+			return err
+		})
+	})
+	return out, err
+}
+
+// GroupsByKey gives groups of a connection that are not deleted by the keys of
+// their entries, without their number of members.
+func (s *Accounts) GroupsByKey(ctx context.Context, connection string, keys []directory.Digest) (map[directory.Digest]account.Group, error) {
+	out := map[directory.Digest]account.Group{}
+	err := parts(keys, func(part []directory.Digest) error {
+		args := []any{connection}
+		for i := range part {
+			args = append(args, part[i][:])
+		}
+		return db.Each(ctx, s.DB.Reader(), `SELECT `+groupColumns+`, key FROM groups WHERE status = 'active' AND connection = $1 AND key IN `+db.In(2, len(part)), args, func(rows *sql.Rows) error {
+			var key directory.Digest
+			g, err := scanGroup(rows, db.Digest{To: (*[16]byte)(&key)})
+			out[key] = g
 			return err
 		})
 	})

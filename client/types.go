@@ -392,7 +392,8 @@ type Progress struct {
 
 // SyncInput says how to synchronise.
 type SyncInput struct {
-	Full bool `json:"full,omitempty" doc:"Read everything, even where reading only what changed would do."`
+	Full bool   `json:"full,omitempty" doc:"Read everything, even where reading only what changed would do."`
+	Who  string `json:"who,omitempty" minLength:"1" maxLength:"1000" doc:"Read this one person alone: a name, DN, e-mail address or external ID. Not for plans."`
 }
 
 // ApproveInput says what to leave out of a plan.
@@ -405,7 +406,7 @@ type Run struct {
 	ID           string     `json:"id"`
 	Organization string     `json:"organization"`
 	Connection   string     `json:"connection"`
-	Trigger      string     `json:"trigger" doc:"What began it: manual, schedule, approve, revert, api and so on."`
+	Trigger      string     `json:"trigger" doc:"What began it: manual, schedule, approve, revert, person, api and so on."`
 	Actor        string     `json:"actor"`
 	State        string     `json:"state" enum:"running,applied,held,failed,rejected,reverted"`
 	Reading      *Reading   `json:"reading"`

@@ -195,6 +195,18 @@ func (d direct) Sync(ctx context.Context, alias string, full bool, report func(e
 	return out.Run, err
 }
 
+func (d direct) SyncPerson(ctx context.Context, alias, who string, report func(engine.Progress)) (*engine.Run, error) {
+	c, err := d.Registry.Connection(ctx, alias)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.Engine.Pick(ctx, c, who); err != nil {
+		return nil, err
+	}
+	out, err := d.Engine.Sync(ctx, c, engine.Options{Who: who, Actor: actor(), Trigger: engine.ByPerson, Progress: report})
+	return out.Run, err
+}
+
 func (d direct) Approve(ctx context.Context, id string, exclude []string, report func(engine.Progress)) (*engine.Run, error) {
 	rows, err := plan.RowNumbers(exclude)
 	if err != nil {

@@ -38,6 +38,7 @@ type place interface {
 	// Sync, Approve and Revert give the run when it has ended; one that failed is an
 	// error. exclude is as people write it: 3, 7, 10-14.
 	Sync(ctx context.Context, alias string, full bool, report func(engine.Progress)) (*engine.Run, error)
+	SyncPerson(ctx context.Context, alias, who string, report func(engine.Progress)) (*engine.Run, error)
 	Approve(ctx context.Context, id string, exclude []string, report func(engine.Progress)) (*engine.Run, error)
 	Revert(ctx context.Context, run string, report func(engine.Progress)) (*engine.Run, error)
 	PlanRevert(ctx context.Context, run string, report func(engine.Progress)) (*engine.Plan, error)

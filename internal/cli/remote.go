@@ -285,6 +285,11 @@ func (r remote) Sync(ctx context.Context, alias string, full bool, report func(e
 	return r.ended(ctx, run, err, report)
 }
 
+func (r remote) SyncPerson(ctx context.Context, alias, who string, report func(engine.Progress)) (*engine.Run, error) {
+	run, err := r.c.Sync(ctx, alias, client.SyncInput{Who: who})
+	return r.ended(ctx, run, err, report)
+}
+
 func (r remote) Approve(ctx context.Context, id string, exclude []string, report func(engine.Progress)) (*engine.Run, error) {
 	for i := range exclude {
 		exclude[i] = strings.TrimSpace(exclude[i])

@@ -12,6 +12,7 @@ import (
 	"rollcall.dev/rollcall/internal/app"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/engine/plan"
+	"rollcall.dev/rollcall/internal/fault"
 )
 
 func (r *root) plan() *cobra.Command {
@@ -75,6 +76,7 @@ func (r *root) next(ctx context.Context, a place, p *engine.Plan) error {
 func (r *root) sync() *cobra.Command {
 	var full, watch bool
 	var every time.Duration
+	var who string
 	cmd := &cobra.Command{
 		Use:   "sync CONNECTION",
 		Short: "Read the directory, plan and apply",
@@ -84,6 +86,10 @@ and waits for "rollcall plans approve"; nothing of it is written.
 With --watch it stays: a change that the directory tells of (OpenLDAP, 389
 Directory Server and Active Directory can) is read at once, and what it does not
 tell of at the latest after --every. Ctrl-C ends it.
+
+With --who it reads one person (a name, DN, e-mail address or external ID), plans
+what moved and applies it. Nobody is removed for not being found, and groups are
+not read.
 
 Exit status: 0 done, 3 held (also under dry-run), 1 error.`,
 		Args: args(1, "the alias of a connection"),
@@ -99,7 +105,16 @@ Exit status: 0 done, 3 held (also under dry-run), 1 error.`,
 			}
 			return r.at(cmd.Context(), func(a place) error {
 				bar := newBar(r.Err)
-				run, err := a.Sync(cmd.Context(), words[0], full, bar.report)
+				var run *engine.Run
+				var err error
+				if cmd.Flags().Changed("who") {
+					if strings.TrimSpace(who) == "" {
+						return fault.New(fault.Invalid, "--who names nobody").WithHint("give a name, DN, e-mail address or external ID")
+					}
+					run, err = a.SyncPerson(cmd.Context(), words[0], strings.TrimSpace(who), bar.report)
+				} else {
+					run, err = a.Sync(cmd.Context(), words[0], full, bar.report)
+				}
 				bar.end()
 				if err != nil {
 					return err
@@ -109,6 +124,9 @@ Exit status: 0 done, 3 held (also under dry-run), 1 error.`,
 		},
 	}
 	cmd.Flags().BoolVar(&full, "full", false, "read everything, even where reading only what changed would do")
+	cmd.Flags().StringVar(&who, "who", "", "read this one person alone")
+	cmd.MarkFlagsMutuallyExclusive("who", "full")
+	cmd.MarkFlagsMutuallyExclusive("who", "watch")
 	cmd.Flags().BoolVar(&watch, "watch", false, "stay, and read whenever the directory tells of a change")
 	cmd.Flags().DurationVar(&every, "every", 5*time.Minute, "with --watch: the longest time between two readings")
 	return cmd

@@ -49,7 +49,8 @@ type Progress struct {
 
 // Options of one pass.
 type Options struct {
-	Full     bool // read everything, whatever the bookmark
+	Full     bool   // read everything, whatever the bookmark
+	Who      string // read this one person alone: a name, DN, e-mail or external ID
 	Actor    string
 	Trigger  string
 	Progress func(Progress)

@@ -285,7 +285,16 @@ func (p *pass) read(ctx context.Context) (*ReadingReport, error) {
 	if !p.o.Full && p.state.Rules == p.rules.fingerprint {
 		req.From = p.state.Cursor
 	}
-	took, err := in.Take(ctx, p.src, req)
+	src := p.src
+	if p.o.Who != "" {
+		if err := readBefore(p.c, p.state, p.rules); err != nil {
+			return nil, err
+		}
+		// Any bookmark says that not everything comes; the connection's stays as it is.
+		req.From, in.Single = source.Cursor(ByPerson), true
+		src = single{Source: p.src, who: p.o.Who, alias: p.c.Alias}
+	}
+	took, err := in.Take(ctx, src, req)
 	if err != nil {
 		return nil, err
 	}

@@ -90,6 +90,7 @@ func (o *Operator) engine(ctx context.Context, c setting.Connection, it work.Ite
 	var err error
 	switch it.Task {
 	case work.Sync:
+		options.Who = it.Subject
 		_, err = o.o.Engine.Sync(ctx, c, options)
 	case work.Approve:
 		_, err = o.o.Engine.Approve(ctx, c, it.Subject, it.Options.Exclude, options)

@@ -40,6 +40,21 @@ func (o *Operator) Sync(ctx context.Context, alias string, full bool, trigger, a
 	return o.add(ctx, run, work.Item{Task: work.Sync, Options: work.Options{Full: full}, Urgent: trigger != scheduled})
 }
 
+// SyncPerson asks for a run that reads one person: a name, DN, e-mail or external
+// ID. What such a run would refuse is refused at once.
+func (o *Operator) SyncPerson(ctx context.Context, alias, who, actor string) (*engine.Run, error) {
+	c, err := o.o.Connections.Connection(ctx, alias)
+	if err != nil {
+		return nil, err
+	}
+	who = strings.TrimSpace(who)
+	if err := o.o.Engine.Pick(ctx, c, who); err != nil {
+		return nil, err
+	}
+	run := engine.NewRun(c, engine.ByPerson, actor, o.now())
+	return o.add(ctx, run, work.Item{Task: work.Sync, Subject: who, Urgent: true})
+}
+
 // Approve asks for a plan to be carried out, less the rows excluded. A plan that
 // cannot be approved is refused at once, by a fault that says why. The run is the
 // one that was held with the plan, or a new one.

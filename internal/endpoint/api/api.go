@@ -63,6 +63,8 @@ type Engine interface {
 // back at once; Follow stays until it has ended.
 type Runs interface {
 	Sync(ctx context.Context, alias string, full bool, trigger, actor string) (*engine.Run, error)
+	// SyncPerson is Sync for one person.
+	SyncPerson(ctx context.Context, alias, who, actor string) (*engine.Run, error)
 	Approve(ctx context.Context, plan string, exclude []int64, actor string) (*engine.Run, error)
 	Revert(ctx context.Context, run, actor string) (*engine.Run, error)
 	Cancel(ctx context.Context, run, actor string) error

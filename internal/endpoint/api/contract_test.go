@@ -49,6 +49,7 @@ var cases = []struct {
 	{op: "check-draft", path: "/connections/check?alias=sun-hq", body: `{"mapping": {"title": "department"}}`, header: []string{"Accept", "text/event-stream"}},
 	{op: "sync-connection", path: "/connections/sun-hq/sync?wait=true", body: `{"full": true}`},
 	{op: "sync-connection", path: "/connections/sun-hq/sync", status: 202},
+	{op: "sync-connection", path: "/connections/sun-hq/sync", body: `{"who": "anna"}`, status: 422}, // a table is read as a whole
 	{op: "plan-connection", path: "/connections/sun-hq/plan"},
 	{op: "plan-connection", path: "/connections/sun-hq/plan", header: []string{"Accept", "text/event-stream"}},
 	{op: "preview-connection", path: "/connections/sun-up/preview", body: `{"role": "staff"}`},

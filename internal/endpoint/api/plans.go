@@ -15,6 +15,7 @@ import (
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/engine/plan"
+	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/plans"
 )
@@ -264,6 +265,9 @@ func (s *server) makePlan(ctx context.Context, in *struct {
 	c, err := s.open(ctx, in.Alias)
 	if err != nil {
 		return nil, err
+	}
+	if in.Body != nil && in.Body.Who != "" {
+		return nil, fault.New(fault.Invalid, "who: one person is read by a run; a plan is made of everybody")
 	}
 	o := engine.Options{Actor: callerOf(ctx).Actor, Trigger: "manual", Full: in.Body != nil && in.Body.Full}
 	return s.planned(ctx, o, in.Accept, func(ctx context.Context, o engine.Options) (*engine.Result, error) { return s.Engine.Plan(ctx, c, o) })

@@ -62,7 +62,7 @@ func (s *server) runs() {
 			return &body[*engine.Run]{r}, err
 		})
 	register(s, operation{id: "sync-connection", method: http.MethodPost, path: "/connections/{alias}/sync", tag: tag, summary: "Read the directory, plan and apply",
-		description: "A plan over a limit is held and waits for a decision; nothing of it is written.", waits: true, fails: []int{http.StatusConflict}},
+		description: "A plan over a limit is held and waits for a decision; nothing of it is written. With `who` one person is read, and nobody is missed by it.", waits: true, fails: []int{http.StatusConflict}},
 		func(ctx context.Context, in *struct {
 			AliasPath
 			Waiting
@@ -70,6 +70,10 @@ func (s *server) runs() {
 		}) (*begun, error) {
 			if _, err := s.entry(ctx, in.Alias); err != nil {
 				return nil, err
+			}
+			if in.Body != nil && in.Body.Who != "" {
+				run, err := s.Runs.SyncPerson(ctx, in.Alias, in.Body.Who, callerOf(ctx).Actor)
+				return s.begun(ctx, run, in.Waiting, err)
 			}
 			run, err := s.Runs.Sync(ctx, in.Alias, in.Body != nil && in.Body.Full, "manual", callerOf(ctx).Actor)
 			return s.begun(ctx, run, in.Waiting, err)

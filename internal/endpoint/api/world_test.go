@@ -177,6 +177,15 @@ func (r *inPlace) Sync(ctx context.Context, alias string, full bool, trigger, ac
 	return out.Run, err
 }
 
+func (r *inPlace) SyncPerson(ctx context.Context, alias, who, actor string) (*engine.Run, error) {
+	c, err := r.Registry.Connection(ctx, alias)
+	if err != nil {
+		return nil, err
+	}
+	out, err := r.Engine.Sync(ctx, c, engine.Options{Who: who, Trigger: engine.ByPerson, Actor: actor})
+	return out.Run, err
+}
+
 func (r *inPlace) Approve(ctx context.Context, id string, exclude []int64, actor string) (*engine.Run, error) {
 	p, err := r.Store.PlanTable.Get(ctx, id)
 	if err != nil {

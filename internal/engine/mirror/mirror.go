@@ -44,6 +44,9 @@ type Publication struct {
 	Gone       []directory.Digest
 	Reading    source.Reading
 	Fresh      [2]int // rows there now that were not: people, groups
+	// Single says that some entries were read and the directory was not: the verdict
+	// and the bookmark of the last reading stay.
+	Single bool
 }
 
 // Store keeps mirror rows. Rows staged under a generation above the published
@@ -87,6 +90,8 @@ type Intake struct {
 	Secrets Secrets
 	// Published is the current generation.
 	Published int64
+	// Single says that some entries are read, and nothing follows for others.
+	Single bool
 	// Former says that some refs mean what they meant at an earlier reading: then
 	// what is read again is kept again, also where it is the same.
 	Former bool
@@ -177,7 +182,7 @@ func (in *Intake) Take(ctx context.Context, src source.Source, req source.Reques
 	if p.wrote || len(gone) > 0 {
 		result.Generation = p.generation
 	}
-	result.Users, result.Groups, err = in.Store.Publish(ctx, in.Lease, Publication{Generation: result.Generation, Gone: gone, Reading: reading, Fresh: p.fresh})
+	result.Users, result.Groups, err = in.Store.Publish(ctx, in.Lease, Publication{Generation: result.Generation, Gone: gone, Reading: reading, Fresh: p.fresh, Single: in.Single})
 	return result, err
 }
 

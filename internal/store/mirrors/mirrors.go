@@ -143,6 +143,10 @@ func (m *Mirrors) Publish(ctx context.Context, lease mirror.Lease, p mirror.Publ
 			return err
 		}
 		users, groups = users+p.Fresh[0]-left[0], groups+p.Fresh[1]-left[1]
+		if p.Single {
+			_, err = tx.Exec(ctx, `UPDATE connections SET generation = $2, users = $3, groups = $4 WHERE alias = $1`, lease.Connection, p.Generation, users, groups)
+			return err
+		}
 		set, args := "", []any{lease.Connection, p.Generation, reading.Complete, string(verdict), users, groups}
 		switch {
 		case reading.Complete:

@@ -144,6 +144,24 @@ func (s *script) Read(_ context.Context, req source.Request, emit func(*director
 	return r, nil
 }
 
+// Look finds people by uid, mail, ref and external ID.
+func (s *script) Look(_ context.Context, who string, _ []string, emit func(*directory.Record) error) error {
+	if s.dir.Away != nil {
+		return s.dir.Away
+	}
+	for n := range s.dir.Records {
+		record := s.dir.Records[n]
+		if record.Kind != directory.User || !slices.Contains([]string{record.First("uid"), record.First("mail"), record.Ref, string(record.ID)}, who) {
+			continue
+		}
+		record.Attributes = slices.Clone(record.Attributes)
+		if err := emit(&record); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (s *script) Watch(ctx context.Context, changed func()) error {
 	if s.dir.Watch == nil {
 		return source.ErrNoWatch

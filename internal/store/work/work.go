@@ -50,7 +50,7 @@ type Item struct {
 	Organization string
 	Connection   string
 	Task         Task
-	Subject      string // the plan to approve, the run to revert
+	Subject      string // the plan to approve, the run to revert, the one person to read
 	Options      Options
 	Urgent       bool   // a person waits for it
 	Node         string // that carries it out; "" while it waits

@@ -79,7 +79,7 @@ func TestExamplesAreValid(t *testing.T) {
 		}
 		return "x", !strings.HasPrefix(name, "ROLLCALL_")
 	}
-	ofTheFile := regexp.MustCompile(`^(webhooks|notifications|retention):`)
+	ofTheFile := regexp.MustCompile(`^(webhooks|notifications|retention|console):`)
 	checked := 0
 	for name, text := range pages(t) {
 		for _, m := range yamlBlocks.FindAllStringSubmatch(text, -1) {

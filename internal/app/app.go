@@ -53,7 +53,7 @@ func Open(ctx context.Context, path string, lookup func(string) (string, bool)) 
 	s.HookTable.Sealer, s.HookTable.Check = ring, guard.Check
 	s.AdminTable.Ring = ring
 	s.AdminTable.SessionIdle, s.AdminTable.SessionMax = cfg.Console.SessionIdle, cfg.Console.SessionMax
-	s.AdminTable.PublicURL = cfg.PublicURL
+	s.AdminTable.PublicURL, s.AdminTable.TrustedProxies = cfg.PublicURL, cfg.Console.TrustedProxies
 	s.SetupTable.SessionIdle = cfg.Console.SessionIdle
 	r := &registry.Registry{Store: s, Kinds: all.Kinds(), Now: time.Now}
 	r.Reload(cfg)

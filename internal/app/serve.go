@@ -134,7 +134,7 @@ func restart(before, after *config.Config) (keys []string) {
 		{"listen", before.Listen != after.Listen}, {"public_url", before.PublicURL != after.PublicURL}, {"database", before.Database != after.Database},
 		{"key_file", before.KeyFile != after.KeyFile}, {"retention", before.Retention != after.Retention}, {"log, tracing or drain", before.Server != after.Server},
 		{"workers", before.Workers != after.Workers}, {"rate_limits", before.Rates != after.Rates},
-		{"console", before.Console != after.Console}, {"webhooks", !reflect.DeepEqual(before.Webhooks, after.Webhooks)}, {"notifications", !reflect.DeepEqual(before.Notifications, after.Notifications)},
+		{"console", !reflect.DeepEqual(before.Console, after.Console)}, {"webhooks", !reflect.DeepEqual(before.Webhooks, after.Webhooks)}, {"notifications", !reflect.DeepEqual(before.Notifications, after.Notifications)},
 	} {
 		if k.changed {
 			keys = append(keys, k.name)

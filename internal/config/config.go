@@ -132,9 +132,10 @@ func (d *decoder) topKeys(c *Config) []key {
 			share("share", &c.Server.TraceShare, "The share of runs and requests that is traced."),
 		}},
 		duration("drain", &c.Server.Drain, "How long requests and runs may take to end after SIGTERM. A run that takes longer is stopped, and carried on by another node or at the next start."),
-		{name: "console", help: "How long people stay signed in to the console.", keys: []key{
+		{name: "console", help: "How people sign in to the console, and for how long.", keys: []key{
 			session("session_idle", &c.Console.SessionIdle, "A session that was not used for so long ends."),
 			session("session_max", &c.Console.SessionMax, "Any session ends after so long, however much it was used."),
+			d.proxies(&c.Console.TrustedProxies),
 		}},
 		{name: "webhooks", help: "Where deliveries of events may go.", keys: d.webhookKeys(&c.Webhooks)},
 		{name: "notifications", help: "Who is told when a run fails, a plan is held, a connection is in quarantine, a credential runs out, a licence is nearly full or a webhook was disabled.", keys: d.notificationKeys(&c.Notifications)},

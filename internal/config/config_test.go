@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -60,7 +61,7 @@ func TestParseReadsAWholeFile(t *testing.T) {
 		Database: "sqlite:/etc/rollcall/data/rollcall.db", KeyFile: "/etc/rollcall/data/rollcall.key", Workers: 4,
 		Rates:         setting.DefaultRates(),
 		Server:        setting.Server{LogFormat: "json", LogLevel: "info", TraceShare: 0.25, Drain: time.Minute},
-		Console:       setting.Console{SessionIdle: 8 * time.Hour, SessionMax: 7 * 24 * time.Hour},
+		Console:       setting.Console{SessionIdle: 8 * time.Hour, SessionMax: 7 * 24 * time.Hour, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/8")}},
 		Retention:     setting.Retention{Plans: 30 * 24 * time.Hour, Runs: 365 * 24 * time.Hour, Events: 720 * time.Hour, Deliveries: 30 * 24 * time.Hour},
 		Notifications: setting.Notifications{SMTP: setting.SMTP{TLS: setting.SMTPStartTLS}},
 		Organizations: []setting.Organization{{ID: "sunfix", Name: "sunfix", LicenceLimit: 500}},
@@ -99,7 +100,7 @@ database: sqlite:data/rollcall.db
 log: {format: json}
 tracing: {share: 25%}
 drain: 1m
-console: {session_idle: 8h}
+console: {session_idle: 8h, trusted_proxies: [127.0.0.1, 10.1.2.3/8]}
 retention: {plans: 30d, events: 720h}
 connections:
   - alias: sunfix-hq
@@ -298,6 +299,10 @@ func TestErrorsNameTheirPlaceAndTheNearestKey(t *testing.T) {
 			"console: {session_idle: 10s, session_max: 1000d}\n",
 			`f.yaml:1:25: console.session_idle: expected a minute to 90 days, such as 12h
 f.yaml:1:43: console.session_max: expected a minute to 90 days, such as 12h`,
+		},
+		"a proxy that is a name": {
+			"console: {trusted_proxies: [10.0.0.0/8, proxy]}\n",
+			`f.yaml:1:41: console.trusted_proxies: expected addresses or networks such as 10.0.0.0/8`,
 		},
 		"several at once, in the file's order": {
 			"zzz: 1\npublic_url: nowhere\nlisten: here\n",

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -128,6 +129,27 @@ func session(name string, to *time.Duration, help string) key {
 		return nil
 	}
 	return k
+}
+
+// proxies are networks, or single addresses.
+func (d *decoder) proxies(to *[]netip.Prefix) key {
+	return key{
+		name: "trusted_proxies", typ: "networks", schema: schema{"type": "array", "items": schema{"type": "string"}},
+		help: "Reverse proxies whose `X-Forwarded-For` says where people come from, such as `[127.0.0.1, 10.0.0.0/8]`. Without it wrong passwords of anybody behind the proxy count for everybody.",
+		node: func(path string, n *node) {
+			for i, s := range d.texts(path, n) {
+				p, err := netip.ParsePrefix(s)
+				if a, aerr := netip.ParseAddr(s); aerr == nil {
+					p, err = netip.PrefixFrom(a.Unmap().WithZone(""), a.Unmap().BitLen()), nil
+				}
+				if err != nil {
+					d.add(n.item(i), "%s: expected addresses or networks such as 10.0.0.0/8", path)
+					continue
+				}
+				*to = append(*to, p.Masked())
+			}
+		},
+	}
 }
 
 // day is a date, kept as its beginning in UTC.

@@ -1,11 +1,16 @@
 package setting
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
-// Console is how long people stay signed in.
+// Console is how people sign in, and for how long.
 type Console struct {
 	SessionIdle time.Duration // a session that is not used ends
 	SessionMax  time.Duration // any session ends
+	// TrustedProxies are those whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
 }
 
 // DefaultConsole is in force where a file says nothing.

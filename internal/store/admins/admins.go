@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/mail"
+	"net/netip"
 	"strings"
 	"time"
 	"unicode"
@@ -40,6 +41,8 @@ type Admins struct {
 	// PublicURL is the address people reach the console under: passkeys are bound to
 	// the name in it.
 	PublicURL string
+	// TrustedProxies are those whose X-Forwarded-For is believed; see From.
+	TrustedProxies []netip.Prefix
 	// SessionIdle ends a session that was not used, SessionMax any session; 12 hours
 	// and 7 days unless set.
 	SessionIdle, SessionMax time.Duration

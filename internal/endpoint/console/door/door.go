@@ -5,9 +5,6 @@ package door
 
 import (
 	"embed"
-	"net"
-	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -63,7 +60,7 @@ func (d door) show(q *shell.Ask) error {
 
 func (d door) signIn(q *shell.Ask) error {
 	p := page{Email: strings.TrimSpace(q.R.PostFormValue("email")), Next: shell.Back(q.R.PostFormValue("next"))}
-	s, err := d.admins.SignIn(q.R.Context(), p.Email, q.R.PostFormValue("password"), "", address(q.R), q.R.UserAgent())
+	s, err := d.admins.SignIn(q.R.Context(), p.Email, q.R.PostFormValue("password"), "", admins.From(q.R, d.admins.TrustedProxies), q.R.UserAgent())
 	if err != nil {
 		return refused(q, "signin", "Sign in", p, err)
 	}
@@ -96,7 +93,7 @@ func (d door) askCode(q *shell.Ask) error {
 
 func (d door) code(q *shell.Ask) error {
 	p := page{Next: shell.Back(q.R.PostFormValue("next"))}
-	s, err := d.admins.Complete(q.R.Context(), q.Token(), q.R.PostFormValue("code"), address(q.R), q.R.UserAgent())
+	s, err := d.admins.Complete(q.R.Context(), q.Token(), q.R.PostFormValue("code"), admins.From(q.R, d.admins.TrustedProxies), q.R.UserAgent())
 	if err != nil {
 		return refused(q, "code", "Second factor", p, err)
 	}
@@ -147,7 +144,7 @@ func (d door) accept(q *shell.Ask) error {
 	if q.R.PostFormValue("again") != answer.Password {
 		return refused(q, "welcome", "Welcome", p, fault.New(fault.Invalid, "the two passwords are not the same"))
 	}
-	s, err := d.admins.Use(ctx, token, answer, address(q.R), q.R.UserAgent())
+	s, err := d.admins.Use(ctx, token, answer, admins.From(q.R, d.admins.TrustedProxies), q.R.UserAgent())
 	if err != nil {
 		return refused(q, "welcome", "Welcome", p, err)
 	}
@@ -161,17 +158,4 @@ func spent(q *shell.Ask, err error) error {
 		return err
 	}
 	return fault.New(fault.NotFound, "this link is not good any more").WithHint("it was used, taken back or too old; whoever sent it can send another")
-}
-
-// address is the network address somebody comes from; invalid where it is not known.
-func address(r *http.Request) netip.Addr {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	a, err := netip.ParseAddr(host)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return a.Unmap()
 }

@@ -146,7 +146,7 @@ func (o *Origin) Raw() []RawAttribute {
 const (
 	mostValues = 20
 	mostValue  = 1000 // characters
-	mostBytes  = 64
+	mostHex    = 64
 )
 
 // Shown makes an attribute fit to be shown: what is secret is hidden, what is long
@@ -169,7 +169,7 @@ func Shown(a directory.Attribute) RawAttribute {
 
 func shownValue(v string) string {
 	if !utf8.ValidString(v) || strings.ContainsFunc(v, func(r rune) bool { return unicode.IsControl(r) && !strings.ContainsRune("\t\r\n", r) }) {
-		if len(v) > mostBytes {
+		if len(v) > mostHex {
 			return fmt.Sprintf("(%d bytes)", len(v))
 		}
 		return "0x" + hex.EncodeToString([]byte(v))

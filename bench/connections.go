@@ -125,12 +125,8 @@ func measureFleetOn(ctx context.Context, o options, database string) (out figure
 
 // found writes the files and opens the database.
 func (f *fleet) found(ctx context.Context) error {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	f.listen = l.Addr().String()
-	if err := l.Close(); err != nil {
+	var err error
+	if f.listen, err = freePort(ctx); err != nil {
 		return err
 	}
 	for i := range f.connections {
@@ -156,6 +152,15 @@ func (f *fleet) found(ctx context.Context) error {
 	}
 	f.asks, err = operate.New(ctx, operate.Options{Store: f.store, Engine: &engine.Engine{Store: f.store, Now: time.Now}, Connections: f, Node: nodes.Node{ID: "bench"}})
 	return err
+}
+
+// freePort is an address of this machine where nobody listens.
+func freePort(ctx context.Context) (string, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
 }
 
 func (f *fleet) configure(schedule string) error {

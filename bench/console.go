@@ -57,6 +57,8 @@ func measureConsole(ctx context.Context, o options) (err error) {
 	}
 	text := fmt.Sprintf(`listen: %[1]s
 public_url: http://%[1]s
+log: {level: warn}
+rate_limits: {per_second: 0}
 organizations: [{id: sample, name: Sample}]
 connections:
   - {alias: hq, organization: sample, backend: {ldap: {addr: %[2]q, bind_dn: %[3]q, bind_password: %[4]q, base_dn: %[5]q, groups: {base_dn: "ou=groups,%[5]s"}}}}

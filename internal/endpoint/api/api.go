@@ -81,6 +81,7 @@ type server struct {
 	api       huma.API
 	mux       *http.ServeMux
 	rates     *rates
+	persons   *rates // for those known without a key: a page of theirs is a dozen requests
 	strangers *rates // by address, for those without a key
 	nests     nests
 }
@@ -105,7 +106,8 @@ func build(d Deps) *server {
 		usual := setting.DefaultRates()
 		d.Rates = &usual
 	}
-	s := &server{Deps: d, mux: http.NewServeMux(), rates: newRates(*d.Rates, d.Now), strangers: newRates(*d.Rates, d.Now)}
+	pages := setting.Rates{PerSecond: 10 * d.Rates.PerSecond, Burst: 10 * d.Rates.Burst}
+	s := &server{Deps: d, mux: http.NewServeMux(), rates: newRates(*d.Rates, d.Now), persons: newRates(pages, d.Now), strangers: newRates(*d.Rates, d.Now)}
 	plainErrors()
 	s.api = humago.NewWithPrefix(s.mux, Prefix, s.describe())
 	for _, part := range []func(){s.organizations, s.connections, s.plans, s.runs, s.accounts, s.groups, s.events, s.why, s.apikeys, s.webhooks, s.statistics, s.orgchart, s.disputes, s.overview, s.origins} {

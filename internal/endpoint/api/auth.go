@@ -28,7 +28,11 @@ func (s *server) authenticated(next http.Handler) http.Handler {
 		}
 		rec := recordOf(r.Context())
 		rec.key, rec.tenant = who.ID, who.Organization
-		if wait := s.rates.take(who.ID); wait > 0 {
+		rates := s.rates
+		if _, known := r.Context().Value(knownKey{}).(*Caller); known {
+			rates = s.persons
+		}
+		if wait := rates.take(who.ID); wait > 0 {
 			refuse(w, tooMany(r.Context(), wait))
 			return
 		}

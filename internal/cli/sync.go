@@ -125,9 +125,9 @@ Exit status: 0 done, 3 held (also under dry-run), 1 error.`,
 	}
 	cmd.Flags().BoolVar(&full, "full", false, "read everything, even where reading only what changed would do")
 	cmd.Flags().StringVar(&who, "who", "", "read this one person alone")
-	cmd.MarkFlagsMutuallyExclusive("who", "full")
 	cmd.Flags().BoolVar(&watch, "watch", false, "stay, and read whenever the directory tells of a change")
 	cmd.Flags().DurationVar(&every, "every", 5*time.Minute, "with --watch: the longest time between two readings")
+	cmd.MarkFlagsMutuallyExclusive("who", "full")
 	cmd.MarkFlagsMutuallyExclusive("who", "watch")
 	return cmd
 }

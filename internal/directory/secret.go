@@ -15,7 +15,7 @@ var secrets = map[string]bool{
 
 // stamps are attributes that sound like it and hold none: times, counts, and the DN
 // of somebody's secretary.
-var stamps = map[string]bool{"secretary": true, "sambapwdlastset": true, "sambapwdcanchange": true, "sambapwdmustchange": true, "krblastpwdchange": true, "krbpasswordexpiration": true,
+var stamps = map[string]bool{"secretary": true, "tokengroups": true, "pwdfailuretime": true, "pwdgraceusetime": true, "sambapwdlastset": true, "sambapwdcanchange": true, "sambapwdmustchange": true, "krblastpwdchange": true, "krbpasswordexpiration": true,
 	"passwordexpirationtime": true, "passwordexpwarned": true, "passwordretrycount": true, "passwordgraceusertime": true, "msds-userpasswordexpirytimecomputed": true,
 	"ipanthashpasswordexpiration": true, "ms-mcs-admpwdexpirationtime": true, "mslaps-passwordexpirationtime": true, "passwordallowchangetime": true,
 	"pwdlastset": true, "passwordlastset": true, "passwordlastchanged": true, "lastpasswordchangedatetime": true, "pwdchangedtime": true, "pwdaccountlockedtime": true, "pwdreset": true,

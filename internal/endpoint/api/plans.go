@@ -6,13 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"rollcall.dev/rollcall/client"
-	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/fault"
@@ -195,12 +192,12 @@ func (s *server) listChanges(ctx context.Context, in *struct {
 	if err := openCursor(list, in.Cursor, &after); err != nil {
 		return nil, err
 	}
-	word := account.Fold(in.Search)
+	only := plan.Narrow{Target: plan.Target(in.Target), Word: in.Search}
+	for _, a := range in.Action {
+		only.Actions = append(only.Actions, plan.Action(a))
+	}
 	var rows []plan.Row
-	err = s.Store.PlanTable.Rows(ctx, p, after, func(row plan.Row) error {
-		if len(in.Action) > 0 && !slices.Contains(in.Action, string(row.Action)) || in.Target != "" && in.Target != string(row.Target) || word != "" && !carries(&row, word) {
-			return ctx.Err()
-		}
+	err = s.Store.PlanTable.RowsOf(ctx, p, after, only, func(row plan.Row) error {
 		if rows = append(rows, row); len(rows) > in.Limit {
 			return plans.ErrEnough
 		}
@@ -210,19 +207,6 @@ func (s *server) listChanges(ctx context.Context, in *struct {
 		return nil, err
 	}
 	return cut(list, rows, in.Limit, func(r plan.Row) any { return r.Seq })
-}
-
-func carries(row *plan.Row, word string) bool {
-	id := ""
-	if row.ExternalID != nil {
-		id = *row.ExternalID
-	}
-	for _, text := range []string{row.Name, id, string(row.Before), string(row.After)} {
-		if strings.Contains(account.Fold(text), word) {
-			return true
-		}
-	}
-	return false
 }
 
 func (s *server) approve(ctx context.Context, in *struct {

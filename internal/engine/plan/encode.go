@@ -371,22 +371,43 @@ func uncompress(body []byte) ([]byte, error) {
 }
 
 // Changes decodes a chunk of changes.
-func Changes(body []byte) ([]Change, error) {
+func Changes(body []byte) (out []Change, err error) {
+	err = EachChange(body, Narrow{}, func(c *Change) error {
+		out = append(out, *c)
+		return nil
+	})
+	return out, err
+}
+
+// EachChange goes through those changes of a chunk that somebody wants to see, and
+// ends with fn's first error. The change is fn's for the time of the call.
+func EachChange(body []byte, only Narrow, fn func(*Change) error) error {
+	only.Word = account.Fold(only.Word)
 	text, err := uncompress(body)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	r := changeReader{text: string(text)}
-	var out []Change
 	for len(r.text) > 0 {
 		one := changeReader{text: r.string()}
+		if !only.mayHold(one) {
+			if r.bad {
+				return errChunk
+			}
+			continue
+		}
 		c := one.change()
 		if r.bad || one.bad || one.text != "" {
-			return nil, errChunk
+			return errChunk
 		}
-		out = append(out, c)
+		if !only.holds(&c) {
+			continue
+		}
+		if err := fn(&c); err != nil {
+			return err
+		}
 	}
-	return out, nil
+	return nil
 }
 
 // Notes decodes a chunk of notes.

@@ -33,6 +33,11 @@ func (s *Plans) Page(ctx context.Context, f Filter) ([]*engine.Plan, error) {
 // where a person took them out. Chunks before that are not read. fn ends it with
 // ErrEnough.
 func (s *Plans) Rows(ctx context.Context, p *engine.Plan, after int64, fn func(plan.Row) error) error {
+	return s.RowsOf(ctx, p, after, plan.Narrow{}, fn)
+}
+
+// RowsOf is Rows of those changes alone that somebody wants to see.
+func (s *Plans) RowsOf(ctx context.Context, p *engine.Plan, after int64, only plan.Narrow, fn func(plan.Row) error) error {
 	if p.Pruned {
 		return p.Gone()
 	}
@@ -50,27 +55,23 @@ func (s *Plans) Rows(ctx context.Context, p *engine.Plan, after int64, fn func(p
 		if err != nil {
 			return err
 		}
-		changes, err := plan.Changes(body)
-		if err != nil {
-			return err
-		}
-		for i := range changes {
-			if changes[i].Seq+changes[i].Rows() <= after+1 {
-				continue
+		err = plan.EachChange(body, only, func(c *plan.Change) error {
+			if c.Seq+c.Rows() <= after+1 {
+				return nil
 			}
-			err := changes[i].Each(func(row plan.Row) error {
+			return c.Each(func(row plan.Row) error {
 				if row.Seq <= after {
 					return nil
 				}
 				row.Excluded = excluded[row.Seq]
 				return fn(row)
 			})
-			if errors.Is(err, ErrEnough) {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
+		})
+		if errors.Is(err, ErrEnough) {
+			return nil
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

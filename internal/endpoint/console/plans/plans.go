@@ -128,7 +128,7 @@ func (p *page) rows(q *shell.Ask, excluded map[int64]bool) error {
 		}
 		p.Rows = append(p.Rows, r)
 	}
-	notes, err := client.Get[client.Page[client.Note]](ctx, q.API, path+"/notes", url.Values{"limit": {"500"}})
+	notes, err := client.Get[client.Page[client.Note]](ctx, q.API, path+"/notes", url.Values{"limit": {"200"}})
 	if err != nil {
 		return err
 	}
@@ -149,7 +149,7 @@ var titles = []struct{ kind, title string }{
 }
 
 func grouped(notes []client.Note, more bool) []noted {
-	const most = 50
+	const most = 20
 	var out []noted
 	for _, t := range titles {
 		n := noted{Kind: t.kind, Title: t.title}

@@ -42,6 +42,13 @@ test: check-go ## every test, with the race detector, against real servers
 	@echo "Every test ran; none may skip. Not run here: make fuzz (fuzzing beyond the saved inputs), make bench (measurements),"
 	@echo "make cross (other platforms), make tour (the command line with OpenLDAP). make test-all runs these too, but for the measurements."
 
+.PHONY: screenshots
+screenshots: check-go ## pictures of every page of the console, light and dark, wide and narrow, into bin/screenshots (ONLY=people for some)
+	@scripts/install-tools.sh node chromium
+	@mkdir -p bin/screenshots
+	@go test -count=1 -timeout 20m ./internal/app/browser -pictures $(CURDIR)/bin/screenshots -only "$(ONLY)"
+	@echo "bin/screenshots:" && ls bin/screenshots | wc -l
+
 .PHONY: torture
 torture: check-go ## three nodes on one PostgreSQL, killed 200 times under load
 	@scripts/install-tools.sh postgresql
@@ -85,7 +92,7 @@ cross: check-go ## build for every platform we ship for
 	done
 
 .PHONY: install-tools
-install-tools: ## what test and bench need on a Debian machine (as root): gcc, OpenLDAP, PostgreSQL, Samba, 389 DS, ApacheDS, Node
+install-tools: ## what test and bench need on a Debian machine (as root): gcc, OpenLDAP, PostgreSQL, Samba, 389 DS, ApacheDS, Node, Chromium
 	@scripts/install-tools.sh gcc slapd postgresql samba 389ds apacheds node chromium
 
 .PHONY: clean

@@ -1,4 +1,5 @@
 import { open, flow, check, looked, done } from "./lib.mjs";
+import { flows as pa } from "./flows_pa.mjs";
 
 const password = "correct horse battery";
 const page = await open();
@@ -151,4 +152,5 @@ await flow("a connection is made, tested part by part", async () => {
   await page.fill("#limits-removals", "");
 });
 
+await pa(page, { base: process.env.BASE });
 await done();

@@ -9,6 +9,7 @@ import (
 	"rollcall.dev/rollcall/internal/endpoint/console/connections"
 	"rollcall.dev/rollcall/internal/endpoint/console/door"
 	"rollcall.dev/rollcall/internal/endpoint/console/groups"
+	"rollcall.dev/rollcall/internal/endpoint/console/orgchart"
 	"rollcall.dev/rollcall/internal/endpoint/console/overview"
 	"rollcall.dev/rollcall/internal/endpoint/console/people"
 	"rollcall.dev/rollcall/internal/endpoint/console/plans"
@@ -44,6 +45,7 @@ func sections(d Deps) []shell.Section {
 		plans.Section(),
 		runs.Section(),
 		groups.Section(),
+		orgchart.Section(),
 		door.Section(d.Admins),
 	}, people.Sections()...)
 }

@@ -1,4 +1,5 @@
 import { open, flow, check, looked, done } from "./lib.mjs";
+import { flows as admins } from "./flows_admins.mjs";
 
 const password = "correct horse battery";
 const page = await open();
@@ -151,4 +152,5 @@ await flow("a connection is made, tested part by part", async () => {
   await page.fill("#limits-removals", "");
 });
 
+await admins(page);
 await done();

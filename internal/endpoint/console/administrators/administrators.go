@@ -89,6 +89,9 @@ func choices(q *shell.Ask, in *signed.In) (choice, error) {
 	c.Roles = append(c.Roles, role{string(admins.Manager), "administrator: everything of one organization"}, role{string(admins.Auditor), "auditor: reads, and changes nothing"})
 	list, err := client.Get[client.Page[client.Organization]](q.R.Context(), q.API, "/organizations", url.Values{"limit": {"200"}})
 	c.Organizations = list.Items
+	if c.Organization == "" && len(c.Organizations) > 0 {
+		c.Organization = c.Organizations[0].ID
+	}
 	return c, err
 }
 

@@ -38,10 +38,10 @@ func installation(t *testing.T) (base, link string, c *company.Company) {
 		}
 	})
 	dir, listen := t.TempDir(), free(t)
-	base = "http://" + listen
+	base = strings.Replace("http://"+listen, "127.0.0.1", "localhost", 1) // a name: passkeys are bound to one
 	path := filepath.Join(dir, "rollcall.yaml")
 	text := fmt.Sprintf(`listen: %[1]s
-public_url: http://%[1]s
+public_url: %[6]s
 log: {level: error}
 webhooks: {allow_private: true}
 organizations: [{id: sample, name: Sample Company, licence_limit: 12000}, {id: other, name: Another One}]
@@ -53,7 +53,7 @@ connections:
     region: BE
     backend: {ldap: {addr: %[2]s, bind_dn: "%[3]s", bind_password: "%[4]s", base_dn: "%[5]s", groups: {base_dn: "ou=groups,%[5]s"}}}
     mapping: {department: {expr: 'first(departmentNumber)'}}
-`, listen, c.URL, c.BindDN, c.Password, c.Suffix)
+`, listen, c.URL, c.BindDN, c.Password, c.Suffix, base)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -1,5 +1,6 @@
 import { open, flow, check, looked, done } from "./lib.mjs";
 import { flows as pa } from "./flows_pa.mjs";
+import { flows as admins } from "./flows_admins.mjs";
 
 const password = "correct horse battery";
 const page = await open();
@@ -153,4 +154,5 @@ await flow("a connection is made, tested part by part", async () => {
 });
 
 await pa(page, { base: process.env.BASE });
+await admins(page);
 await done();

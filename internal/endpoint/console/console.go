@@ -6,13 +6,16 @@ package console
 import (
 	"context"
 
+	"rollcall.dev/rollcall/internal/endpoint/console/administrators"
 	"rollcall.dev/rollcall/internal/endpoint/console/connections"
 	"rollcall.dev/rollcall/internal/endpoint/console/door"
 	"rollcall.dev/rollcall/internal/endpoint/console/groups"
+	"rollcall.dev/rollcall/internal/endpoint/console/keys"
 	"rollcall.dev/rollcall/internal/endpoint/console/orgchart"
 	"rollcall.dev/rollcall/internal/endpoint/console/overview"
 	"rollcall.dev/rollcall/internal/endpoint/console/people"
 	"rollcall.dev/rollcall/internal/endpoint/console/plans"
+	"rollcall.dev/rollcall/internal/endpoint/console/profile"
 	"rollcall.dev/rollcall/internal/endpoint/console/runs"
 	"rollcall.dev/rollcall/internal/endpoint/console/shell"
 	"rollcall.dev/rollcall/internal/fault"
@@ -35,7 +38,11 @@ func New(d Deps) (*shell.Shell, error) {
 		some, err := d.Admins.Any(ctx)
 		return !some, err
 	}
-	return shell.New(d.Deps, sections(d)...)
+	own, err := profile.Section(d.Admins)
+	if err != nil {
+		return nil, err
+	}
+	return shell.New(d.Deps, append(sections(d), own)...)
 }
 
 func sections(d Deps) []shell.Section {
@@ -47,6 +54,8 @@ func sections(d Deps) []shell.Section {
 		groups.Section(),
 		orgchart.Section(),
 		door.Section(d.Admins),
+		administrators.Section(d.Admins, d.PublicURL),
+		keys.Section(d.Admins),
 	}, people.Sections()...)
 }
 

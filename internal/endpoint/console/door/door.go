@@ -5,9 +5,10 @@ package door
 
 import (
 	"embed"
+	"net/http"
 	"strings"
-	"time"
 
+	"rollcall.dev/rollcall/internal/endpoint/console/profile"
 	"rollcall.dev/rollcall/internal/endpoint/console/shell"
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/store/admins"
@@ -24,6 +25,8 @@ func Section(a *admins.Admins) shell.Section {
 	return shell.Section{Name: "door", Templates: templates, Routes: []shell.Route{
 		{Pattern: "GET /signin", Need: shell.Public, Handle: d.show},
 		{Pattern: "POST /signin", Need: shell.Public, Handle: d.signIn},
+		{Pattern: "POST /signin/passkey", Need: shell.Public, Handle: d.passkey},
+		{Pattern: "POST /signin/passkey/ask", Need: shell.Public, Handle: d.askPasskey},
 		{Pattern: "GET /signin/code", Need: shell.Public, Handle: d.askCode},
 		{Pattern: "POST /signin/code", Need: shell.Public, Handle: d.code},
 		{Pattern: "POST /signout", Handle: d.signOut},
@@ -37,6 +40,7 @@ type page struct {
 	Email   string
 	Name    string
 	Next    string
+	Usable  bool // passkeys
 	Link    *admins.Link
 	Trouble *shell.Trouble
 }
@@ -55,26 +59,42 @@ func (d door) show(q *shell.Ask) error {
 		q.Redirect("/welcome")
 		return nil
 	}
-	return q.Page("signin", "Sign in", page{Next: next})
+	return q.Page("signin", "Sign in", page{Next: next, Usable: d.admins.Passkeys()})
+}
+
+// askPasskey begins a sign-in with a passkey; the browser's script asks for it.
+func (d door) askPasskey(q *shell.Ask) error {
+	b, err := d.admins.AskPasskey()
+	if err != nil {
+		return profile.Told(q, err)
+	}
+	profile.Document(q, http.StatusOK, b)
+	return nil
+}
+
+func (d door) passkey(q *shell.Ask) error {
+	p := page{Next: shell.Back(q.R.PostFormValue("next"))}
+	s, err := d.admins.SignInWithPasskey(q.R.Context(), []byte(q.R.PostFormValue("answer")), admins.From(q.R, d.admins.TrustedProxies), q.R.UserAgent())
+	if err != nil {
+		return d.refused(q, "signin", "Sign in", p, err)
+	}
+	enter(q, s, p.Next)
+	return nil
 }
 
 func (d door) signIn(q *shell.Ask) error {
 	p := page{Email: strings.TrimSpace(q.R.PostFormValue("email")), Next: shell.Back(q.R.PostFormValue("next"))}
 	s, err := d.admins.SignIn(q.R.Context(), p.Email, q.R.PostFormValue("password"), "", admins.From(q.R, d.admins.TrustedProxies), q.R.UserAgent())
 	if err != nil {
-		return refused(q, "signin", "Sign in", p, err)
+		return d.refused(q, "signin", "Sign in", p, err)
 	}
 	enter(q, s, p.Next)
 	return nil
 }
 
 // refused shows the form once more, with how long to wait where that is it.
-func refused(q *shell.Ask, name, title string, p page, err error) error {
-	p.Trouble = q.Problem(err)
-	if wait, ok := admins.Waits(err); ok {
-		p.Trouble.Text = "Too many tries."
-		p.Trouble.Hint = "Try again in " + shell.Length(wait.Round(time.Second)) + "."
-	}
+func (d door) refused(q *shell.Ask, name, title string, p page, err error) error {
+	p.Trouble, p.Usable = profile.Problem(q, err), d.admins.Passkeys()
 	return q.Refused(name, title, p)
 }
 
@@ -88,14 +108,14 @@ func enter(q *shell.Ask, s *admins.Session, next string) {
 }
 
 func (d door) askCode(q *shell.Ask) error {
-	return q.Page("code", "Second factor", page{Next: shell.Back(q.R.URL.Query().Get("next"))})
+	return q.Page("code", "Second factor", page{Next: shell.Back(q.R.URL.Query().Get("next")), Usable: d.admins.Passkeys()})
 }
 
 func (d door) code(q *shell.Ask) error {
 	p := page{Next: shell.Back(q.R.PostFormValue("next"))}
 	s, err := d.admins.Complete(q.R.Context(), q.Token(), q.R.PostFormValue("code"), admins.From(q.R, d.admins.TrustedProxies), q.R.UserAgent())
 	if err != nil {
-		return refused(q, "code", "Second factor", p, err)
+		return d.refused(q, "code", "Second factor", p, err)
 	}
 	enter(q, s, p.Next)
 	return nil
@@ -142,11 +162,11 @@ func (d door) accept(q *shell.Ask) error {
 	answer := admins.Answer{Email: strings.TrimSpace(q.R.PostFormValue("email")), Name: strings.TrimSpace(q.R.PostFormValue("name")), Password: q.R.PostFormValue("password")}
 	p := page{Link: l, Email: answer.Email, Name: answer.Name}
 	if q.R.PostFormValue("again") != answer.Password {
-		return refused(q, "welcome", "Welcome", p, fault.New(fault.Invalid, "the two passwords are not the same"))
+		return d.refused(q, "welcome", "Welcome", p, fault.New(fault.Invalid, "the two passwords are not the same"))
 	}
 	s, err := d.admins.Use(ctx, token, answer, admins.From(q.R, d.admins.TrustedProxies), q.R.UserAgent())
 	if err != nil {
-		return refused(q, "welcome", "Welcome", p, err)
+		return d.refused(q, "welcome", "Welcome", p, err)
 	}
 	enter(q, s, "/")
 	return nil

@@ -9,6 +9,7 @@
 //   form data-auto         sent when a field in it changes
 //   [data-copy=text]       a button that copies
 //   [data-check-all=name]  a box that ticks all boxes of that name
+//   [data-print]           a button that prints the page
 //   [data-confirm=words]   asks before a form is sent
 "use strict";
 (() => {
@@ -83,6 +84,7 @@
     if (name) all(`input[name="${CSS.escape(name)}"]`, e.target.form).forEach((b) => { b.checked = e.target.checked; });
   });
   document.addEventListener("click", async (e) => {
+    if (e.target.closest("[data-print]")) print();
     const copy = e.target.closest("[data-copy]");
     if (copy) {
       await navigator.clipboard.writeText(copy.dataset.copy);

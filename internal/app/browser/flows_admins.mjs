@@ -1,0 +1,188 @@
+// Administrators and what is theirs: invitations, their own account with its
+// second factors, API keys, set-up links and the settings.
+import { createHmac } from "node:crypto";
+import { open, flow, check, looked } from "./lib.mjs";
+
+const password = "four words make one";
+
+// code is what an authenticator app shows (RFC 6238).
+function code(secret, at = Date.now()) {
+  const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+  let bits = "";
+  for (const c of secret.replace(/[\s=]/g, "")) bits += alphabet.indexOf(c).toString(2).padStart(5, "0");
+  const key = Buffer.from(bits.match(/.{8}/g).map((b) => parseInt(b, 2)));
+  const counter = Buffer.alloc(8);
+  counter.writeBigUInt64BE(BigInt(Math.floor(at / 30000)));
+  const mac = createHmac("sha1", key).update(counter).digest();
+  const from = mac[19] & 15;
+  return String((mac.readUInt32BE(from) & 0x7fffffff) % 1000000).padStart(6, "0");
+}
+
+async function authenticator(page) {
+  const cdp = await page.context().newCDPSession(page);
+  await cdp.send("WebAuthn.enable");
+  const { authenticatorId } = await cdp.send("WebAuthn.addVirtualAuthenticator", {
+    options: { protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true } });
+  return { cdp, authenticatorId };
+}
+
+// invited makes an administrator by the console, and gives their browser.
+async function invited(page, email, role, organization) {
+  await page.goto("/admins/invite");
+  await page.fill("#f-email", email);
+  await page.fill("#f-name", email.split("@")[0]);
+  await page.selectOption("#f-role", role);
+  await page.selectOption("#f-organization", organization);
+  await page.click("main button.main");
+  const link = await page.textContent(".secret code");
+  const theirs = await open();
+  await theirs.goto(link);
+  await theirs.fill("#f-password", password);
+  await theirs.fill("#f-again", password);
+  await theirs.click("button.main");
+  await theirs.waitForURL("/");
+  return theirs;
+}
+
+export async function flows(page) {
+  await flow("admins: somebody is invited, and their role changed", async () => {
+    await page.goto("/admins");
+    await looked(page, "admins");
+    await page.click("text=Invite somebody");
+    await page.waitForURL("/admins/invite");
+    await looked(page, "admins-invite");
+    await page.fill("#f-email", "tom@example.com");
+    await page.selectOption("#f-role", "administrator");
+    await page.selectOption("#f-organization", "sample");
+    await page.click("main button.main");
+    await page.locator(".secret code").waitFor();
+    await looked(page, "admins-link");
+    await page.goto("/admins");
+    check((await page.textContent("main")).includes("tom@example.com"), "the open invitation is in the list");
+    await page.click("button:has-text('Take back')");
+    check(await page.locator("text=Open invitations").count() === 0, "and can be taken back");
+    const lee = await invited(page, "lee@example.com", "administrator", "sample");
+    await page.goto("/admins");
+    await page.click("text=lee@example.com");
+    await page.waitForURL(/\/admins\/./);
+    await looked(page, "admin");
+    await page.selectOption("#f-role", "auditor");
+    await page.click("button:has-text('Change the role')");
+    await lee.goto("/people");
+    check(lee.url().includes("/signin"), "whose role is changed is signed out");
+    await lee.context().close();
+  });
+
+  await flow("admins: an auditor sees no button", async () => {
+    const eve = await invited(page, "eve@example.com", "auditor", "");
+    for (const path of ["/admins", "/apikeys", "/setups", "/settings", "/profile"]) {
+      await eve.goto(path);
+      check(path === "/profile" || await eve.locator("main form, main .button.main").count() === (path === "/settings" ? 1 : 0), `${path}: an auditor reads`);
+    }
+    check((await eve.goto("/apikeys/new")).status() === 403, "and makes no keys");
+    await eve.context().close();
+  });
+
+  await flow("admins: own account, password, app, passkey, sessions", async () => {
+    const kim = await invited(page, "kim@example.com", "operator", "");
+    await kim.goto("/profile");
+    await looked(kim, "profile-new");
+    await kim.fill("#f-old", "not the password");
+    await kim.fill("#f-password", password + " more");
+    await kim.fill("#f-again", password + " more");
+    await kim.click("button:has-text('Change the password')");
+    check(await kim.locator("#password .trouble").isVisible(), "the old password has to be right");
+    await kim.fill("#f-old", password);
+    await kim.fill("#f-password", password + " more");
+    await kim.fill("#f-again", password + " more");
+    await kim.click("button:has-text('Change the password')");
+    await kim.locator(".said").waitFor();
+
+    await kim.click("#app button");
+    await looked(kim, "profile-app");
+    const secret = await kim.inputValue("input[name=secret]");
+    await kim.fill("#f-code", "000000");
+    await kim.click("main button.main");
+    check(await kim.locator(".trouble").isVisible() && await kim.locator(".qr").isVisible(), "a wrong code leaves the picture");
+    await kim.fill("#f-code", code(secret));
+    await kim.click("main button.main");
+    await kim.locator(".codes li").first().waitFor();
+    check(await kim.locator(".codes li").count() === 10, "ten recovery codes are shown");
+    const recovery = await kim.locator(".codes li").first().textContent();
+    await looked(kim, "profile-codes");
+
+    const { cdp, authenticatorId } = await authenticator(kim);
+    await kim.goto("/profile");
+    await kim.fill("#passkeys #f-name", "Laptop");
+    await kim.click("text=Make a passkey");
+    await kim.locator("#passkeys li:has-text('Laptop')").waitFor();
+    const { credentials } = await cdp.send("WebAuthn.getCredentials", { authenticatorId });
+    check(credentials.length === 1 && credentials[0].isResidentCredential, "the browser holds the passkey");
+    await looked(kim, "profile");
+
+    await kim.click(".me summary");
+    await kim.click("text=Sign out");
+    await kim.waitForURL("/signin");
+    await kim.click("text=Use a passkey");
+    await kim.waitForURL("/");
+    check(true, "a passkey signs in alone");
+    await kim.goto("/confirm?next=/admins");
+    await looked(kim, "confirm");
+    await kim.click("text=Use a passkey");
+    await kim.waitForURL("/admins");
+    check(true, "and confirms");
+    await kim.goto("/confirm?next=/profile");
+    await kim.fill("#f-code", "123456");
+    await kim.click("main button.main:has-text('Go on')");
+    check(await kim.locator(".trouble").isVisible(), "a wrong code does not");
+    await kim.fill("#f-code", recovery.trim());
+    await kim.click("main button.main:has-text('Go on')");
+    await kim.waitForURL("/profile");
+
+    const other = await open();
+    await other.goto("/signin");
+    await other.fill("#f-email", "kim@example.com");
+    await other.fill("#f-password", password + " more");
+    await other.click("button.main");
+    await other.waitForURL(/\/signin\/code/);
+    await looked(other, "signin-code");
+    await other.fill("#f-code", code(secret, Date.now() + 30000));
+    await other.click("button.main");
+    await other.waitForURL("/");
+    await kim.goto("/profile");
+    check(await kim.locator("#sessions tbody tr").count() === 2, "both sessions are listed");
+    await kim.click("#sessions tbody button");
+    await kim.waitForURL("/profile");
+    await other.goto("/people");
+    check(other.url().includes("/signin"), "a session that is ended is out");
+    await other.context().close();
+    kim.on("dialog", (d) => d.accept());
+    await kim.click("#passkeys .little.risk");
+    await kim.waitForURL("/profile");
+    check(await kim.locator("#passkeys li").count() === 0, "a passkey is removed");
+    await kim.click("text=Sign out everywhere");
+    await kim.waitForURL("/signin");
+    await kim.context().close();
+  });
+
+  await flow("admins: an API key, one is made, used and ended", async () => {
+    await page.goto("/apikeys");
+    await looked(page, "apikeys-none");
+    await page.click("text=New key");
+    await looked(page, "apikeys-new");
+    await page.fill("#f-name", "The shop");
+    await page.selectOption("#f-scope", "organization:sample:read-only");
+    await page.click("main button.main");
+    const key = await page.textContent(".secret code");
+    await looked(page, "apikeys-made");
+    const ask = () => fetch(process.env.BASE + "/api/v1/accounts?limit=1", { headers: { Authorization: `Bearer ${key}` } });
+    check((await ask()).status === 200, "the key opens the API");
+    await page.goto("/apikeys");
+    check(!(await page.content()).includes(key), "the key is shown once");
+    await looked(page, "apikeys");
+    page.once("dialog", (d) => d.accept());
+    await page.click("button:has-text('End')");
+    await page.locator(".badge:has-text('revoked')").waitFor();
+    check((await ask()).status === 401, "an ended key opens nothing");
+  });
+}

@@ -1,5 +1,6 @@
 import { open, flow, check, looked, done } from "./lib.mjs";
-import { flows as pa } from "./flows_pa.mjs";
+import { flows as plain } from "./flows_plain.mjs";
+import { flows as people } from "./flows_people.mjs";
 import { flows as admins } from "./flows_admins.mjs";
 
 const password = "correct horse battery";
@@ -153,6 +154,7 @@ await flow("a connection is made, tested part by part", async () => {
   await page.fill("#limits-removals", "");
 });
 
-await pa(page, { base: process.env.BASE });
+await people(page, { base: process.env.BASE });
 await admins(page);
+await plain(page, { password });
 await done();

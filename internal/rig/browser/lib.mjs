@@ -76,10 +76,15 @@ export async function picture(page, name) {
   await page.setViewportSize({ width: 1360, height: 860 });
 }
 
-// looked is both, and the size of the page.
+// looked is both, and whether the page fits: into 100 kB, on a desk and in a hand.
 export async function looked(page, name) {
-  const narrow = await page.evaluate(async () => document.documentElement.scrollWidth <= innerWidth);
-  check(narrow, `${name}: nothing sticks out`);
+  const size = await page.evaluate(() => document.documentElement.outerHTML.length);
+  if (size > 100_000) fail(`${name}: the page has ${size} letters`);
+  for (const width of [390, 1360]) {
+    await page.setViewportSize({ width, height: 860 });
+    const [has, wants] = await page.evaluate(() => [innerWidth, document.documentElement.scrollWidth]);
+    check(wants <= has, `${name}: nothing sticks out at ${width}${wants > has ? `, but ${wants - has} pixels` : ""}`);
+  }
   await reachable(page, name);
   await picture(page, name);
 }

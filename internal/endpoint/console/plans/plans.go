@@ -71,6 +71,8 @@ type noted struct {
 // Row is a change as the page shows it.
 type Row struct {
 	client.Change
+	Who    string // by name
+	Entry  string // in the directory; "" where that is the name
 	Fields []shell.Field
 	Group  string // its name, of a membership
 	Out    bool   // ticked
@@ -123,6 +125,7 @@ func (p *page) rows(q *shell.Ask, excluded map[int64]bool) error {
 	}
 	for _, c := range rows.Items {
 		r := Row{Change: c, Fields: names.Fields(c.Before, c.After), Out: c.Excluded || excluded[c.Seq]}
+		r.Who, r.Entry = shell.Who(&c)
 		if c.Target == "membership" && c.Group != nil {
 			r.Group = names.Group(*c.Group)
 		}

@@ -136,6 +136,8 @@ type page struct {
 
 type row struct {
 	client.Change
+	Who    string // by name
+	Entry  string // in the directory; "" where that is the name
 	Fields []shell.Field
 }
 
@@ -187,7 +189,9 @@ func (p *page) plan(q *shell.Ask, id string) error {
 		return err
 	}
 	for _, c := range rows.Items {
-		p.Rows = append(p.Rows, row{c, names.Fields(c.Before, c.After)})
+		r := row{Change: c, Fields: names.Fields(c.Before, c.After)}
+		r.Who, r.Entry = shell.Who(&c)
+		p.Rows = append(p.Rows, r)
 	}
 	p.More = rows.NextCursor != nil
 	notes, err := client.Get[client.Page[client.Note]](ctx, q.API, path+"/notes", url.Values{"limit": {"1000"}})

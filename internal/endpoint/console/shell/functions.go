@@ -34,6 +34,7 @@ import (
 //	dict "k" v            a map, for parts that take several things
 //	tone "held"           the colour of badge
 //	signed 3              +3
+//	help .Help            a text of the documentation: what stands in backticks as code
 //	bars .Bars            a bar chart, see Bars
 //	icon "plan"           a picture in the text's colour
 //	initials "Ada Byron"  AB
@@ -96,6 +97,7 @@ func (s *Shell) functions() template.FuncMap {
 			return int(min(100, p*100/w))
 		},
 		"join": strings.Join,
+		"help": help,
 		"tone": func(word any) string { return tones[text(word)] },
 		"signed": func(v any) string {
 			if n := number(v); n > 0 {
@@ -283,6 +285,19 @@ func badge(word any) template.HTML {
 		tone = "calm"
 	}
 	return template.HTML(`<span class="badge ` + tone + `">` + template.HTMLEscapeString(w) + `</span>`) //nolint:gosec // escaped
+}
+
+// help shows a text of the documentation: what stands in backticks as code.
+func help(s string) template.HTML {
+	var b strings.Builder
+	for i, part := range strings.Split(s, "`") {
+		if i%2 == 1 {
+			b.WriteString("<code>" + template.HTMLEscapeString(part) + "</code>")
+		} else {
+			b.WriteString(template.HTMLEscapeString(part))
+		}
+	}
+	return template.HTML(b.String()) //nolint:gosec // escaped
 }
 
 func indented(v any) (string, error) {

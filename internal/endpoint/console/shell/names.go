@@ -106,6 +106,21 @@ func NameOf(a *client.Account) string {
 	return a.ID
 }
 
+// Who is how people know what a change is about: the name its new or old values
+// have, and the entry's own where that says something else.
+func Who(c *client.Change) (name, entry string) {
+	for _, form := range []json.RawMessage{c.After, c.Before} {
+		var a client.Account
+		if c.Target != "account" || json.Unmarshal(form, &a) != nil {
+			continue
+		}
+		if given := or(text(a.DisplayName), strings.TrimSpace(text(a.FirstName)+" "+text(a.LastName))); given != "" && given != c.Name {
+			return given, c.Name
+		}
+	}
+	return c.Name, ""
+}
+
 // Fields lists what changes between two forms, in the order they have.
 func (n *Names) Fields(before, after json.RawMessage) []Field {
 	was, is := ordered(before), ordered(after)

@@ -4,6 +4,7 @@ package runs
 
 import (
 	"bytes"
+	"context"
 	"embed"
 	"errors"
 	"fmt"
@@ -53,13 +54,24 @@ func list(q *shell.Ask) error {
 	return q.Page("list", "Runs", p)
 }
 
+// patience is how long a page waits for its picture.
+const patience = 500 * time.Millisecond
+
 // Week draws the last seven days in pieces of six hours: what was changed, and how
 // long the longest run took.
 func Week(q *shell.Ask, organization, connection string) (changes, duration shell.Bars, err error) {
 	const slot, days = 6 * time.Hour, 7
 	until := q.Now().UTC().Truncate(slot).Add(slot)
 	since := until.Add(-days * 24 * time.Hour)
-	found, err := q.API.Statistics(q.R.Context(), client.StatisticsQuery{Organization: organization, Connection: connection, Since: since, Until: until, By: "hour"})
+	// With very many runs adding them up takes longer than anybody should wait for a
+	// page: it then comes without the picture.
+	ctx, cancel := context.WithTimeout(q.R.Context(), patience)
+	defer cancel()
+	found, err := q.API.Statistics(ctx, client.StatisticsQuery{Organization: organization, Connection: connection, Since: since, Until: until, By: "hour"})
+	if err != nil && ctx.Err() != nil && q.R.Context().Err() == nil {
+		changes.Title = "Too many runs to be added up at once; choose a connection"
+		return changes, changes, nil
+	}
 	if err != nil {
 		return changes, duration, err
 	}

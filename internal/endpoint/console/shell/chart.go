@@ -29,6 +29,9 @@ type Part struct {
 }
 
 func (b Bars) draw() template.HTML {
+	if len(b.Bars) == 0 {
+		return template.HTML(`<p class="soft">` + template.HTMLEscapeString(b.Title) + `</p>`) //nolint:gosec // escaped
+	}
 	const width, label = 720, 16
 	height := 84
 	if b.Tall {

@@ -7,6 +7,7 @@ import (
 	"context"
 
 	"rollcall.dev/rollcall/internal/endpoint/console/connections"
+	"rollcall.dev/rollcall/internal/endpoint/console/disputes"
 	"rollcall.dev/rollcall/internal/endpoint/console/door"
 	"rollcall.dev/rollcall/internal/endpoint/console/groups"
 	"rollcall.dev/rollcall/internal/endpoint/console/orgchart"
@@ -46,6 +47,7 @@ func sections(d Deps) []shell.Section {
 		runs.Section(),
 		groups.Section(),
 		orgchart.Section(),
+		disputes.Section(),
 		door.Section(d.Admins),
 	}, people.Sections()...)
 }

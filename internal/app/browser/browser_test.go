@@ -68,6 +68,7 @@ connections:
 	if _, err := a.Engine.Sync(t.Context(), conn, engine.Options{Actor: "operator:test", Trigger: "manual"}); err != nil {
 		t.Fatal(err)
 	}
+	locals(t, a)
 	token, err := a.Store.AdminTable.FirstLink(t.Context())
 	if err != nil {
 		t.Fatal(err)

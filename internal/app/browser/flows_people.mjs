@@ -44,4 +44,77 @@ export async function flows(page, { base }) {
       check(await page.locator("#tree li.here").count() === 1, "the others come, and who was found stays");
     }
   });
+
+  // connect makes a connection of the directory in an organization.
+  async function connect(alias, organization, filter, match) {
+    await page.goto("/new-connection/ldap");
+    await page.fill("#f-alias", alias);
+    await page.selectOption("#organization", organization);
+    await page.fill("#backend-ldap-addr", process.env.DIRECTORY);
+    await page.fill("#backend-ldap-bind-dn", process.env.BIND_DN);
+    await page.fill("#backend-ldap-bind-password", process.env.BIND_PASSWORD);
+    await page.fill("#backend-ldap-base-dn", process.env.SUFFIX);
+    await page.fill("#backend-ldap-sync-filter", filter);
+    await page.fill("#match", match);
+    await page.click("button:has-text('Make the connection')");
+    await page.waitForURL(`/connections/${alias}`);
+  }
+  async function plan(alias) {
+    await page.goto(`/connections/${alias}`);
+    await page.click("button:has-text('Plan only')");
+    await page.waitForURL(/\/plans\//, { timeout: 60000 });
+  }
+
+  await flow("disputes and adoption", async () => {
+    await page.goto("/disputes");
+    await page.locator("main h2").first().waitFor();
+    await looked(page, "disputes");
+    await connect("adopter", "other", "(&(objectClass=inetOrgPerson)(uid=c*))", "email, username");
+    await plan("adopter");
+    await page.goto("/disputes?connection=adopter");
+    check(/could be taken over/.test(await page.textContent("#found")), "accounts that agree with an entry are told");
+    await looked(page, "disputes-mismatch");
+    await page.goto("/adoption");
+    await looked(page, "adoption-choose");
+    await page.click("tr:has-text('adopter') >> text=Choose");
+    await page.click("button:has-text('See who would be taken over')");
+    await page.waitForURL(/plan=/, { timeout: 60000 });
+    check(/3 accounts would be taken over/.test(await page.textContent("#report")), "the report names three accounts");
+    check(/By hand/.test(await page.textContent("#report")), "and what would change of them");
+    await looked(page, "adoption-report");
+    await page.click("button:has-text('Take over')");
+    await page.waitForURL(/\/plans\//, { timeout: 60000 });
+    check(/leave out the rows/.test(await page.textContent(".said")), "taking over leads to a plan that waits");
+    await page.goto(`${page.url().split("?")[0]}?action=link`);
+    page.once("dialog", (d) => d.accept());
+    await page.click("button[value=approve]");
+    await page.waitForURL(/\/runs\//);
+    await page.locator("h1 .badge:has-text('applied')").waitFor({ timeout: 60000 });
+    const run = page.url();
+    await page.goto("/adoption?connection=adopter");
+    await looked(page, "adoption-on");
+    await page.click("button:has-text('Put it back')");
+    await page.locator(".said").waitFor();
+    check(!(await page.content()).includes("takes over accounts of other providers now"), "the setting is put back");
+    await page.goto(run);
+    await page.click("button:has-text('See what undoing it would do')");
+    await page.waitForURL(/\/plans\//);
+    check((await page.textContent("main")).includes("By hand"), "and undoing it would bring the old values back");
+  });
+
+  await flow("disputes of two connections", async () => {
+    await connect("second", "sample", "(&(objectClass=inetOrgPerson)(uid=d*))", "email");
+    await plan("second");
+    await page.goto("/disputes?connection=second");
+    await looked(page, "disputes-overlap");
+    await page.click("text=Decide who owns them");
+    await page.waitForURL(/overlap/);
+    await page.check("input[value=own]");
+    await page.click("button[value=preview]");
+    await page.locator("#report").waitFor({ timeout: 60000 });
+    await looked(page, "overlap");
+    await page.click("button[value=save]");
+    await page.waitForURL(/\/plans\//, { timeout: 60000 });
+    check(/overlap: own/.test(await page.textContent(".said")), "the choice is saved, and the plan waits");
+  });
 }

@@ -8,6 +8,7 @@ import (
 
 	"rollcall.dev/rollcall/internal/endpoint/console/administrators"
 	"rollcall.dev/rollcall/internal/endpoint/console/connections"
+	"rollcall.dev/rollcall/internal/endpoint/console/disputes"
 	"rollcall.dev/rollcall/internal/endpoint/console/door"
 	"rollcall.dev/rollcall/internal/endpoint/console/groups"
 	"rollcall.dev/rollcall/internal/endpoint/console/keys"
@@ -53,6 +54,7 @@ func sections(d Deps) []shell.Section {
 		runs.Section(),
 		groups.Section(),
 		orgchart.Section(),
+		disputes.Section(),
 		door.Section(d.Admins),
 		administrators.Section(d.Admins, d.PublicURL),
 		keys.Section(d.Admins),

@@ -1,0 +1,41 @@
+package browser_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/app"
+	"rollcall.dev/rollcall/internal/store/accounts"
+	"rollcall.dev/rollcall/internal/store/ledger"
+)
+
+var errEnough = errors.New("enough")
+
+// locals makes some people by hand in the other organization, as they are in the
+// directory but for their titles, so that they could be taken over.
+func locals(t *testing.T, a *app.App) {
+	t.Helper()
+	var list []ledger.Local
+	err := a.Store.AccountTable.List(t.Context(), accounts.Filter{Organization: "sample"}, func(x *account.Account) error {
+		if !strings.HasPrefix(x.Text[account.Username], "c") {
+			return nil
+		}
+		one, err := ledger.NewLocal(t.Context(), map[string]string{"username": x.Text[account.Username], "email": x.Text[account.Email], "first_name": x.Text[account.FirstName], "last_name": x.Text[account.LastName], "title": "By hand"}, time.Now())
+		if err != nil {
+			return err
+		}
+		if list = append(list, one); len(list) == 3 {
+			return errEnough
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		t.Fatal(err)
+	}
+	if err := a.Store.LedgerTable.CreateLocal(t.Context(), "other", "operator:test", list); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -16,9 +16,9 @@ func (s *Server) console(over http.Handler) (http.Handler, error) {
 		Deps: shell.Deps{
 			API: over, PublicURL: s.Config.PublicURL, Version: s.Version, Log: s.Log,
 			As: func(ctx context.Context, me *shell.Me) context.Context {
-				return api.As(ctx, api.Caller{ID: me.ID, Organization: me.Organization, ReadOnly: me.ReadOnly, Actor: me.Actor()})
+				return api.As(ctx, api.Caller{ID: me.ID, Organization: me.Organization, ReadOnly: me.ReadOnly, Actor: me.Actor(), Connection: me.Connection, Makes: me.Makes})
 			},
 		},
-		Admins: s.Store.AdminTable, Kinds: s.Registry.Kinds,
+		Admins: s.Store.AdminTable, Setups: s.Store.SetupTable, Kinds: s.Registry.Kinds,
 	})
 }

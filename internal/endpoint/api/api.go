@@ -127,6 +127,10 @@ type Caller struct {
 	Organization string // "" reaches all of them
 	ReadOnly     bool
 	Actor        string // as events name it
+	// Connection is the only one that a guest reaches, see guest.go; "" for everybody
+	// else. Makes is the kind of source of which they may make it, where it is not
+	// there yet.
+	Connection, Makes string
 }
 
 type (

@@ -36,6 +36,10 @@ func (s *server) authenticated(next http.Handler) http.Handler {
 			refuse(w, tooMany(r.Context(), wait))
 			return
 		}
+		if !s.reaches(who, r) {
+			refuse(w, newProblem(r.Context(), http.StatusNotFound, "there is nothing here for who came by a set-up link", "a set-up link is for one connection"))
+			return
+		}
 		if who.ReadOnly && r.Method != http.MethodGet && r.Method != http.MethodHead {
 			refuse(w, newProblem(r.Context(), http.StatusForbidden, who.Actor+" may only read", "use a key with the scope operator or organization:ID, or ask somebody who may"))
 			return

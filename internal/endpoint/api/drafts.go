@@ -77,5 +77,8 @@ func (s *server) preview(ctx context.Context, in *struct {
 // is not there yet.
 func (s *server) draft(ctx context.Context, alias string, body json.RawMessage) (setting.Connection, error) {
 	about(ctx, alias, "")
+	if err := s.mayGive(ctx, alias, body); err != nil {
+		return setting.Connection{}, err
+	}
 	return s.Registry.Draft(ctx, who(ctx), alias, body)
 }

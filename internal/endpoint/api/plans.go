@@ -44,6 +44,9 @@ func (s *server) plans() {
 // aPlan finds a plan that the caller's key reaches.
 func (s *server) aPlan(ctx context.Context, id string) (*engine.Plan, error) {
 	p, err := s.Store.PlanTable.Find(ctx, callerOf(ctx).Organization, id)
+	if own := callerOf(ctx).Connection; err == nil && own != "" && p.Connection != own {
+		return nil, fault.New(fault.NotFound, "there is no plan %q", id)
+	}
 	if err == nil {
 		about(ctx, p.Connection, "")
 	}
@@ -70,6 +73,9 @@ func (s *server) listPlans(ctx context.Context, in *struct {
 	organization, err := within(ctx, in.Organization)
 	if err != nil {
 		return nil, err
+	}
+	if own := callerOf(ctx).Connection; own != "" {
+		in.Connection = own
 	}
 	list := fmt.Sprintf("plans %q %q %q", organization, in.Connection, in.State)
 	var from before

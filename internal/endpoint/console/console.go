@@ -18,23 +18,26 @@ import (
 	"rollcall.dev/rollcall/internal/endpoint/console/plans"
 	"rollcall.dev/rollcall/internal/endpoint/console/profile"
 	"rollcall.dev/rollcall/internal/endpoint/console/runs"
+	"rollcall.dev/rollcall/internal/endpoint/console/setup"
 	"rollcall.dev/rollcall/internal/endpoint/console/shell"
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/store/admins"
+	"rollcall.dev/rollcall/internal/store/setups"
 )
 
 // Deps is what the console works with.
 type Deps struct {
 	shell.Deps
 	Admins *admins.Admins
+	Setups *setups.Setups
 	Kinds  []source.Kind
 }
 
 // New makes the console. Who is signed in, it asks the administrators' tables; all
 // else the API.
 func New(d Deps) (*shell.Shell, error) {
-	d.Who = func(ctx context.Context, token string) (*shell.Me, error) { return who(ctx, d.Admins, token) }
+	d.Who = func(ctx context.Context, token string) (*shell.Me, error) { return who(ctx, d, token) }
 	d.Empty = func(ctx context.Context) (bool, error) {
 		some, err := d.Admins.Any(ctx)
 		return !some, err
@@ -50,6 +53,8 @@ func sections(d Deps) []shell.Section {
 	return append([]shell.Section{
 		overview.Section(),
 		connections.Section(d.Kinds),
+		connections.Guest(d.Kinds, d.Setups),
+		setup.Section(setup.Deps{Setups: d.Setups, Admins: d.Admins, Kinds: d.Kinds, PublicURL: d.PublicURL}),
 		plans.Section(),
 		runs.Section(),
 		groups.Section(),
@@ -61,15 +66,31 @@ func sections(d Deps) []shell.Section {
 	}, people.Sections()...)
 }
 
-// who is the administrator of a session, as the shell knows people; nil for a
-// session that has ended.
-func who(ctx context.Context, table *admins.Admins, token string) (*shell.Me, error) {
-	s, a, err := table.Check(ctx, token)
+// who is the administrator or guest of a session, as the shell knows people; nil
+// for a session that has ended.
+func who(ctx context.Context, d Deps, token string) (*shell.Me, error) {
+	s, a, err := d.Admins.Check(ctx, token)
+	if fault.KindOf(err) == fault.Denied && err != nil {
+		return guest(ctx, d.Setups, token)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &shell.Me{ID: a.ID, Session: s.ID, Email: a.Email, Name: a.Name, Role: string(a.Role), Organization: a.Organization, ReadOnly: a.Role == admins.Auditor, CSRF: s.CSRF}, nil
+}
+
+// guest is who came by a set-up link.
+func guest(ctx context.Context, table *setups.Setups, token string) (*shell.Me, error) {
+	x, l, err := table.Check(ctx, token)
 	if fault.KindOf(err) == fault.Denied && err != nil {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &shell.Me{ID: a.ID, Session: s.ID, Email: a.Email, Name: a.Name, Role: string(a.Role), Organization: a.Organization, ReadOnly: a.Role == admins.Auditor, CSRF: s.CSRF}, nil
+	me := &shell.Me{ID: l.ID, Role: "set-up", Organization: l.Organization, Connection: l.Connection, CSRF: x.CSRF}
+	if l.MayMake() {
+		me.Makes = l.Kind
+	}
+	return me, nil
 }

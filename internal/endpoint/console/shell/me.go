@@ -18,7 +18,9 @@ type Me struct {
 	// Connection is the only one that whoever came by a set-up link sees; "" for
 	// everybody else.
 	Connection string
-	CSRF       string // what forms of this session carry
+	// Makes is the kind of source of which they may make it; "" where it is there.
+	Makes string
+	CSRF  string // what forms of this session carry
 }
 
 // Operator reports somebody who may do everything.

@@ -74,7 +74,10 @@ const (
 type Route struct {
 	Pattern string
 	Need    Need
-	Handle  func(*Ask) error
+	// Guest says that it is also there for who came by a set-up link; for them, other
+	// pages are not.
+	Guest  bool
+	Handle func(*Ask) error
 }
 
 // Section is one part of the console.
@@ -200,6 +203,12 @@ func (s *Shell) admit(q *Ask, r Route) error {
 			q.R.Body = http.MaxBytesReader(q.W, q.R.Body, largestForm)
 		}
 	}
+	if q.Me != nil && q.Me.Connection != "" && !r.Guest {
+		if r.Need != Public {
+			return s.guestElsewhere(q)
+		}
+		q.Me = nil // at the door they are as strange as anybody
+	}
 	if r.Need == Public {
 		q.R = q.R.WithContext(q.context())
 		return nil
@@ -218,6 +227,16 @@ func (s *Shell) admit(q *Ask, r Route) error {
 	}
 	q.R = q.R.WithContext(q.context())
 	return nil
+}
+
+// guestElsewhere leads who came by a set-up link from the first page to theirs;
+// nothing else is there for them.
+func (s *Shell) guestElsewhere(q *Ask) error {
+	if q.R.Method == http.MethodGet && q.R.URL.Path == "/" {
+		q.Redirect("/setup")
+		return nil
+	}
+	return fault.New(fault.NotFound, "there is no such page").WithHint("a set-up link is for one connection")
 }
 
 // context is one in which the API knows who asks.

@@ -27,7 +27,8 @@ var files embed.FS
 
 var once sync.Once
 
-// Run runs a script (an .mjs file that may import ./lib.mjs) with node. Lines it
+// Run runs a script (an .mjs file that may import ./lib.mjs and what lies beside
+// it) with node. Lines it
 // prints go to out; an error says how it ended. Environment variables are added to
 // those of this process.
 func Run(ctx context.Context, script string, out io.Writer, env ...string) error {
@@ -35,7 +36,7 @@ func Run(ctx context.Context, script string, out io.Writer, env ...string) error
 	if err != nil {
 		return err
 	}
-	body, err := os.ReadFile(script) //nolint:gosec // a script of the test's own
+	beside, err := filepath.Glob(filepath.Join(filepath.Dir(script), "*.mjs"))
 	if err != nil {
 		return err
 	}
@@ -48,7 +49,13 @@ func Run(ctx context.Context, script string, out io.Writer, env ...string) error
 		return err
 	}
 	defer os.RemoveAll(here) //nolint:errcheck // it is in a cache
-	for name, text := range map[string][]byte{"lib.mjs": lib, filepath.Base(script): body} {
+	texts := map[string][]byte{"lib.mjs": lib}
+	for _, name := range beside {
+		if texts[filepath.Base(name)], err = os.ReadFile(name); err != nil { //nolint:gosec // scripts of the test's own
+			return err
+		}
+	}
+	for name, text := range texts {
 		if err := os.WriteFile(filepath.Join(here, name), text, 0o600); err != nil {
 			return err
 		}

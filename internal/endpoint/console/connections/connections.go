@@ -30,6 +30,8 @@ func Section(kinds []source.Kind) shell.Section {
 		{Pattern: "GET /connections/{alias}", Handle: show},
 		{Pattern: "GET /connections/{alias}/edit", Need: shell.Changer, Handle: s.edit},
 		{Pattern: "POST /connections/{alias}/edit", Need: shell.Changer, Handle: s.change},
+		{Pattern: "GET /connections/{alias}/mapping", Need: shell.Changer, Handle: s.mapping},
+		{Pattern: "POST /connections/{alias}/mapping", Need: shell.Changer, Handle: s.changeMapping},
 		{Pattern: "POST /connections/{alias}/{what}", Need: shell.Changer, Handle: act},
 	}}
 }

@@ -258,11 +258,7 @@ func (f *form) take(sent url.Values) map[string]any {
 		}
 		x.Value = given
 	})
-	f.takeRules(sent, patch)
-	if text := lines(sent.Get("scope")); !slices.Equal(text, lines(f.Scope)) {
-		patch["scope"] = text
-		f.Scope = strings.Join(text, "\n")
-	}
+	f.takeMapping(sent, patch)
 	if names := words(sent.Get("match")); !slices.Equal(names, words(f.Match)) {
 		patch["match"] = names
 		f.Match = strings.Join(names, ", ")
@@ -275,7 +271,23 @@ func (f *form) take(sent url.Values) map[string]any {
 	return patch
 }
 
+// takeMapping is take for what is done with entries: the rules and the scope.
+func (f *form) takeMapping(sent url.Values, patch map[string]any) {
+	f.takeRules(sent, patch)
+	if text := lines(sent.Get("scope")); !slices.Equal(text, lines(f.Scope)) {
+		patch["scope"] = text
+		f.Scope = strings.Join(text, "\n")
+	}
+}
+
 func (f *form) takeRules(sent url.Values, patch map[string]any) {
+	// Rules for custom attributes that the page has, and the connection has not yet.
+	for _, key := range slices.Sorted(maps.Keys(sent)) {
+		name, isRule := strings.CutPrefix(key, "how.")
+		if isRule && name != "" && !slices.ContainsFunc(f.Rules, func(r rule) bool { return r.Field == name }) {
+			f.Rules = append(f.Rules, rule{Field: name, Own: true, How: "default"})
+		}
+	}
 	for n := range 3 {
 		name := strings.TrimSpace(sent.Get(fmt.Sprintf("own.%d", n)))
 		if name != "" && !slices.ContainsFunc(f.Rules, func(r rule) bool { return r.Field == name }) {
@@ -301,7 +313,7 @@ func (f *form) takeRules(sent url.Values, patch map[string]any) {
 		case "default":
 			rules[r.Field] = nil
 		case "none":
-			rules[r.Field] = map[string]any{"value": ""}
+			rules[r.Field] = "none"
 		default:
 			rules[r.Field] = map[string]any{how: what}
 		}

@@ -6,7 +6,8 @@
 //                          button it is for that button alone
 //   [data-live=url]        a stream of server-sent events: each "part" event is HTML
 //                          that becomes the element's content; "end" loads the page anew
-//   form data-auto         sent when a field in it changes
+//   form data-auto         sent when a field in it changes; data-auto=ms waits that long
+//                          for more
 //   [data-copy=text]       a button that copies
 //   [data-check-all=name]  a box that ticks all boxes of that name
 //   [data-print]           a button that prints the page
@@ -19,6 +20,7 @@
     const ids = (button?.dataset.swap || form.dataset.swap).split(" ");
     const places = ids.map((id) => document.getElementById(id)).filter(Boolean);
     places.forEach((p) => p.setAttribute("aria-busy", "true"));
+    const turn = form.turn = (form.turn || 0) + 1; // what was asked before comes too late
     const data = new FormData(form, button);
     const get = form.method === "get";
     const url = new URL(button?.getAttribute("formaction") || form.getAttribute("action") || location.href, location.href);
@@ -31,6 +33,7 @@
         return;
       }
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      if (turn !== form.turn) return;
       let done = 0;
       for (const place of places) {
         const fresh = page.getElementById(place.id);
@@ -47,7 +50,7 @@
       button?.removeAttribute("data-swap");
       form.requestSubmit(button);
     } finally {
-      places.forEach((p) => p.removeAttribute("aria-busy"));
+      if (turn === form.turn) places.forEach((p) => p.removeAttribute("aria-busy"));
     }
   }
 
@@ -77,7 +80,7 @@
     const form = e.target.form;
     if (!form || !form.hasAttribute("data-auto")) return;
     clearTimeout(pause);
-    pause = setTimeout(() => form.requestSubmit(), e.target.type === "search" ? 250 : 0);
+    pause = setTimeout(() => form.requestSubmit(), Number(form.dataset.auto) || (e.target.type === "search" ? 250 : 0));
   });
   document.addEventListener("change", (e) => {
     const name = e.target.dataset?.checkAll;

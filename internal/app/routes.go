@@ -2,7 +2,10 @@ package app
 
 import (
 	"net/http"
+	"strings"
+	"time"
 
+	"rollcall.dev/rollcall/client"
 	"rollcall.dev/rollcall/internal/endpoint/api"
 )
 
@@ -25,5 +28,33 @@ func (s *Server) routes() (http.Handler, error) {
 
 func (s *Server) api() api.Deps {
 	return api.Deps{Store: s.Store, Engine: s.Engine, Runs: s.Operator, Registry: s.Registry, Kinds: s.Registry.Kinds,
-		Rates: &s.Config.Rates, Log: s.Log, Observe: s.Metrics.Request, Draining: s.draining}
+		Rates: &s.Config.Rates, Installation: s.installation(), Log: s.Log, Observe: s.Metrics.Request, Draining: s.draining}
+}
+
+// installation is what operators are told of it.
+func (s *Server) installation() client.Installation {
+	c := s.Config
+	seconds := func(d time.Duration) *int64 {
+		if d == 0 {
+			return nil // for good
+		}
+		n := int64(d / time.Second)
+		return &n
+	}
+	out := client.Installation{Version: s.Version, PublicURL: c.PublicURL, Database: "sqlite", Workers: c.Workers, Tracing: c.Server.TraceEndpoint != "",
+		SessionIdle: int64(c.Console.SessionIdle / time.Second), SessionMax: int64(c.Console.SessionMax / time.Second),
+		Retention: client.Retention{Plans: seconds(c.Retention.Plans), Runs: seconds(c.Retention.Runs), Events: seconds(c.Retention.Events), Deliveries: seconds(c.Retention.Deliveries)}}
+	if strings.HasPrefix(c.Database, "postgres") {
+		out.Database = "postgresql"
+	}
+	if c.Path != "" {
+		out.Configuration = &c.Path
+	}
+	if c.Notifications.SMTP.Host != "" {
+		out.Notifications = append(out.Notifications, "mail")
+	}
+	if c.Notifications.Webhook.URL != "" {
+		out.Notifications = append(out.Notifications, "webhook")
+	}
+	return out
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"rollcall.dev/rollcall/client"
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/registry"
@@ -33,7 +34,9 @@ type Deps struct {
 	// Kinds are the sources whose settings the document describes.
 	Kinds []source.Kind
 	Rates *setting.Rates // setting.DefaultRates unless set
-	Log   *slog.Logger
+	// Installation is what operators are told of it, but for its nodes.
+	Installation client.Installation
+	Log          *slog.Logger
 	// Observe is told of every answer: the route ("GET /api/v1/accounts/{id}"), its
 	// status and how long it took. May be nil.
 	Observe func(route string, status int, took time.Duration)
@@ -110,7 +113,7 @@ func build(d Deps) *server {
 	s := &server{Deps: d, mux: http.NewServeMux(), rates: newRates(*d.Rates, d.Now), persons: newRates(pages, d.Now), strangers: newRates(*d.Rates, d.Now)}
 	plainErrors()
 	s.api = humago.NewWithPrefix(s.mux, Prefix, s.describe())
-	for _, part := range []func(){s.organizations, s.connections, s.plans, s.runs, s.accounts, s.groups, s.events, s.why, s.apikeys, s.webhooks, s.statistics, s.orgchart, s.disputes, s.overview, s.origins} {
+	for _, part := range []func(){s.organizations, s.connections, s.plans, s.runs, s.accounts, s.groups, s.events, s.why, s.apikeys, s.webhooks, s.statistics, s.orgchart, s.disputes, s.overview, s.origins, s.installation} {
 		part()
 	}
 	s.finish()

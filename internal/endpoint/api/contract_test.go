@@ -64,6 +64,7 @@ var cases = []struct {
 	{op: "list-plan-problems", path: "/plans/{plan}/problems"},
 	{op: "list-disputes", path: "/disputes?connection=sun-hq", foreign: 200},
 	{op: "get-overview", path: "/overview", foreign: 200},
+	{op: "get-installation", path: "/installation", foreign: 403},
 	{op: "get-overview", path: "/overview?organization=sun&health=ok&limit=1"},
 	{op: "approve-plan", path: "/plans/{ready}/approve", body: `{"exclude": ["2"]}`, status: 202},
 	{op: "reject-plan", path: "/plans/{again}/reject"},

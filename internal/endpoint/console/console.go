@@ -18,6 +18,7 @@ import (
 	"rollcall.dev/rollcall/internal/endpoint/console/plans"
 	"rollcall.dev/rollcall/internal/endpoint/console/profile"
 	"rollcall.dev/rollcall/internal/endpoint/console/runs"
+	"rollcall.dev/rollcall/internal/endpoint/console/settings"
 	"rollcall.dev/rollcall/internal/endpoint/console/setup"
 	"rollcall.dev/rollcall/internal/endpoint/console/shell"
 	"rollcall.dev/rollcall/internal/fault"
@@ -63,6 +64,7 @@ func sections(d Deps) []shell.Section {
 		door.Section(d.Admins),
 		administrators.Section(d.Admins, d.PublicURL),
 		keys.Section(d.Admins),
+		settings.Section(),
 	}, people.Sections()...)
 }
 

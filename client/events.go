@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 )
@@ -12,15 +13,25 @@ import (
 type EventQuery struct {
 	Organization string
 	Types        []string // account.* stands for all of accounts
-	Limit        int      // of one piece; the server's 100 unless set
+	Connection   string
+	Run          string
+	Account      string    // by ID
+	Actor        string    // admin:* stands for all administrators
+	Since, Until time.Time // then or later, and before
+	Limit        int       // of one piece; the server's 100 unless set
 	Wait         time.Duration
+}
+
+func (q EventQuery) values() url.Values {
+	return query("organization", q.Organization, "types", q.Types, "connection", q.Connection, "run", q.Run, "account", q.Account, "actor", q.Actor,
+		"since", moment(q.Since), "until", moment(q.Until), "limit", q.Limit)
 }
 
 // Events asks for a piece of the feed behind an event; -1 is its beginning. With
 // a Wait the answer comes when there is something, or after that time. A problem
 // with the status 410 says that events behind it are no longer kept.
 func (c *Client) Events(ctx context.Context, after int64, q EventQuery) (EventPage, error) {
-	values := query("organization", q.Organization, "types", q.Types, "limit", q.Limit)
+	values := q.values()
 	values.Set("after", strconv.FormatInt(after, 10))
 	if q.Wait > 0 {
 		values.Set("wait", strconv.FormatInt(q.Wait.Milliseconds(), 10)+"ms")
@@ -32,7 +43,17 @@ func (c *Client) Events(ctx context.Context, after int64, q EventQuery) (EventPa
 
 // LastEvents asks for the newest events, oldest first.
 func (c *Client) LastEvents(ctx context.Context, q EventQuery) (EventPage, error) {
-	values := query("organization", q.Organization, "types", q.Types, "limit", q.Limit, "last", true)
+	return c.EventsBefore(ctx, 0, q)
+}
+
+// EventsBefore asks for the newest events before one, oldest first; 0 stands for
+// the end of the feed. Go on with the page's Before until that is nil.
+func (c *Client) EventsBefore(ctx context.Context, before int64, q EventQuery) (EventPage, error) {
+	values := q.values()
+	values.Set("last", "true")
+	if before > 0 {
+		values.Set("before", strconv.FormatInt(before, 10))
+	}
 	var p EventPage
 	err := c.do(ctx, call{method: http.MethodGet, path: "/events", query: values}, &p)
 	return p, err

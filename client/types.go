@@ -441,6 +441,7 @@ type EventPage struct {
 	Items     []Event `json:"items" nullable:"false"`
 	NextAfter int64   `json:"next_after" doc:"Where to go on: the next request's after."`
 	Newest    int64   `json:"newest" doc:"The number of the newest event of the installation."`
+	Before    *int64  `json:"next_before" doc:"With last: where to go on looking further back, as the next request's before. Null at the beginning. A look goes back over a bounded number of events, so there may be more although it found few."`
 }
 
 // WhyStep is one step of a trace.
@@ -565,6 +566,12 @@ type Delivery struct {
 	NextAt    *time.Time `json:"next_at" doc:"Null when it has ended."`
 	CreatedAt time.Time  `json:"created_at"`
 	EndedAt   *time.Time `json:"ended_at"`
+}
+
+// SentDelivery is a delivery with what is sent.
+type SentDelivery struct {
+	Delivery
+	Body json.RawMessage `json:"body" doc:"What is sent, with every attempt the same; null where the event is no longer kept."`
 }
 
 // Attempt is one try of a delivery.

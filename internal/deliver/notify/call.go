@@ -13,6 +13,7 @@ import (
 	"rollcall.dev/rollcall/internal/deliver/webhook"
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/setting"
+	"rollcall.dev/rollcall/internal/store/hooks"
 	"rollcall.dev/rollcall/internal/store/notices"
 )
 
@@ -48,7 +49,7 @@ func (c *caller) send(ctx context.Context, m *notices.Message) error {
 	if m.Ended {
 		kind, at, id = kind+".ended", *m.EndedAt, "ntc_"+m.ID+"_ended"
 	}
-	body, err := webhook.Body(kind, at, data)
+	body, err := hooks.Body(kind, at, data)
 	if err != nil {
 		return err
 	}

@@ -94,7 +94,7 @@ func (s *Sender) Send(ctx context.Context, j *hooks.Job) hooks.Outcome {
 }
 
 func (s *Sender) send(ctx context.Context, j *hooks.Job, at time.Time) hooks.Outcome {
-	body, err := Body(j.Type, j.At, j.Data)
+	body, err := hooks.Body(j.Type, j.At, j.Data)
 	if err != nil {
 		return hooks.Outcome{Error: "the event cannot be written as JSON"}
 	}

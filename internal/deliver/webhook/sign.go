@@ -9,7 +9,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
@@ -33,16 +32,6 @@ func Sign(secrets []string, id string, at time.Time, body []byte) (string, error
 		out = append(out, "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 	}
 	return strings.Join(out, " "), nil
-}
-
-// Body is what is sent: what happened, when, and all there is to say about it. The
-// same event gives the same bytes.
-func Body(kind string, at time.Time, data json.RawMessage) ([]byte, error) {
-	return json.Marshal(struct {
-		Type      string          `json:"type"`
-		Timestamp time.Time       `json:"timestamp"`
-		Data      json.RawMessage `json:"data"`
-	}{kind, at.UTC(), data})
 }
 
 // Headers sets what Standard Webhooks asks for.

@@ -48,6 +48,7 @@ var shown = []struct{ ours, theirs reflect.Type }{
 	{reflect.TypeFor[hooks.Webhook](), reflect.TypeFor[client.Webhook]()},
 	{reflect.TypeFor[newWebhook](), reflect.TypeFor[client.NewWebhook]()},
 	{reflect.TypeFor[hooks.Delivery](), reflect.TypeFor[client.Delivery]()},
+	{reflect.TypeFor[sentDelivery](), reflect.TypeFor[client.SentDelivery]()},
 	{reflect.TypeFor[hooks.Attempt](), reflect.TypeFor[client.Attempt]()},
 	{reflect.TypeFor[accounts.State](), reflect.TypeFor[client.StateHash]()},
 	{reflect.TypeFor[uploads.Upload](), reflect.TypeFor[client.Upload]()},

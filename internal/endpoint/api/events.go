@@ -3,7 +3,9 @@ package api
 import (
 	"context"
 	"encoding/csv"
+	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,14 +27,34 @@ type eventPage struct {
 	Items     []event.Event `json:"items"`
 	NextAfter int64         `json:"next_after"`
 	Newest    int64         `json:"newest"`
+	Before    *int64        `json:"next_before"`
 }
 
 type feed = body[eventPage]
 
 // EventFilter narrows the feed.
 type EventFilter struct {
-	Organization string   `query:"organization" doc:"Only this organization's."`
-	Types        []string `query:"types" maxItems:"50" doc:"Only these types, separated by commas; account.* stands for all of accounts."`
+	Organization string    `query:"organization" doc:"Only this organization's."`
+	Types        []string  `query:"types" maxItems:"100" doc:"Only these types, separated by commas; account.* stands for all of accounts."`
+	Connection   string    `query:"connection" maxLength:"100" doc:"Only what this connection brought about."`
+	Run          string    `query:"run" maxLength:"64" doc:"Only what this run did."`
+	Account      string    `query:"account" format:"uuid" doc:"Only what happened to this account, its memberships included."`
+	Actor        string    `query:"actor" maxLength:"400" doc:"Only what this actor did, such as admin:ada@example.com; admin:* stands for all of them."`
+	Since        time.Time `query:"since" doc:"Only what happened then or later."`
+	Until        time.Time `query:"until" doc:"Only what happened before."`
+}
+
+// query is the filter as the store takes it.
+func (f *EventFilter) query(ctx context.Context, limit int) (events.Query, error) {
+	q := events.Query{Types: f.Types, Connection: f.Connection, Run: f.Run, Actor: f.Actor, Since: f.Since, Until: f.Until, Limit: limit}
+	var err error
+	if q.Organization, err = within(ctx, f.Organization); err != nil {
+		return q, err
+	}
+	if f.Account != "" {
+		q.Account, err = account.ParseID(f.Account)
+	}
+	return q, err
 }
 
 func (s *server) events() {
@@ -55,18 +77,18 @@ func gone(ctx context.Context, err error) error {
 
 func (s *server) listEvents(ctx context.Context, in *struct {
 	EventFilter
-	Limit int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"How many at the most."`
-	After int64  `query:"after" default:"-1" minimum:"-1" doc:"Only events behind this number; -1 is the beginning."`
-	Last  bool   `query:"last" doc:"The newest ones instead, oldest first."`
-	Wait  string `query:"wait" doc:"How long to wait for something to happen, such as 30s; at most 55s." maxLength:"20"`
+	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"How many at the most."`
+	After  int64  `query:"after" default:"-1" minimum:"-1" doc:"Only events behind this number; -1 is the beginning."`
+	Last   bool   `query:"last" doc:"The newest ones instead, oldest first."`
+	Before int64  `query:"before" minimum:"1" doc:"With last: the newest of those before this number. Ask again with next_before to go further back."`
+	Wait   string `query:"wait" doc:"How long to wait for something to happen, such as 30s; at most 55s." maxLength:"20"`
 }) (*feed, error) {
-	organization, err := within(ctx, in.Organization)
+	q, err := in.query(ctx, in.Limit)
 	if err != nil {
 		return nil, err
 	}
-	q := events.Query{Organization: organization, Types: in.Types, Limit: in.Limit}
 	if in.Last {
-		return s.newest(ctx, q)
+		return s.newest(ctx, q, in.Before)
 	}
 	wait, err := patienceOf(in.Wait)
 	if err != nil {
@@ -95,14 +117,21 @@ func patienceOf(text string) (time.Duration, error) {
 	return min(d, longest), nil
 }
 
-func (s *server) newest(ctx context.Context, q events.Query) (*feed, error) {
+func (s *server) newest(ctx context.Context, q events.Query, before int64) (*feed, error) {
 	// The end is read first: what happens in between is told by who goes on from there.
 	end, err := s.Store.EventTable.Newest(ctx)
 	if err != nil {
 		return nil, err
 	}
-	list, err := s.Store.EventTable.NewestOf(ctx, q)
+	if before == 0 {
+		before = math.MaxInt64
+	}
+	list, next, err := s.Store.EventTable.Back(ctx, q, before)
+	slices.Reverse(list)
 	out := &feed{}
+	if next > 0 {
+		out.Body.Before = &next
+	}
 	out.Body.Items, out.Body.NextAfter, out.Body.Newest = list, end, end
 	if n := len(list); n > 0 {
 		out.Body.NextAfter = max(end, list[n-1].ID)
@@ -150,11 +179,10 @@ func (s *server) exportEvents(ctx context.Context, in *struct {
 	After  int64  `query:"after" default:"-1" minimum:"-1" doc:"Only events behind this number."`
 	Format string `query:"format" enum:"csv,ndjson" default:"ndjson"`
 }) (func(huma.Context), error) {
-	organization, err := within(ctx, in.Organization)
+	q, err := in.query(ctx, exportPage)
 	if err != nil {
 		return nil, err
 	}
-	q := events.Query{Organization: organization, Types: in.Types, Limit: exportPage}
 	first, err := s.Store.EventTable.Feed(ctx, q, in.After)
 	if err != nil {
 		return nil, gone(ctx, err)

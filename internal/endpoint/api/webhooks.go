@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
@@ -24,6 +25,12 @@ type DeliveryPath struct {
 type newWebhook struct {
 	*hooks.Webhook
 	Secret string `json:"secret"`
+}
+
+// sentDelivery is a delivery with what is sent.
+type sentDelivery struct {
+	*hooks.Delivery
+	Body json.RawMessage `json:"body"`
 }
 
 func (s *server) webhooks() {
@@ -69,10 +76,14 @@ func (s *server) deliveries(tag string) {
 	register(s, operation{id: "replay-webhook", method: http.MethodPost, path: "/webhooks/{id}/replay", tag: tag, summary: "Send again what was given up, or everything since an event",
 		status: http.StatusAccepted, fails: []int{http.StatusConflict, http.StatusGone}}, s.replay)
 	register(s, operation{id: "list-deliveries", method: http.MethodGet, path: "/webhooks/{id}/deliveries", tag: tag, summary: "List the deliveries of a webhook, the newest first"}, s.listDeliveries)
-	register(s, operation{id: "get-delivery", method: http.MethodGet, path: "/deliveries/{id}", tag: tag, summary: "Show a delivery"},
-		func(ctx context.Context, in *DeliveryPath) (*body[*hooks.Delivery], error) {
+	register(s, operation{id: "get-delivery", method: http.MethodGet, path: "/deliveries/{id}", tag: tag, summary: "Show a delivery, with the body that is sent"},
+		func(ctx context.Context, in *DeliveryPath) (*body[sentDelivery], error) {
 			d, err := s.Store.HookTable.Delivery(ctx, callerOf(ctx).Organization, in.ID)
-			return &body[*hooks.Delivery]{d}, err
+			if err != nil {
+				return nil, err
+			}
+			sent, err := s.Store.HookTable.Sent(ctx, d)
+			return &body[sentDelivery]{sentDelivery{d, sent}}, err
 		})
 	register(s, operation{id: "list-attempts", method: http.MethodGet, path: "/deliveries/{id}/attempts", tag: tag, summary: "List every attempt of a delivery"},
 		func(ctx context.Context, in *DeliveryPath) (*pageOf[hooks.Attempt], error) {

@@ -129,6 +129,38 @@ func delivery(ctx context.Context, q db.Querier, asks, id string) (*Delivery, er
 	return d, db.Explain("read the delivery", err)
 }
 
+// Body is what is sent: what happened, when, and all there is to say about it. The
+// same event gives the same bytes.
+func Body(kind string, at time.Time, data json.RawMessage) ([]byte, error) {
+	return json.Marshal(struct {
+		Type      string          `json:"type"`
+		Timestamp time.Time       `json:"timestamp"`
+		Data      json.RawMessage `json:"data"`
+	}{kind, at.UTC(), data})
+}
+
+// Sent gives the body of a delivery, made of its event anew; nil where that is no
+// longer kept. That of a test has the time it was asked for, not those of its
+// attempts.
+func (h *Hooks) Sent(ctx context.Context, d *Delivery) (json.RawMessage, error) {
+	j := &Job{At: d.CreatedAt}
+	if d.Event != nil {
+		if err := j.read(ctx, h.DB.Reader(), *d.Event); err != nil {
+			return nil, err
+		}
+	} else {
+		var data string
+		if err := h.DB.Reader().QueryRowContext(ctx, `SELECT body FROM deliveries WHERE id = $1`, d.ID).Scan(&data); err != nil {
+			return nil, db.Explain("read the delivery", err)
+		}
+		j.Data = json.RawMessage(data)
+	}
+	if j.Data == nil {
+		return nil, nil
+	}
+	return Body(d.Type, j.At, j.Data)
+}
+
 // Attempts gives all tries of a delivery, the first one first.
 func (h *Hooks) Attempts(ctx context.Context, asks, id string) ([]Attempt, error) {
 	if _, err := h.Delivery(ctx, asks, id); err != nil {

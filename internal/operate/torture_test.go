@@ -283,6 +283,11 @@ func (x *torture) victim(s *store.Store) int {
 	return x.IntN(len(x.nodes))
 }
 
+func endedBy(cmd *exec.Cmd, signal syscall.Signal) bool {
+	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == signal
+}
+
 // hurt does something to a node, and says what.
 func (x *torture) hurt(place int) string {
 	cmd := x.nodes[place]
@@ -294,7 +299,8 @@ func (x *torture) hurt(place int) string {
 		return "killed"
 	case n < 9:
 		x.must(cmd.Process.Signal(syscall.SIGTERM))
-		if err := cmd.Wait(); err != nil {
+		// One that had not begun to listen for signals yet is simply ended by it.
+		if err := cmd.Wait(); err != nil && !endedBy(cmd, syscall.SIGTERM) {
 			x.t.Errorf("a node that was stopped: %v", err)
 			x.tail(place)
 		}

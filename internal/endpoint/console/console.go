@@ -8,12 +8,15 @@ import (
 
 	"rollcall.dev/rollcall/internal/endpoint/console/connections"
 	"rollcall.dev/rollcall/internal/endpoint/console/door"
+	"rollcall.dev/rollcall/internal/endpoint/console/events"
 	"rollcall.dev/rollcall/internal/endpoint/console/groups"
+	"rollcall.dev/rollcall/internal/endpoint/console/organizations"
 	"rollcall.dev/rollcall/internal/endpoint/console/overview"
 	"rollcall.dev/rollcall/internal/endpoint/console/people"
 	"rollcall.dev/rollcall/internal/endpoint/console/plans"
 	"rollcall.dev/rollcall/internal/endpoint/console/runs"
 	"rollcall.dev/rollcall/internal/endpoint/console/shell"
+	"rollcall.dev/rollcall/internal/endpoint/console/webhooks"
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/store/admins"
@@ -44,6 +47,9 @@ func sections(d Deps) []shell.Section {
 		plans.Section(),
 		runs.Section(),
 		groups.Section(),
+		events.Section(),
+		webhooks.Section(),
+		organizations.Section(),
 		door.Section(d.Admins),
 	}, people.Sections()...)
 }

@@ -12,6 +12,7 @@ type Organization struct {
 	LicenceLimit *int   `json:"licence_limit" doc:"Seats; a plan that needs more is held. Null means no limit."`
 	SeatsUsed    int    `json:"seats_used" doc:"Active accounts."`
 	Accounts     int    `json:"accounts" doc:"Accounts that are not deleted."`
+	Declared     bool   `json:"declared" doc:"It stands in rollcall.yaml and cannot be changed here."`
 }
 
 // OrganizationInput makes or changes an organization. What is absent stays as it is.

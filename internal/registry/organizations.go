@@ -23,7 +23,11 @@ func sorted(list []string) []string {
 // Organizations gives tenants by ID, after one and at the most limit (0 for all);
 // for somebody of an organization that one alone.
 func (r *Registry) Organizations(ctx context.Context, who Who, after string, limit int) ([]organizations.Organization, error) {
-	return r.Store.OrganizationTable.List(ctx, who.Organization, after, limit)
+	list, err := r.Store.OrganizationTable.List(ctx, who.Organization, after, limit)
+	for i := range list {
+		list[i].Declared = r.DeclaredOrganization(list[i].ID)
+	}
+	return list, err
 }
 
 // Tenants are the organizations as settings, as they would stand in rollcall.yaml.
@@ -47,6 +51,7 @@ func (r *Registry) Organization(ctx context.Context, who Who, id string) (organi
 			return organizations.Organization{}, err
 		}
 		if id != "" && len(list) == 1 {
+			list[0].Declared = r.DeclaredOrganization(id)
 			return list[0], nil
 		}
 	}

@@ -1,6 +1,7 @@
 // Mapping over live entries, events and audit, webhooks, organizations, and one
 // person read now.
-import { open, flow, check, looked } from "./lib.mjs";
+import { flow, check, looked } from "./lib.mjs";
+import { createServer } from "node:http";
 
 export async function flows(page) {
   await flow("work: the mapping of a declared connection", async () => {
@@ -30,4 +31,130 @@ export async function flows(page) {
     await page.evaluate(() => document.querySelector("#tally").scrollIntoView());
     await looked(page, "mapping-counted-full");
   });
+
+  await flow("work: organizations", async () => {
+    await page.goto("/organizations");
+    await page.click("summary:has-text('New organization')");
+    await page.fill("#f-id", "north");
+    await page.fill("#f-name", "North <script>");
+    await page.fill("#f-licence", "lots");
+    await page.click("button:has-text('Make the organization')");
+    await page.locator(".trouble").waitFor();
+    check(await page.inputValue("#f-name") === "North <script>", "a licence limit that is no number is told, and the form stays");
+    await looked(page, "organizations");
+    await page.fill("#f-licence", "3");
+    await page.click("button:has-text('Make the organization')");
+    await page.waitForURL("/organizations/north");
+    check((await page.textContent("h1")) === "North <script>", "a name is shown as text");
+    await looked(page, "organization");
+    await page.fill("#f-licence", "");
+    await page.click("button:has-text('Save')");
+    await page.locator(".said").waitFor();
+    check((await page.textContent("main")).includes("no limit"), "the licence limit can be taken away");
+    await page.goto("/organizations/sample");
+    check(await page.locator("#f-licence").count() === 0, "one of rollcall.yaml is read-only");
+    await looked(page, "organization-declared");
+    await page.goto("/organizations/north");
+    await page.click("summary:has-text('Dangerous')");
+    await page.fill("#id", "south");
+    await page.click("button.risk");
+    await page.locator(".trouble").waitFor();
+    await page.click("summary:has-text('Dangerous')");
+    await page.fill("#id", "north");
+    await page.click("button.risk");
+    await page.waitForURL("/organizations");
+    check(!(await page.textContent("tbody")).includes("north"), "an empty one is taken away when its name is typed");
+  });
+
+  await flow("work: webhooks", async () => {
+    const receiver = await listen();
+    await page.goto("/webhooks");
+    await looked(page, "webhooks-none");
+    await page.click("text=New webhook");
+    await page.fill("#f-url", "ftp://example.com");
+    await page.click("button:has-text('Make the webhook')");
+    await page.locator(".trouble").waitFor();
+    await page.fill("#f-url", receiver.url);
+    await page.fill("#f-description", "The portal");
+    await page.check("input[value='account.*']");
+    await looked(page, "webhook-form");
+    await page.click("button:has-text('Make the webhook')");
+    await page.locator(".secret code").waitFor();
+    const secret = await page.textContent(".secret code");
+    check(secret.startsWith("whsec_"), "its secret is shown");
+    await page.click("text=I have kept it");
+    await page.waitForURL(/\/webhooks\/wh/);
+    const at = page.url();
+    check(!(await page.content()).includes(secret), "once");
+    await page.click("text=Send a test message");
+    await page.waitForURL(/\/deliveries\//);
+    for (let i = 0; i < 50 && !(await page.locator(".line li").count()); i++) {
+      await page.waitForTimeout(300);
+      await page.reload();
+    }
+    check((await page.textContent(".line")).includes("taken <b>"), "the delivery has the attempt, with the beginning of the answer");
+    check((await page.textContent("main")).includes('"webhook.test"'), "and the body that was sent");
+    check(receiver.got.length > 0 && receiver.got[0].includes("webhook.test"), "and it came");
+    await looked(page, "delivery");
+    await page.click("text=Send again");
+    await page.locator(".said").waitFor();
+    await page.goto(at);
+    await page.fill("#f-after", "0");
+    page.once("dialog", (d) => d.accept());
+    await page.click("form[action$=since] button");
+    await page.locator(".said").waitFor();
+    await looked(page, "webhook");
+    await page.selectOption("#overlap", "24");
+    await page.click("text=Make another secret");
+    await page.locator(".secret code").waitFor();
+    check((await page.textContent(".secret code")) !== secret, "another secret is another one");
+    await looked(page, "webhook-secret");
+    await page.goto(at);
+    await page.click("text=Switch off");
+    await page.locator("h1 .badge.bad").waitFor();
+    await page.goto("/webhooks");
+    await looked(page, "webhooks");
+    receiver.close();
+  });
+
+  await flow("work: events and audit", async () => {
+    await page.goto("/events");
+    await looked(page, "events");
+    const before = await page.textContent("tbody tr:first-child .sub");
+    await page.click("text=Older");
+    await page.waitForURL(/cursor=/);
+    check((await page.textContent("tbody tr:first-child .sub")) !== before, "the feed goes back page by page");
+    await page.goto("/events?about=runs");
+    check((await page.textContent("tbody")).includes("run.applied"), "it is narrowed to runs");
+    await page.goto("/events?about=audit");
+    check(/admin\.signed_in/.test(await page.textContent("tbody")), "the audit log has who signed in");
+    await page.fill("#actor", "ada@example.com");
+    await page.waitForURL(/actor=/);
+    await looked(page, "audit");
+    const [file] = await Promise.all([page.waitForEvent("download"), page.click("main a:has-text('CSV')")]);
+    check(/^events-.*\.csv$/.test(file.suggestedFilename()), "and is exported");
+  });
+
+  await flow("work: one person is read now", async () => {
+    await page.goto("/people");
+    await page.locator("tbody .person").first().click();
+    await page.waitForURL(/\/people\/[0-9a-f-]{36}/);
+    await page.click("text=Read this person now");
+    await page.waitForURL(/\/runs\//);
+    await page.locator("h1 .badge:has-text('applied')").waitFor({ timeout: 60000 });
+    check(/person/.test(await page.textContent(".head")), "the run is of one person");
+    await looked(page, "run-person");
+  });
+}
+
+// listen receives webhooks on loopback.
+async function listen() {
+  const got = [];
+  const server = createServer((request, response) => {
+    let body = "";
+    request.on("data", (d) => { body += d; });
+    request.on("end", () => { got.push(body); response.end("taken <b>indeed</b>"); });
+  });
+  await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
+  return { got, url: `http://127.0.0.1:${server.address().port}/hook`, close: () => server.close() };
 }

@@ -10,8 +10,10 @@ import (
 	"rollcall.dev/rollcall/internal/endpoint/console/connections"
 	"rollcall.dev/rollcall/internal/endpoint/console/disputes"
 	"rollcall.dev/rollcall/internal/endpoint/console/door"
+	"rollcall.dev/rollcall/internal/endpoint/console/events"
 	"rollcall.dev/rollcall/internal/endpoint/console/groups"
 	"rollcall.dev/rollcall/internal/endpoint/console/keys"
+	"rollcall.dev/rollcall/internal/endpoint/console/organizations"
 	"rollcall.dev/rollcall/internal/endpoint/console/orgchart"
 	"rollcall.dev/rollcall/internal/endpoint/console/overview"
 	"rollcall.dev/rollcall/internal/endpoint/console/people"
@@ -21,6 +23,7 @@ import (
 	"rollcall.dev/rollcall/internal/endpoint/console/settings"
 	"rollcall.dev/rollcall/internal/endpoint/console/setup"
 	"rollcall.dev/rollcall/internal/endpoint/console/shell"
+	"rollcall.dev/rollcall/internal/endpoint/console/webhooks"
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/store/admins"
@@ -61,6 +64,9 @@ func sections(d Deps) []shell.Section {
 		groups.Section(),
 		orgchart.Section(),
 		disputes.Section(),
+		events.Section(),
+		webhooks.Section(),
+		organizations.Section(),
 		door.Section(d.Admins),
 		administrators.Section(d.Admins, d.PublicURL),
 		keys.Section(d.Admins),

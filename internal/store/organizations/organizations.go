@@ -22,6 +22,7 @@ type Organization struct {
 	LicenceLimit *int   `json:"licence_limit"`
 	SeatsUsed    int    `json:"seats_used"`
 	Accounts     int    `json:"accounts"`
+	Declared     bool   `json:"declared"` // it stands in rollcall.yaml; the registry knows
 }
 
 const selected = `SELECT id, name, licence_limit,

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"encoding/json"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -175,6 +176,10 @@ func TestWhatWaitsForAPersonIsNamedWithBothSides(t *testing.T) {
 			}
 		}
 		check()
+		if _, err := c.Preview(ctx, "sun-hq", json.RawMessage(`{"settings": {"no-update-provider-mismatch": false}}`), nil); err != nil {
+			t.Fatal(err)
+		}
+		check() // with settings that are not saved nothing is decided
 		var pieces int
 		for p := (client.Piece{Limit: 1}); ; pieces++ {
 			page, err := c.DisputePage(ctx, client.DisputeQuery{}, p)

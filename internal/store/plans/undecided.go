@@ -34,7 +34,10 @@ func (s *Plans) Undecided(ctx context.Context, organization, connection, from st
 			break
 		}
 		var list []*engine.Plan
-		list, err = s.query(ctx, `SELECT `+columns+` FROM plans WHERE connection = $1 AND state <> 'building' ORDER BY created_at DESC, id DESC LIMIT 1`, out[i].Connection)
+		// What would be with other settings, and how a run is undone, says nothing of
+		// what waits.
+		list, err = s.query(ctx, `SELECT `+columns+` FROM plans WHERE connection = $1 AND state <> 'building' AND basis NOT LIKE '%"draft":"%' AND basis NOT LIKE '%"reverts":"%'
+			ORDER BY created_at DESC, id DESC LIMIT 1`, out[i].Connection)
 		if len(list) > 0 {
 			out[i].Plan = list[0]
 		}

@@ -22,7 +22,7 @@ type adoptionPage struct {
 	Connections []choice // to choose from
 	Connection  *client.Connection
 	Open        bool // it takes accounts of other providers over
-	Waiting     []client.Dispute
+	Waiting     []item
 	MoreWaiting bool
 	Plan        *client.Plan // the report
 	Stale       bool         // the report is gone: another one came after it
@@ -42,6 +42,8 @@ type row struct {
 	client.Change
 	Fields []shell.Field
 	Who    string // the account as it is
+	Short  string // the entry
+	Rest   string
 }
 
 func showAdoption(q *shell.Ask) error { return adoption(q, q.R.URL.Query().Get("connection"), nil) }
@@ -68,7 +70,7 @@ func adoption(q *shell.Ask, alias string, trouble *shell.Trouble) error {
 	if err != nil {
 		return err
 	}
-	p.Waiting, p.MoreWaiting = waiting.Items, waiting.NextCursor != nil
+	p.Waiting, p.MoreWaiting = items(waiting.Items), waiting.NextCursor != nil
 	if id := q.R.URL.Query().Get("plan"); id != "" && trouble == nil {
 		if err := p.report(q, id); err != nil {
 			return err
@@ -115,6 +117,7 @@ func (p *adoptionPage) report(q *shell.Ask, id string) error {
 	}
 	for _, c := range found.Items {
 		r := row{Change: c, Fields: changed(names.Fields(c.Before, c.After))}
+		r.Short, r.Rest = divide(c.Name)
 		if c.Account != nil {
 			r.Who = names.Account(*c.Account)
 		}

@@ -44,7 +44,57 @@ type group struct {
 	Connection string
 	Kind, Case string
 	Declared   bool // it stands in rollcall.yaml
-	Items      []client.Dispute
+	Items      []item
+}
+
+// item is a dispute as the page shows it.
+type item struct {
+	client.Dispute
+	Entry side
+	Sides []side
+}
+
+// side is one that claims. What is known by a DN is called by its first part.
+type side struct {
+	client.DisputeSide
+	Short, Rest string
+}
+
+func items(list []client.Dispute) (out []item) {
+	for _, d := range list {
+		one := item{Dispute: d, Entry: sideOf(d.Entry)}
+		for _, s := range d.Sides {
+			one.Sides = append(one.Sides, sideOf(s))
+		}
+		out = append(out, one)
+	}
+	return out
+}
+
+func sideOf(s client.DisputeSide) side {
+	name := shell.Text(s.Name)
+	if name == "" {
+		name = shell.Text(s.ExternalID)
+	}
+	short, rest := divide(name)
+	return side{s, short, rest}
+}
+
+// divide parts a DN (RFC 4514) behind its first name; what is none stays whole.
+func divide(name string) (short, rest string) {
+	_, value, ok := strings.Cut(name, "=")
+	if !ok {
+		return name, ""
+	}
+	for i := 0; i < len(value); i++ {
+		switch value[i] {
+		case '\\':
+			i++
+		case ',':
+			return value[:i], value[i+1:]
+		}
+	}
+	return name, ""
 }
 
 // advice says what the matter is and what ends it.
@@ -118,8 +168,8 @@ var kinds = []string{"dispute", "overlap", "mismatch"}
 
 // grouped puts together what asks for the same decision: by kind, in the order of
 // connections.
-func grouped(items []client.Dispute) (out []*group) {
-	for _, d := range items {
+func grouped(list []client.Dispute) (out []*group) {
+	for _, d := range items(list) {
 		same := func(g *group) bool {
 			return g.Kind == d.Kind && g.Connection == d.Connection && (g.Case == d.Case || d.Kind != "dispute")
 		}

@@ -11,7 +11,7 @@ import (
 type overlapPage struct {
 	Connection client.Connection
 	Now        string // what is in force
-	Items      []client.Dispute
+	Items      []item
 	More       bool
 	Chosen     string
 	Preview    *client.Plan
@@ -39,7 +39,7 @@ func overlap(q *shell.Ask, alias, chosen string, preview *client.Plan, trouble *
 	if err != nil {
 		return err
 	}
-	p.Items, p.More = found.Items, found.NextCursor != nil
+	p.Items, p.More = items(found.Items), found.NextCursor != nil
 	if trouble != nil {
 		return q.Refused("overlap", "Overlap of "+alias, p)
 	}

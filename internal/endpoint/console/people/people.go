@@ -57,18 +57,13 @@ type page struct {
 	Account client.Account
 	Name    string
 	Fields  []field
-	Chain   []client.OrgPerson
-	Groups  []client.Group
+	Origin  *client.AccountOrigin // nil where it could not be told
+	Unknown *shell.Trouble        // why not
+	Groups  []membership
 	History []entry
 	Why     []client.Why
 	Asked   bool
 	Trouble *shell.Trouble
-}
-
-// field is one of a person's, with where it comes from.
-type field struct {
-	Name, Value, Path string
-	From              string
 }
 
 // entry is a piece of their history.
@@ -88,19 +83,10 @@ func answer(q *shell.Ask, trouble *shell.Trouble) error {
 	}
 	a := &p.Account
 	p.Name = shell.NameOf(a)
-	path, err := q.API.OrgPath(ctx, a.ID)
-	if err == nil && len(path.People) > 1 {
-		p.Chain = path.People[1:]
-	} else if err != nil && q.Problem(err).Status != http.StatusNotFound {
-		return err
-	}
-	for _, id := range a.Groups[:min(len(a.Groups), 100)] {
-		g, err := q.API.Group(ctx, id)
-		if err == nil {
-			p.Groups = append(p.Groups, g)
-		} else if q.Problem(err).Status != http.StatusNotFound {
-			return err
-		}
+	if origin, err := q.API.AccountOrigin(ctx, a.ID); err == nil {
+		p.Origin, p.Fields, p.Groups = &origin, fields(&origin), memberships(origin.Memberships)
+	} else {
+		p.Unknown, p.Fields = q.Problem(err), plain(a)
 	}
 	events, err := client.Get[client.Page[client.Event]](ctx, q.API, "/accounts/"+url.PathEscape(a.ID)+"/events", url.Values{"limit": {"30"}})
 	if err != nil {
@@ -116,7 +102,6 @@ func answer(q *shell.Ask, trouble *shell.Trouble) error {
 	for _, e := range events.Items {
 		p.History = append(p.History, entry{e, names.Fields(e.Before, e.After)})
 	}
-	p.fields()
 	if q.R.URL.Query().Has("why") && a.Connection != "local" && a.ExternalID != nil {
 		p.Asked = true
 		if p.Why, err = q.API.Why(ctx, a.Connection, *a.ExternalID); err != nil {
@@ -127,25 +112,6 @@ func answer(q *shell.Ask, trouble *shell.Trouble) error {
 		return q.Refused("person", p.Name, p)
 	}
 	return q.Page("person", p.Name, p)
-}
-
-func (p *page) fields() {
-	a := &p.Account
-	for _, f := range []struct {
-		name  string
-		value *string
-	}{
-		{"username", a.Username}, {"email", a.Email}, {"first name", a.FirstName}, {"last name", a.LastName}, {"display name", a.DisplayName},
-		{"title", a.Title}, {"department", a.Department}, {"location", a.Location}, {"mobile phone", a.MobilePhone}, {"phone", a.Phone},
-		{"language", a.Language}, {"role", a.Role},
-	} {
-		if f.value != nil && *f.value != "" {
-			p.Fields = append(p.Fields, field{Name: f.name, Value: *f.value})
-		}
-	}
-	for _, name := range shell.SortedKeys(a.Attributes) {
-		p.Fields = append(p.Fields, field{Name: name, Value: shell.Text(a.Attributes[name])})
-	}
 }
 
 // read reads this person now.

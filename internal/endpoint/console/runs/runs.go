@@ -139,11 +139,12 @@ func total(c client.RunChanges) int64 {
 }
 
 type page struct {
-	Run     client.Run
-	Rows    []row
-	More    bool
-	Causes  []cause
-	Trouble *shell.Trouble
+	Run        client.Run
+	Rows       []row
+	More       bool
+	Causes     []client.PlanProblem
+	MoreCauses int // notes whose causes are not told apart
+	Trouble    *shell.Trouble
 }
 
 type row struct {
@@ -151,13 +152,6 @@ type row struct {
 	Who    string // by name
 	Entry  string // in the directory; "" where that is the name
 	Fields []shell.Field
-}
-
-// cause are the notes of a run that say the same thing about several entries.
-type cause struct {
-	Kind, Text string
-	Names      []client.Note
-	Count      int
 }
 
 func show(q *shell.Ask) error { return answer(q, nil) }
@@ -206,34 +200,12 @@ func (p *page) plan(q *shell.Ask, id string) error {
 		p.Rows = append(p.Rows, r)
 	}
 	p.More = rows.NextCursor != nil
-	notes, err := client.Get[client.Page[client.Note]](ctx, q.API, path+"/notes", url.Values{"limit": {"1000"}})
+	problems, err := q.API.Problems(ctx, id)
 	if err != nil {
 		return err
 	}
-	p.Causes = causes(notes.Items)
+	p.Causes, p.MoreCauses = problems.Items, problems.More
 	return nil
-}
-
-func causes(notes []client.Note) (out []cause) {
-	at := map[string]int{}
-	for _, n := range notes {
-		// What is about one entry names it; the cause is the rest.
-		text := n.Text
-		if n.Name != "" {
-			text = strings.ReplaceAll(text, n.Name, "…")
-		}
-		key := n.Kind + "\x00" + text
-		i, there := at[key]
-		if !there {
-			i = len(out)
-			at[key] = i
-			out = append(out, cause{Kind: n.Kind, Text: text})
-		}
-		if out[i].Count++; len(out[i].Names) < 20 {
-			out[i].Names = append(out[i].Names, n)
-		}
-	}
-	return out
 }
 
 // live is a stream of how the run stands, as the page shows it.

@@ -61,7 +61,16 @@ func (s *Server) parts(ctx context.Context, host string) ([]part, error) {
 		{"runs", s.Operator.Start, s.Operator.Stop},
 		background("deliveries", deliveries.Run),
 		background("notifications", notices.Run),
+		background("people", s.warm),
 	}, nil
+}
+
+// warm reads the people that searches and org charts look at, so that whoever comes
+// first does not wait for it.
+func (s *Server) warm(ctx context.Context) {
+	if _, err := s.Store.People.Warm(ctx); err != nil && ctx.Err() == nil {
+		s.Log.Warn("people are read when somebody first asks for them", "error", err.Error())
+	}
 }
 
 // background is a part that runs until its context ends.

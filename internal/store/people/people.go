@@ -116,10 +116,7 @@ func (p *People) crowd(organization string) *crowd {
 // settle notes how many people a crowd has by now, and forgets those that were not
 // asked for the longest where there are too many.
 func (p *People) settle(c *crowd) {
-	most := p.Most
-	if most == 0 {
-		most = 400_000
-	}
+	most := p.most()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.size = len(c.now.list)

@@ -44,7 +44,7 @@ func installation(t *testing.T) (base, link string, c *company.Company) {
 public_url: %[6]s
 log: {level: error}
 webhooks: {allow_private: true}
-organizations: [{id: sample, name: Sample Company, licence_limit: 12000}, {id: other, name: Another One}]
+organizations: [{id: sample, name: Sample Company, licence_limit: 12000}, {id: other, name: Another One}, {id: wide, name: Wide Company}]
 connections:
   - alias: demo
     organization: sample
@@ -69,6 +69,7 @@ connections:
 		t.Fatal(err)
 	}
 	locals(t, a)
+	wide(t, a)
 	token, err := a.Store.AdminTable.FirstLink(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -1,5 +1,5 @@
 // The org chart, groups, people's origins, disputes and adoption, and the overview.
-import { flow, check, looked } from "./lib.mjs";
+import { open, flow, check, looked } from "./lib.mjs";
 
 export async function flows(page, { base }) {
   await flow("org chart", async () => {
@@ -43,6 +43,82 @@ export async function flows(page, { base }) {
       await page.waitForFunction((n) => document.querySelectorAll("#tree [role=treeitem]").length > n, had);
       check(await page.locator("#tree li.here").count() === 1, "the others come, and who was found stays");
     }
+  });
+
+  await flow("wide org chart", async () => {
+    await page.goto("/orgchart?organization=wide");
+    await page.locator("#tree [role=treeitem]").first().waitFor();
+    check(/1 cycle/.test(await page.textContent(".notice")), "people who lead each other are told");
+    await page.locator('#tree li[role=treeitem][aria-expanded="true"]').first().focus();
+    await page.keyboard.press("ArrowLeft");
+    check(await page.evaluate(() => document.activeElement.getAttribute("aria-expanded")) === "false", "the left key closes");
+    await page.keyboard.press("ArrowRight");
+    await page.reload();
+    await page.locator("#tree [role=treeitem]").first().waitFor();
+    const more = page.locator("#tree li.rest > a").first();
+    let count = await page.locator("#tree [role=treeitem]").count();
+    while (await more.count()) {
+      const began = Date.now();
+      const answered = page.waitForResponse(/part=1/);
+      await more.click();
+      const bytes = (await (await answered).body()).length;
+      await page.waitForFunction((n) => document.querySelectorAll("#tree [role=treeitem]").length > n, count);
+      const now = await page.locator("#tree [role=treeitem]").count();
+      console.log(`     ${now - count} more in ${Date.now() - began} ms, ${bytes} bytes`);
+      check(bytes < 100_000, "a piece is smaller than 100 kB");
+      count = now;
+    }
+    check(await page.locator("#tree > li:first-child > ul > li").count() === 450, "all 450 reports come, each once");
+    check(new Set(await page.locator("#tree li[data-id]").evaluateAll((all) => all.map((x) => x.dataset.id))).size === await page.locator("#tree li[data-id]").count(), "nobody stands there twice");
+    await page.locator("#tree [role=treeitem]").first().focus();
+    await page.keyboard.press("ArrowDown");
+    const at = await page.evaluate(() => document.activeElement.getAttribute("aria-label"));
+    await page.keyboard.type("Person 4");
+    check(at !== await page.evaluate(() => document.activeElement.getAttribute("aria-label")), "typing a name goes there");
+    await page.keyboard.press("End");
+    await page.keyboard.press("Home");
+    await page.keyboard.press("ArrowLeft");
+    const began = Date.now();
+    await page.keyboard.press("ArrowRight");
+    await page.locator('#tree > li:first-child[aria-expanded="true"]').waitFor();
+    console.log(`     opened again in ${Date.now() - began} ms`);
+    await page.locator("#tree > li:first-child > ul > li:last-child").evaluate((x) => x.scrollIntoView());
+    await looked(page, "orgchart-wide");
+  });
+
+  await flow("org chart and groups without scripts", async () => {
+    const plain = await open({ javaScriptEnabled: false, storageState: await page.context().storageState() });
+    await plain.goto("/orgchart?organization=sample");
+    const name = await plain.locator("#tree ul .who").first().textContent();
+    await plain.locator("#tree ul .twist").first().click();
+    await plain.waitForURL(/at=/);
+    check((await plain.textContent("#tree li.here > .box > .who")) === name, "a number leads to the chart of that person");
+    check(await plain.locator("#tree li.here > ul > li").count() > 1, "with their reports");
+    await plain.goto("/orgchart?organization=wide");
+    await plain.locator("#tree .rest a").first().click();
+    await plain.waitForURL(/offset=/);
+    check(await plain.locator("#tree li.here > ul > li").count() > 100, "and the others come by a link");
+    await plain.fill("main #q", "person 007");
+    await plain.click("main .filters button");
+    check((await plain.textContent("#tree li.here > .box > .who")).includes("007"), "the search works");
+    await plain.goto("/disputes?connection=demo&kind=dispute");
+    check(await plain.locator("tbody tr").count() > 5, "disputes are listed");
+    await plain.context().close();
+  });
+
+  await flow("a person's origin", async () => {
+    await page.goto("/people");
+    await page.locator("tbody .person").nth(2).click();
+    await page.waitForURL(/\/people\/[0-9a-f-]{36}/);
+    check(/attribute\s+mail/.test(await page.textContent(".origin")), "a field names its attribute");
+    await page.click("summary:has-text('As the directory has it')");
+    check(/inetOrgPerson/.test(await page.textContent("details[open] table")), "the raw attributes unfold");
+    await looked(page, "person-raw");
+    await page.goto("/people?connection=local");
+    await page.locator("tbody .person").first().click();
+    await page.locator(".origin").waitFor();
+    check(/given here/.test(await page.textContent(".origin")), "a local account's fields were given here");
+    await looked(page, "person-local");
   });
 
   // connect makes a connection of the directory in an organization.

@@ -2,6 +2,7 @@ package browser_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -38,4 +39,31 @@ func locals(t *testing.T, a *app.App) {
 	if err := a.Store.LedgerTable.CreateLocal(t.Context(), "other", "operator:test", list); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// wide makes an organization by hand in which one person leads 450, and two people
+// each other.
+func wide(t *testing.T, a *app.App) {
+	t.Helper()
+	list := make([]ledger.Local, 453)
+	for i := range list {
+		one, err := ledger.NewLocal(t.Context(), map[string]string{"username": fmt.Sprintf("w%03d", i), "email": fmt.Sprintf("w%03d@wide.example", i), "first_name": fmt.Sprintf("Person %03d", i), "last_name": "Wide", "title": "Worker", "department": "Wide works"}, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		list[i] = one
+	}
+	if err := a.Store.LedgerTable.CreateLocal(t.Context(), "wide", "operator:test", list); err != nil {
+		t.Fatal(err)
+	}
+	lead := func(manager, report int) {
+		if _, err := a.Store.LedgerTable.ChangeLocal(t.Context(), "wide", list[report].Account.ID, ledger.Edit{Manager: &list[manager].Account.ID}, "operator:test"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := 1; i <= 450; i++ {
+		lead(0, i)
+	}
+	lead(451, 452)
+	lead(452, 451)
 }

@@ -3,6 +3,7 @@
 package orgchart
 
 import (
+	"cmp"
 	"embed"
 	"io/fs"
 	"net/http"
@@ -98,7 +99,7 @@ func show(q *shell.Ask) error {
 }
 
 // organization finds whose chart is meant: the only one, the one that was chosen,
-// or the first that has people.
+// or the one with the most people.
 func (p *page) organization(q *shell.Ask) error {
 	if !q.Me.All() {
 		p.Organization = q.Me.Organization
@@ -112,8 +113,7 @@ func (p *page) organization(q *shell.Ask) error {
 		p.Organizations = all.Items
 	}
 	if p.Organization == "" && len(all.Items) > 0 {
-		best := slices.IndexFunc(all.Items, func(o client.Organization) bool { return o.Accounts > 0 })
-		p.Organization = all.Items[max(0, best)].ID
+		p.Organization = slices.MaxFunc(all.Items, func(a, b client.Organization) int { return cmp.Compare(a.Accounts, b.Accounts) }).ID
 	}
 	return nil
 }

@@ -251,10 +251,10 @@ export async function flows(page) {
     await page.goto("/settings");
     await looked(page, "settings");
     check((await page.textContent("main")).includes("SQLite"), "they say which database it is");
-    await page.click("button:has-text('Dark')");
+    await page.click("main button:has-text('Dark')");
     await page.waitForURL("/settings");
     check(await page.getAttribute("html", "data-theme") === "dark", "the colours are one's own choice");
-    await page.click("button:has-text('As the system')");
+    await page.click("main button:has-text('As the system')");
     await page.waitForURL("/settings");
   });
 }

@@ -224,7 +224,7 @@ func (s section) act(q *shell.Ask) error {
 	if err != nil || in == nil {
 		return err
 	}
-	said := ""
+	var said string
 	switch what {
 	case "reset":
 		token, l, err := s.admins.ResetLink(ctx, in.By, id)

@@ -210,6 +210,9 @@ func (p *page) plan(q *shell.Ask, id string) error {
 
 // live is a stream of how the run stands, as the page shows it.
 func live(q *shell.Ask) error {
+	if _, err := q.API.Run(q.R.Context(), q.R.PathValue("id")); err != nil {
+		return err // while there is somebody to tell
+	}
 	events, err := q.Stream()
 	if err != nil {
 		return err

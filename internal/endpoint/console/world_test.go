@@ -118,7 +118,7 @@ func (w *world) furnish() {
 	w.ids["plan"] = w.call("POST", "/connections/sun-hq/plan", "")["id"].(string)
 	w.ids["key"] = w.call("POST", "/apikeys", `{"scope": "organization:sun", "name": "The sunny shop"}`)["id"].(string)
 	w.ids["hook"] = w.call("POST", "/webhooks", `{"organization": "sun", "url": "https://sunfix.example/hook"}`)["id"].(string)
-	w.ids["delivery"] = "d0"
+	w.ids["delivery"] = w.call("POST", "/webhooks/"+w.ids["hook"]+"/test", "")["id"].(string)
 	w.ids["person"] = w.call("GET", "/accounts?who=anna", "")["items"].([]any)[0].(map[string]any)["id"].(string)
 	group, key := account.NewID("sun", "group"), account.NewID("sun", "key")
 	w.must(w.app.Store.DB.Write(ctx, func(tx *db.Tx) error {

@@ -169,7 +169,8 @@ type planPage struct {
 
 type row struct {
 	client.Change
-	Fields []shell.Field
+	Who, Entry string
+	Fields     []shell.Field
 }
 
 func (s section) plan(q *shell.Ask) error {
@@ -195,7 +196,8 @@ func (s section) plan(q *shell.Ask) error {
 			for i := range fields {
 				fields[i].BeforePath, fields[i].AfterPath = "", "" // those pages are not theirs
 			}
-			p.Rows = append(p.Rows, row{c, fields})
+			who, entry := shell.Who(&c)
+			p.Rows = append(p.Rows, row{c, who, entry, fields})
 		}
 		if rows.NextCursor != nil {
 			p.Next = *rows.NextCursor

@@ -28,7 +28,26 @@ export async function flows(page) {
     await page.locator("#tally table").first().waitFor({ timeout: 60000 });
     check(/Changes/.test(await page.textContent("#tally")), "over everybody it is counted how many change");
     check((await page.textContent("#yaml")).includes("title: {expr: 'upper(title)'}"), "and what to write into rollcall.yaml is there");
-    await page.evaluate(() => document.querySelector("#tally").scrollIntoView());
+    check(await page.locator("#result-email").count() === 1, "the results stay where they are");
+    await page.fill("[name='own.0']", "desk");
+    await page.fill("[name='own.0.what']", "employeeNumber");
+    await page.locator("#result-own-0 ins").waitFor();
+    await page.click("text=Another one");
+    await page.locator("#what-desk").waitFor();
+    check(await page.inputValue("#what-desk") === "employeeNumber", "a custom attribute gets a row of its own");
+    await page.fill("#who", "nobody.at.all");
+    await page.locator("#person .none").waitFor();
+    await page.fill("#who", name);
+    await page.locator("#person .raw").waitFor();
+    await page.fill("#scope", 'department == "nowhere"');
+    await page.locator("#verdict .badge:has-text('out of scope')").waitFor();
+    check(true, "the scope is tried as well");
+    await page.fill("#scope", "nosuch ==");
+    await page.locator("#wrong-scope .wrong").waitFor();
+    await page.fill("#scope", "");
+    await page.click("button[value=preview]");
+    await page.locator("#preview .card").waitFor({ timeout: 60000 });
+    check(/would wait for a person/.test(await page.textContent("#preview")), "what it would do is planned before anything is saved");
     await looked(page, "mapping-counted-full");
   });
 
@@ -144,6 +163,15 @@ export async function flows(page) {
     await page.locator("h1 .badge:has-text('applied')").waitFor({ timeout: 60000 });
     check(/person/.test(await page.textContent(".head")), "the run is of one person");
     await looked(page, "run-person");
+    await page.goto("/why?connection=demo&who=nobody.at.all");
+    check(await page.locator("#answer button").count() === 0, "nobody that nothing is known of can be read");
+    await page.goto("/people");
+    const user = (await page.textContent("tbody tr:nth-child(2) .person .sub")).trim();
+    await page.goto("/why?connection=demo&who=" + encodeURIComponent(user));
+    await page.click("#answer button");
+    await page.waitForURL(/\/runs\//);
+    await page.locator("h1 .badge:has-text('applied')").waitFor({ timeout: 60000 });
+    check((await page.textContent("main")).includes("One person was read"), "somebody is read from the question why, and the run says whom");
   });
 }
 

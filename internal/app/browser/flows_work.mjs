@@ -149,6 +149,7 @@ export async function flows(page) {
     check(/admin\.signed_in/.test(await page.textContent("tbody")), "the audit log has who signed in");
     await page.fill("#actor", "ada@example.com");
     await page.waitForURL(/actor=/);
+    await page.locator("#exports a[href*='actor=ada']").first().waitFor();
     await looked(page, "audit");
     const [file] = await Promise.all([page.waitForEvent("download"), page.click("main a:has-text('CSV')")]);
     check(/^events-.*\.csv$/.test(file.suggestedFilename()), "and is exported");

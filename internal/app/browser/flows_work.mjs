@@ -10,13 +10,14 @@ export async function flows(page) {
     await page.locator("#person .raw").waitFor();
     await looked(page, "mapping");
     await page.locator(".picks button").nth(1).click();
-    await page.waitForFunction(() => document.querySelectorAll("#person h2").length === 1);
+    await page.locator("#person [name=picked]:not([value=''])").waitFor({ state: "attached" });
     const name = await page.textContent("#person h2");
     await page.selectOption("[name='how.title']", "expr");
     await page.fill("#what-title", "upper(title)");
     await page.locator("#result-title ins").waitFor();
     const raised = await page.textContent("#result-title ins");
     check(raised === raised.toUpperCase(), `a rule is tried on ${name} while it is typed: ${raised}`);
+    check((await page.textContent("#person h2")) === name, "whoever was picked stays");
     check(await page.evaluate(() => document.activeElement.id) === "what-title", "and the place where one types stays");
     await page.fill("#what-title", "upper(");
     await page.locator("#result-title .wrong").waitFor();

@@ -10,13 +10,14 @@ export async function flows(page) {
     await page.locator("#person .raw").waitFor();
     await looked(page, "mapping");
     await page.locator(".picks button").nth(1).click();
-    await page.waitForFunction(() => document.querySelectorAll("#person h2").length === 1);
+    await page.locator("#person [name=picked]:not([value=''])").waitFor({ state: "attached" });
     const name = await page.textContent("#person h2");
     await page.selectOption("[name='how.title']", "expr");
     await page.fill("#what-title", "upper(title)");
     await page.locator("#result-title ins").waitFor();
     const raised = await page.textContent("#result-title ins");
     check(raised === raised.toUpperCase(), `a rule is tried on ${name} while it is typed: ${raised}`);
+    check((await page.textContent("#person h2")) === name, "whoever was picked stays");
     check(await page.evaluate(() => document.activeElement.id) === "what-title", "and the place where one types stays");
     await page.fill("#what-title", "upper(");
     await page.locator("#result-title .wrong").waitFor();
@@ -28,7 +29,26 @@ export async function flows(page) {
     await page.locator("#tally table").first().waitFor({ timeout: 60000 });
     check(/Changes/.test(await page.textContent("#tally")), "over everybody it is counted how many change");
     check((await page.textContent("#yaml")).includes("title: {expr: 'upper(title)'}"), "and what to write into rollcall.yaml is there");
-    await page.evaluate(() => document.querySelector("#tally").scrollIntoView());
+    check(await page.locator("#result-email").count() === 1, "the results stay where they are");
+    await page.fill("[name='own.0']", "desk");
+    await page.fill("[name='own.0.what']", "employeeNumber");
+    await page.locator("#result-own-0 ins").waitFor();
+    await page.click("text=Another one");
+    await page.locator("#what-desk").waitFor();
+    check(await page.inputValue("#what-desk") === "employeeNumber", "a custom attribute gets a row of its own");
+    await page.fill("#who", "nobody.at.all");
+    await page.locator("#person .none").waitFor();
+    await page.fill("#who", name);
+    await page.locator("#person .raw").waitFor();
+    await page.fill("#scope", 'department == "nowhere"');
+    await page.locator("#verdict .badge:has-text('out of scope')").waitFor();
+    check(true, "the scope is tried as well");
+    await page.fill("#scope", "nosuch ==");
+    await page.locator("#wrong-scope .wrong").waitFor();
+    await page.fill("#scope", "");
+    await page.click("button[value=preview]");
+    await page.locator("#preview .card").waitFor({ timeout: 60000 });
+    check(/would wait for a person/.test(await page.textContent("#preview")), "what it would do is planned before anything is saved");
     await looked(page, "mapping-counted-full");
   });
 
@@ -130,6 +150,7 @@ export async function flows(page) {
     check(/admin\.signed_in/.test(await page.textContent("tbody")), "the audit log has who signed in");
     await page.fill("#actor", "ada@example.com");
     await page.waitForURL(/actor=/);
+    await page.locator("#exports a[href*='actor=ada']").first().waitFor();
     await looked(page, "audit");
     const [file] = await Promise.all([page.waitForEvent("download"), page.click("main a:has-text('CSV')")]);
     check(/^events-.*\.csv$/.test(file.suggestedFilename()), "and is exported");
@@ -144,6 +165,15 @@ export async function flows(page) {
     await page.locator("h1 .badge:has-text('applied')").waitFor({ timeout: 60000 });
     check(/person/.test(await page.textContent(".head")), "the run is of one person");
     await looked(page, "run-person");
+    await page.goto("/why?connection=demo&who=nobody.at.all");
+    check(await page.locator("#answer button").count() === 0, "nobody that nothing is known of can be read");
+    await page.goto("/people");
+    const user = (await page.textContent("tbody tr:nth-child(2) .person .sub")).trim();
+    await page.goto("/why?connection=demo&who=" + encodeURIComponent(user));
+    await page.click("#answer button");
+    await page.waitForURL(/\/runs\//);
+    await page.locator("h1 .badge:has-text('applied')").waitFor({ timeout: 60000 });
+    check((await page.textContent("main")).includes("One person was read"), "somebody is read from the question why, and the run says whom");
   });
 }
 

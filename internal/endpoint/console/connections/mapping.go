@@ -18,6 +18,7 @@ type mappingPage struct {
 	Alias      string
 	Declared   bool
 	Who        string
+	Picked     string              // the external ID of who was picked, and stays
 	People     []client.TrialEntry // the first there are, to pick from
 	Entry      *client.TrialEntry  // the first of Entries
 	Entries    []client.TrialEntry
@@ -82,7 +83,11 @@ func (s section) changeMapping(q *shell.Ask) error {
 	if err := q.R.ParseForm(); err != nil {
 		return fault.New(fault.Invalid, "the form cannot be read: %w", err)
 	}
-	p.Who = strings.TrimSpace(or(q.R.PostForm.Get("pick"), q.R.PostForm.Get("who")))
+	typed := strings.TrimSpace(q.R.PostForm.Get("who"))
+	if p.Picked = q.R.PostForm.Get("pick"); p.Picked == "" && typed == "" {
+		p.Picked = q.R.PostForm.Get("picked")
+	}
+	p.Who = or(p.Picked, typed)
 	patch := map[string]any{}
 	p.takeMapping(q.R.PostForm, patch)
 	p.Changed = len(patch) > 0

@@ -4,6 +4,7 @@ package events
 
 import (
 	"embed"
+	"encoding/json"
 	"net/url"
 	"slices"
 	"strconv"
@@ -66,7 +67,10 @@ type entry struct {
 	Fields []shell.Field
 	Whom   string // the account's name
 	Group  string
-	Actor  actor
+	// Webhook is the ID of the one it is about; "" where it is gone or about another
+	// thing.
+	Webhook string
+	Actor   actor
 }
 
 // actor is who did it.
@@ -210,9 +214,22 @@ func (p *page) show(q *shell.Ask, found []client.Event) error {
 		if e.Group != nil {
 			x.Group = names.Group(*e.Group)
 		}
+		x.Webhook = webhookOf(e)
 		p.Events = append(p.Events, x)
 	}
 	return nil
+}
+
+// webhookOf is the webhook that stands in what an event says.
+func webhookOf(e client.Event) string {
+	if !strings.HasPrefix(e.Type, "webhook.") && !strings.HasPrefix(e.Type, "delivery.") || e.Type == "webhook.deleted" {
+		return ""
+	}
+	var form struct{ Webhook string }
+	if json.Unmarshal(e.After, &form) != nil {
+		return ""
+	}
+	return form.Webhook
 }
 
 // export hands on everything the filter lets through, the oldest first.

@@ -28,6 +28,7 @@ func Sections() []shell.Section {
 		}},
 		{Name: "why", Templates: templates, Routes: []shell.Route{
 			{Pattern: "GET /why", Handle: why},
+			{Pattern: "POST /why/read", Need: shell.Changer, Handle: readAnybody},
 		}},
 	}
 }
@@ -133,6 +134,17 @@ func read(q *shell.Ask) error {
 	return nil
 }
 
+// readAnybody reads somebody now who may have no account.
+func readAnybody(q *shell.Ask) error {
+	connection, who := q.R.PostFormValue("connection"), strings.TrimSpace(q.R.PostFormValue("who"))
+	run, err := q.API.Sync(q.R.Context(), connection, client.SyncInput{Who: who})
+	if err != nil {
+		return askWhy(q, connection, who, q.Problem(err))
+	}
+	q.Say(shell.Path("runs", run.ID), "This person is being read from the directory.")
+	return nil
+}
+
 type whyPage struct {
 	Connections []string
 	Connection  string
@@ -143,8 +155,12 @@ type whyPage struct {
 }
 
 func why(q *shell.Ask) error {
+	return askWhy(q, q.R.URL.Query().Get("connection"), strings.TrimSpace(q.R.URL.Query().Get("who")), nil)
+}
+
+func askWhy(q *shell.Ask, connection, who string, trouble *shell.Trouble) error {
 	ctx := q.R.Context()
-	p := whyPage{Connection: q.R.URL.Query().Get("connection"), Who: strings.TrimSpace(q.R.URL.Query().Get("who"))}
+	p := whyPage{Connection: connection, Who: who, Trouble: trouble}
 	list, err := client.Get[client.Page[client.Connection]](ctx, q.API, "/connections", url.Values{"limit": {"500"}})
 	if err != nil {
 		return err
@@ -160,6 +176,9 @@ func why(q *shell.Ask) error {
 		if p.Why, err = q.API.Why(ctx, p.Connection, p.Who); err != nil {
 			p.Trouble = q.Problem(err)
 		}
+	}
+	if trouble != nil {
+		return q.Refused("why", "Why?", p)
 	}
 	return q.Page("why", "Why?", p)
 }

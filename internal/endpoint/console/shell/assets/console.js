@@ -66,7 +66,9 @@
     if (root.dataset?.live) live(root);
   }
 
+  let pause;
   document.addEventListener("submit", (e) => {
+    clearTimeout(pause); // what was typed goes along
     const words = e.submitter?.dataset.confirm || e.target.dataset.confirm;
     if (words && !confirm(words)) {
       e.preventDefault();
@@ -75,7 +77,6 @@
       swap(e.target, e.submitter);
     }
   });
-  let pause;
   document.addEventListener("input", (e) => {
     const form = e.target.form;
     if (!form || !form.hasAttribute("data-auto")) return;

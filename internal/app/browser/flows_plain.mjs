@@ -14,7 +14,7 @@ export async function flows(page, { password }) {
     const evil = `<img src=x onerror=alert(1)>`;
     let alerts = 0;
     page.on("dialog", (d) => { alerts++; d.dismiss(); });
-    await page.setInputFiles("#file", { name: "people.csv", mimeType: "text/csv", buffer: Buffer.from(`username,first_name,last_name,email,title\nevil,"${evil}","<script>alert(2)</script>",evil@example.org,"{{.}} '\n`) });
+    await page.setInputFiles("#file", { name: "people.csv", mimeType: "text/csv", buffer: Buffer.from(`username,first_name,last_name,email,title\nevil,"${evil}","<script>alert(2)</script>",evil@example.org,"{{.}} '"\n`) });
     await page.click("text=Give it this file");
     await page.waitForURL(/\/runs\//);
     await page.locator("h1 .badge:has-text('applied')").waitFor({ timeout: 60000 });

@@ -45,6 +45,7 @@ var visits = map[string]visit{
 	"GET /people/{id}":                  {path: "/people/{person}"},
 	"POST /people/{id}/read":            {path: "/people/{person}/read"},
 	"GET /why":                          {path: "/why?connection=sun-hq&who=anna", list: true},
+	"POST /why/read":                    {path: "/why/read", form: "connection=sun-hq&who=anna"},
 	"GET /connections":                  {path: "/connections", list: true},
 	"GET /new-connection":               {path: "/new-connection", blind: true},
 	"GET /new-connection/{kind}":        {path: "/new-connection/csv", blind: true},

@@ -149,10 +149,7 @@ func fields() []string {
 	for _, g := range []account.Field{account.Username, account.Email, account.FirstName, account.LastName} {
 		out = append(out, g.String())
 	}
-	for _, name := range []string{"display_name", "mobile_phone", "phone", "language", "title", "department", "location", "manager", "role", "status"} {
-		out = append(out, name)
-	}
-	return out
+	return append(out, "display_name", "mobile_phone", "phone", "language", "title", "department", "location", "manager", "role", "status")
 }
 
 func (f *form) rules() {

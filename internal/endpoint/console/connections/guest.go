@@ -33,7 +33,7 @@ func (g guests) form(q *shell.Ask) (p *formPage, err error) {
 		return nil, fault.New(fault.NotFound, "there is no such page").WithHint("it is for who came by a set-up link")
 	case q.Me.Makes != "":
 		p = &formPage{New: true, Alias: q.Me.Connection, Organization: q.Me.Organization}
-		if p.Kind, err = g.kind(q, q.Me.Makes); err != nil {
+		if p.Kind, err = g.kind(q.Me.Makes); err != nil {
 			return nil, err
 		}
 		if p.form, err = newForm(p.Kind, nil, false); err != nil {

@@ -53,7 +53,7 @@ func (s section) loadMapping(q *shell.Ask) (*mappingPage, error) {
 	}
 	p := &mappingPage{Alias: c.Alias, Declared: c.Declared}
 	for name := range c.Backend {
-		kind, err := s.kind(q, name)
+		kind, err := s.kind(name)
 		if err != nil {
 			return nil, err
 		}

@@ -34,7 +34,7 @@ type formPage struct {
 	Trouble       *shell.Trouble
 }
 
-func (s section) kind(q *shell.Ask, name string) (source.Kind, error) {
+func (s section) kind(name string) (source.Kind, error) {
 	i := slices.IndexFunc(s.kinds, func(k source.Kind) bool { return k.Name == name })
 	if i < 0 {
 		return source.Kind{}, fault.New(fault.NotFound, "there is no source %q", name)
@@ -43,7 +43,7 @@ func (s section) kind(q *shell.Ask, name string) (source.Kind, error) {
 }
 
 func (s section) blank(q *shell.Ask) (*formPage, error) {
-	kind, err := s.kind(q, q.R.PathValue("kind"))
+	kind, err := s.kind(q.R.PathValue("kind"))
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func (s section) load(q *shell.Ask) (*formPage, error) {
 	}
 	p := &formPage{Alias: c.Alias, Organization: c.Organization}
 	for name := range c.Backend {
-		if p.Kind, err = s.kind(q, name); err != nil {
+		if p.Kind, err = s.kind(name); err != nil {
 			return nil, err
 		}
 	}

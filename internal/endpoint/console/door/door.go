@@ -147,7 +147,7 @@ func (d door) welcome(q *shell.Ask) error {
 	q.W.Header().Set("Referrer-Policy", "no-referrer") // the address is a secret
 	l, err := d.admins.Link(q.R.Context(), q.R.PathValue("token"))
 	if err != nil {
-		return spent(q, err)
+		return spent(err)
 	}
 	return q.Page("welcome", "Welcome", page{Link: l, Email: l.Email, Name: l.Name})
 }
@@ -157,7 +157,7 @@ func (d door) accept(q *shell.Ask) error {
 	ctx, token := q.R.Context(), q.R.PathValue("token")
 	l, err := d.admins.Link(ctx, token)
 	if err != nil {
-		return spent(q, err)
+		return spent(err)
 	}
 	answer := admins.Answer{Email: strings.TrimSpace(q.R.PostFormValue("email")), Name: strings.TrimSpace(q.R.PostFormValue("name")), Password: q.R.PostFormValue("password")}
 	p := page{Link: l, Email: answer.Email, Name: answer.Name}
@@ -173,7 +173,7 @@ func (d door) accept(q *shell.Ask) error {
 }
 
 // spent is what a link says that is good for nothing any more.
-func spent(q *shell.Ask, err error) error {
+func spent(err error) error {
 	if fault.KindOf(err) != fault.NotFound {
 		return err
 	}

@@ -150,6 +150,7 @@ type whyPage struct {
 	Connection  string
 	Who         string
 	Why         []client.Why
+	Known       bool // somebody of them is in the directory, or has an account
 	Asked       bool
 	Trouble     *shell.Trouble
 }
@@ -175,6 +176,9 @@ func askWhy(q *shell.Ask, connection, who string, trouble *shell.Trouble) error 
 		p.Asked = true
 		if p.Why, err = q.API.Why(ctx, p.Connection, p.Who); err != nil {
 			p.Trouble = q.Problem(err)
+		}
+		for i := range p.Why {
+			p.Known = p.Known || p.Why[i].Entry != nil || p.Why[i].Account != nil
 		}
 	}
 	if trouble != nil {

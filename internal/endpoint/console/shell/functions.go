@@ -50,7 +50,7 @@ func (s *Shell) functions() template.FuncMap {
 			return "/assets/" + name + "?v=" + a.hash, nil
 		},
 		"num":   num,
-		"count": func(n any, one, more string) string { return Count(n, one, more) },
+		"count": Count,
 		"ago":   func(at any) template.HTML { return ago(at, s.Now()) },
 		"moment": func(at any) template.HTML {
 			t, ok := instant(at)
@@ -108,7 +108,7 @@ func (s *Shell) functions() template.FuncMap {
 			return "no change"
 		},
 		"nameOf":  func(a client.Account) string { return NameOf(&a) },
-		"has":     func(list []string, s string) bool { return slices.Contains(list, s) },
+		"has":     slices.Contains[[]string],
 		"capital": capital,
 		"lower":   strings.ToLower,
 		"prefix":  strings.HasPrefix,

@@ -140,8 +140,8 @@ func create(q *shell.Ask) error {
 		return fault.New(fault.Invalid, "the form cannot be read: %w", err)
 	}
 	f.take(q.R.PostForm)
-	if q.Me.All() {
-		f.Organization = q.R.PostForm.Get("organization")
+	if given := q.R.PostForm.Get("organization"); q.Me.All() || given != "" {
+		f.Organization = given // the API says whether it is theirs to give
 	}
 	made, err := q.API.CreateWebhook(q.R.Context(), client.WebhookInput{Organization: f.Organization, URL: f.URL, Description: f.Description, Types: f.Types})
 	if err != nil {

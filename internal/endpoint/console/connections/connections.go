@@ -32,7 +32,7 @@ func Section(kinds []source.Kind) shell.Section {
 		{Pattern: "POST /connections/{alias}/edit", Need: shell.Changer, Handle: s.change},
 		{Pattern: "GET /connections/{alias}/mapping", Need: shell.Changer, Handle: s.mapping},
 		{Pattern: "POST /connections/{alias}/mapping", Need: shell.Changer, Handle: s.changeMapping},
-		{Pattern: "POST /connections/{alias}/{what}", Need: shell.Changer, Handle: act},
+		{Pattern: "POST /connections/{alias}/{what}", Need: shell.Changer, Files: true, Handle: act},
 	}}
 }
 

@@ -45,7 +45,7 @@ func Section(d Deps) shell.Section {
 		{Pattern: "GET " + setups.Path + "{token}", Need: shell.Public, Handle: s.door},
 		{Pattern: "POST " + setups.Path + "{token}", Need: shell.Public, Handle: s.enter},
 		{Pattern: "GET /setup", Guest: true, Handle: s.home},
-		{Pattern: "POST /setup/connection/{what}", Need: shell.Changer, Guest: true, Handle: s.act},
+		{Pattern: "POST /setup/connection/{what}", Need: shell.Changer, Guest: true, Files: true, Handle: s.act},
 		{Pattern: "GET /setup/plans/{id}", Guest: true, Handle: s.plan},
 	}}
 }

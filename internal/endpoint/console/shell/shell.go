@@ -74,6 +74,8 @@ const (
 type Route struct {
 	Pattern string
 	Need    Need
+	// Files says that its form may give a file.
+	Files bool
 	// Guest says that it is also there for who came by a set-up link; for them, other
 	// pages are not.
 	Guest  bool
@@ -156,8 +158,11 @@ func (s *Shell) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-// largestForm bounds what a form may send, files apart.
-const largestForm = 1 << 20
+// largestForm bounds what a form may send, largestFile one that gives a file.
+const (
+	largestForm = 1 << 20
+	largestFile = 257 << 20
+)
 
 // handle is the way of every request: who asks, may they, did they mean it.
 func (s *Shell) handle(section string, r Route) http.HandlerFunc {
@@ -199,9 +204,11 @@ func (s *Shell) admit(q *Ask, r Route) error {
 		if err := s.cross.Check(q.R); err != nil {
 			return fault.New(fault.Denied, "the form was not sent from here").WithHint("open the page again and send it once more")
 		}
-		if !strings.HasPrefix(q.R.Header.Get("Content-Type"), "multipart/") {
-			q.R.Body = http.MaxBytesReader(q.W, q.R.Body, largestForm)
+		limit := int64(largestForm)
+		if r.Files && q.Me != nil {
+			limit = largestFile
 		}
+		q.R.Body = http.MaxBytesReader(q.W, q.R.Body, limit)
 	}
 	if q.Me != nil && q.Me.Connection != "" && !r.Guest {
 		if r.Need != Public {

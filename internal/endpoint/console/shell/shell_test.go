@@ -1,8 +1,12 @@
 package shell
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -64,6 +68,15 @@ func made(t *testing.T) *Shell {
 			{Pattern: "GET /signin", Need: Public, Handle: func(q *Ask) error { return q.Page("page", "Sign in", "door") }},
 			{Pattern: "GET /breaks", Handle: func(*Ask) error { panic("oh") }},
 			{Pattern: "POST /change", Need: Changer, Handle: func(q *Ask) error { q.Say("/", "Done & dusted."); return nil }},
+			{Pattern: "POST /door", Need: Public, Handle: func(q *Ask) error {
+				_ = q.R.PostFormValue("x")
+				return fault.New(fault.Denied, "no")
+			}},
+			{Pattern: "POST /file", Need: Changer, Files: true, Handle: func(q *Ask) error {
+				q.answered = true
+				q.W.WriteHeader(http.StatusNoContent)
+				return nil
+			}},
 			{Pattern: "POST /operate", Need: Operator, Handle: func(q *Ask) error { return fault.New(fault.Conflict, "too late") }},
 		},
 	})
@@ -128,6 +141,49 @@ func TestWhoSeesWhat(t *testing.T) {
 			t.Errorf("%s: %v", name, w.Header())
 		}
 	}
+}
+
+// Whoever sends forms, files of strangers least of all, fills neither memory nor disk.
+func TestFormsHaveAnEnd(t *testing.T) {
+	s := made(t)
+	for _, c := range []struct {
+		name, token, target string
+		size                int
+		taken               bool
+	}{
+		{"a stranger's", "", "/door", 2 << 20, false},
+		{"one of the session", "tenant", "/change", 2 << 20, false},
+		{"a stranger's, where files are taken", "", "/file", 2 << 20, false},
+		{"one with a file, where it is taken", "tenant", "/file", 2 << 20, true},
+	} {
+		var b bytes.Buffer
+		form := multipart.NewWriter(&b)
+		if err := errors.Join(form.WriteField("csrf", "c-bob"), form.WriteField("x", strings.Repeat("x", c.size)), form.Close()); err != nil {
+			t.Fatal(err)
+		}
+		body := &counted{r: &b}
+		r := httptest.NewRequest("POST", c.target, body)
+		r.Header.Set("Content-Type", form.FormDataContentType())
+		if c.token != "" {
+			r.AddCookie(&http.Cookie{Name: s.cookie(), Value: c.token})
+		}
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if taken := body.n > c.size; taken != c.taken || taken != (w.Code == http.StatusNoContent) {
+			t.Errorf("%s: %d bytes were read, and the answer is %d", c.name, body.n, w.Code)
+		}
+	}
+}
+
+type counted struct {
+	r io.Reader
+	n int
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += n
+	return n, err
 }
 
 func TestASentenceIsShownOnce(t *testing.T) {

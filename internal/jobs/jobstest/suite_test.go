@@ -411,6 +411,7 @@ func TestManyNodesShareTheJobs(t *testing.T) {
 		var mu sync.Mutex
 		done := map[string]int{}
 		over := make(chan struct{})
+		var put sync.WaitGroup // the last job can be done before who put it in hears of it
 		for i := range count {
 			q := s.node("node" + strconv.Itoa(i))
 			q.Handle("letters", 4, func(_ context.Context, j jobs.Job) error {
@@ -422,13 +423,21 @@ func TestManyNodesShareTheJobs(t *testing.T) {
 				return nil
 			})
 			s.start(q)
-			go func() {
+			put.Go(func() {
 				for k := range each {
-					s.put(q, jobs.Job{Kind: "letters", Key: fmt.Sprint(i, " ", k)})
+					err := s.db.Write(s.t.Context(), func(tx *db.Tx) error {
+						return q.Enqueue(s.t.Context(), tx, jobs.Job{Kind: "letters", Key: fmt.Sprint(i, " ", k)})
+					})
+					if err != nil {
+						s.t.Error(err)
+					}
 				}
-			}()
+			})
 		}
 		take(s, over)
+		put.Wait()
+		mu.Lock()
+		defer mu.Unlock()
 		for key, n := range done {
 			if n != 1 {
 				s.t.Errorf("%q was done %d times", key, n)

@@ -44,7 +44,7 @@ var floors = [][]string{
 	{"internal/store"},
 	{"internal/registry"},
 	{"internal/jobs"},
-	{"internal/operate"},
+	{"internal/operate", "internal/signin"},
 	{"internal/deliver", "internal/endpoint/*", "internal/tunnel", "internal/agent"},
 	{"internal/app"},
 	{"internal/cli"},

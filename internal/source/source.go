@@ -22,6 +22,9 @@ type Kind struct {
 	// Open makes a source from decoded settings. It reads no network: a wrong
 	// address is found by Check or Read. Invalid settings are a fault.Invalid.
 	Open func(v setting.Values, env Env) (Source, error)
+	// Authenticator opens what proves passwords; nil for kinds whose people have
+	// none that could be tried. Like Open it reads no network.
+	Authenticator func(v setting.Values, env Env) (Authenticator, error)
 	// Refer normalises a ref as spelled by some record, so that two spellings
 	// of one entry (a DN in other case) compare equal.
 	Refer func(ref string) string

@@ -24,6 +24,7 @@ import (
 	"rollcall.dev/rollcall/internal/store/keys"
 	"rollcall.dev/rollcall/internal/store/leases"
 	"rollcall.dev/rollcall/internal/store/ledger"
+	"rollcall.dev/rollcall/internal/store/logins"
 	"rollcall.dev/rollcall/internal/store/mirrors"
 	"rollcall.dev/rollcall/internal/store/nodes"
 	"rollcall.dev/rollcall/internal/store/notices"
@@ -62,6 +63,7 @@ type Store struct {
 	HookTable         *hooks.Hooks // its Sealer too
 	NoticeTable       *notices.Notices
 	AdminTable        *admins.Admins // its Ring too
+	LoginTable        *logins.Logins
 	SetupTable        *setups.Setups
 	People            *people.People
 	Overview          *overview.Overview
@@ -79,7 +81,7 @@ func Open(ctx context.Context, dsn, dir string) (*Store, error) {
 		OrganizationTable: &organizations.Organizations{DB: d}, DeclarationTable: &declarations.Declarations{DB: d},
 		SecretTable: &secrets.Secrets{DB: d}, UploadTable: &uploads.Uploads{DB: d},
 		WorkTable: &work.Work{DB: d}, Schedules: &schedules.Schedules{DB: d}, Health: &health.Health{DB: d}, Nodes: &nodes.Nodes{DB: d}, KeyTable: &keys.Keys{DB: d},
-		HookTable: &hooks.Hooks{DB: d, Now: time.Now}, NoticeTable: &notices.Notices{DB: d, Now: time.Now}, AdminTable: &admins.Admins{DB: d},
+		HookTable: &hooks.Hooks{DB: d, Now: time.Now}, NoticeTable: &notices.Notices{DB: d, Now: time.Now}, AdminTable: &admins.Admins{DB: d}, LoginTable: &logins.Logins{DB: d},
 		SetupTable: &setups.Setups{DB: d}, People: &people.People{DB: d}, Overview: &overview.Overview{DB: d}}, nil
 }
 

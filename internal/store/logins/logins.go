@@ -1,0 +1,195 @@
+// Package logins is the table of people who are signed in. It hands a login on to
+// the pages at which people sign in and to the endpoints that tell applications
+// who it is. A login is good only while its account is active: whoever is disabled
+// is signed out in that moment, whoever asks.
+package logins
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"strings"
+	"time"
+
+	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/store/accounts"
+	"rollcall.dev/rollcall/internal/store/db"
+)
+
+// Logins is the table.
+type Logins struct {
+	DB *db.DB
+	// Idle ends a login that was not used for so long, Max any.
+	Idle, Max time.Duration
+	Clock     func() time.Time // nil is the clock on the wall
+}
+
+// Login is one browser in which somebody is signed in.
+type Login struct {
+	ID           string // may be shown; the session of OpenID Connect
+	Token        string // what the cookie holds; only Open gives it
+	Organization string
+	Connection   string // through which the person came in
+	Account      account.ID
+	Methods      []string // how they proved who they are (RFC 8176): "pwd"; "sso" where another provider said so
+	Address      string   // the login was begun from
+	Agent        string   // the browser's name of itself: a stranger wrote it
+	CreatedAt    time.Time
+	SeenAt       time.Time // to the minute
+	EndsAt       time.Time // at the latest
+}
+
+const (
+	prefix      = "ru_"
+	size        = 32 // bytes of a token
+	seenEvery   = time.Minute
+	defaultIdle = 12 * time.Hour
+	defaultMax  = 7 * 24 * time.Hour
+	longest     = 200 // of what strangers wrote
+)
+
+func (s *Logins) now() time.Time {
+	if s.Clock != nil {
+		return s.Clock().UTC().Truncate(time.Microsecond)
+	}
+	return time.Now().UTC().Truncate(time.Microsecond)
+}
+
+func (s *Logins) limits() (idle, most time.Duration) {
+	idle, most = s.Idle, s.Max
+	if idle <= 0 {
+		idle = defaultIdle
+	}
+	if most <= 0 {
+		most = defaultMax
+	}
+	return idle, most
+}
+
+func digest(token string) []byte {
+	sum := sha256.Sum256([]byte(token))
+	return sum[:]
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // it never fails, see there
+	return b
+}
+
+// Open signs somebody in. Of l are taken organization, connection, account,
+// methods, address and agent.
+func (s *Logins) Open(ctx context.Context, l Login) (*Login, error) {
+	now := s.now()
+	l.ID, l.Token = "ses_"+hex.EncodeToString(random(12)), prefix+base64.RawURLEncoding.EncodeToString(random(size))
+	l.CreatedAt, l.SeenAt = now, now
+	if len(l.Agent) > longest {
+		l.Agent = strings.ToValidUTF8(l.Agent[:longest], "")
+	}
+	idle, most := s.limits()
+	l.EndsAt = now.Add(most)
+	return &l, s.DB.Write(ctx, func(tx *db.Tx) error {
+		// What is over goes here: as often as somebody comes.
+		if _, err := tx.Exec(ctx, `DELETE FROM logins WHERE seen_at < $1 OR created_at < $2`, db.Micros(now.Add(-idle)), db.Micros(now.Add(-most))); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `INSERT INTO logins (id, hash, organization, connection, account, methods, address, agent, created_at, seen_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)`, l.ID, digest(l.Token), l.Organization, l.Connection, l.Account,
+			strings.Join(l.Methods, " "), l.Address, l.Agent, db.Micros(now))
+		return err
+	})
+}
+
+const columns = `l.id, l.organization, l.connection, l.account, l.methods, l.address, l.agent, l.created_at, l.seen_at`
+
+func (s *Logins) scan(row interface{ Scan(...any) error }) (*Login, error) {
+	var l Login
+	var methods string
+	var created, seen int64
+	err := row.Scan(&l.ID, &l.Organization, &l.Connection, &l.Account, &methods, &l.Address, &l.Agent, &created, &seen)
+	l.Methods, l.CreatedAt, l.SeenAt = strings.Fields(methods), db.Time(created), db.Time(seen)
+	_, most := s.limits()
+	l.EndsAt = l.CreatedAt.Add(most)
+	return &l, err
+}
+
+// errNone is what every token says that is good for nothing.
+func errNone() error {
+	return fault.New(fault.Denied, "you are not signed in").WithHint("sign in; a sign-in ends when it is not used for a while")
+}
+
+// Check gives the login a token is of and its account, as both are now. Anything
+// else is a fault.Denied: a token nobody has, a login that is over, an account that
+// is not active.
+func (s *Logins) Check(ctx context.Context, token string) (*Login, *account.Account, error) {
+	rest, ok := strings.CutPrefix(token, prefix)
+	if !ok || len(rest) != base64.RawURLEncoding.EncodedLen(size) {
+		return nil, nil, errNone()
+	}
+	return s.good(ctx, `l.hash = $1`, digest(token))
+}
+
+// Session is Check by a login's ID, for who was told of it by us.
+func (s *Logins) Session(ctx context.Context, id string) (*Login, *account.Account, error) {
+	return s.good(ctx, `l.id = $1`, id)
+}
+
+func (s *Logins) good(ctx context.Context, where string, arg any) (*Login, *account.Account, error) {
+	r := s.DB.Reader()
+	l, err := s.scan(r.QueryRowContext(ctx, `SELECT `+columns+` FROM logins l WHERE `+where, arg))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil, errNone()
+	}
+	if err != nil {
+		return nil, nil, db.Explain("look up a login", err)
+	}
+	now := s.now()
+	if idle, _ := s.limits(); !now.Before(l.EndsAt) || now.Sub(l.SeenAt) >= idle {
+		return nil, nil, errNone()
+	}
+	a, err := accounts.Scan(r.QueryRowContext(ctx, `SELECT `+accounts.Columns+` FROM accounts WHERE id = $1`, l.Account))
+	if errors.Is(err, sql.ErrNoRows) || err == nil && a.Status != account.Active {
+		return nil, nil, errNone()
+	}
+	if err != nil {
+		return nil, nil, db.Explain("look up the account of a login", err)
+	}
+	if now.Sub(l.SeenAt) >= seenEvery {
+		// Another process may be writing: the next request notes it.
+		_ = s.DB.Write(ctx, func(tx *db.Tx) error {
+			_, err := tx.Exec(ctx, `UPDATE logins SET seen_at = $2 WHERE id = $1 AND seen_at < $2`, l.ID, db.Micros(now))
+			return err
+		})
+	}
+	return l, a, nil
+}
+
+// Of lists the logins of an account, the newest first.
+func (s *Logins) Of(ctx context.Context, id account.ID) (list []*Login, err error) {
+	now := s.now()
+	idle, most := s.limits()
+	err = db.Each(ctx, s.DB.Reader(), `SELECT `+columns+` FROM logins l WHERE account = $1 AND seen_at > $2 AND created_at > $3 ORDER BY created_at DESC, id`,
+		[]any{id, db.Micros(now.Add(-idle)), db.Micros(now.Add(-most))}, func(rows *sql.Rows) error {
+			l, err := s.scan(rows)
+			list = append(list, l)
+			return err
+		})
+	return list, err
+}
+
+// End signs a login out, within a transaction of whoever tells of it.
+func (s *Logins) End(ctx context.Context, tx *db.Tx, id string) error {
+	_, err := tx.Exec(ctx, `DELETE FROM logins WHERE id = $1`, id)
+	return err
+}
+
+// EndOf signs an account out everywhere, but for one login ("" for none).
+func (s *Logins) EndOf(ctx context.Context, tx *db.Tx, id account.ID, but string) error {
+	_, err := tx.Exec(ctx, `DELETE FROM logins WHERE account = $1 AND id <> $2`, id, but)
+	return err
+}

@@ -57,7 +57,8 @@ type Options struct {
 	// Run is the ID of a run that was queued and begins with this pass; "" makes
 	// a new one.
 	Run   string
-	draft bool // the settings are not saved: see Preview
+	draft bool              // the settings are not saved: see Preview
+	given *directory.Record // read this one, who is here already: see Door
 }
 
 func (o *Options) report(p Progress) {

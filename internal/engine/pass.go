@@ -286,7 +286,11 @@ func (p *pass) read(ctx context.Context) (*ReadingReport, error) {
 		req.From = p.state.Cursor
 	}
 	src := p.src
-	if p.o.Who != "" {
+	switch {
+	case p.o.given != nil:
+		req.From, in.Single = source.Cursor(BySignIn), true
+		src = arrived{record: p.o.given}
+	case p.o.Who != "":
 		if err := readBefore(p.c, p.state, p.rules); err != nil {
 			return nil, err
 		}

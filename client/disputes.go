@@ -68,5 +68,5 @@ type PlanProblems struct {
 
 // Problems groups the notes of a plan by cause.
 func (c *Client) Problems(ctx context.Context, plan string) (PlanProblems, error) {
-	return get[PlanProblems](ctx, c, "/plans/"+part(plan)+"/problems")
+	return Get[PlanProblems](ctx, c, "/plans/"+part(plan)+"/problems", nil)
 }

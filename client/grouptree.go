@@ -25,7 +25,7 @@ type GroupTree struct {
 
 // GroupTree gives the groups in a group, and those it is in.
 func (c *Client) GroupTree(ctx context.Context, group string) (GroupTree, error) {
-	return get[GroupTree](ctx, c, "/groups/"+part(group)+"/tree")
+	return Get[GroupTree](ctx, c, "/groups/"+part(group)+"/tree", nil)
 }
 
 // GroupHistory goes through what happened to a group and who came and went, the

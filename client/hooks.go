@@ -8,27 +8,27 @@ import (
 
 // Webhook gives a webhook.
 func (c *Client) Webhook(ctx context.Context, id string) (Webhook, error) {
-	return get[Webhook](ctx, c, "/webhooks/"+part(id))
+	return Get[Webhook](ctx, c, "/webhooks/"+part(id), nil)
 }
 
 // UpdateWebhook changes a webhook, or switches it on again.
 func (c *Client) UpdateWebhook(ctx context.Context, id string, in WebhookPatchInput) (Webhook, error) {
-	return send[Webhook](ctx, c, http.MethodPatch, "/webhooks/"+part(id), in)
+	return Send[Webhook](ctx, c, http.MethodPatch, "/webhooks/"+part(id), nil, in)
 }
 
 // RotateWebhook makes another secret and gives it; for a while both are good.
 func (c *Client) RotateWebhook(ctx context.Context, id string, in RotateInput) (NewWebhook, error) {
-	return send[NewWebhook](ctx, c, http.MethodPost, "/webhooks/"+part(id)+"/secret", in)
+	return Send[NewWebhook](ctx, c, http.MethodPost, "/webhooks/"+part(id)+"/secret", nil, in)
 }
 
 // TestWebhook sends a message that tells of nothing.
 func (c *Client) TestWebhook(ctx context.Context, id string) (Delivery, error) {
-	return send[Delivery](ctx, c, http.MethodPost, "/webhooks/"+part(id)+"/test", nil)
+	return Send[Delivery](ctx, c, http.MethodPost, "/webhooks/"+part(id)+"/test", nil, nil)
 }
 
 // ReplayWebhook sends again what was given up, or everything behind an event.
 func (c *Client) ReplayWebhook(ctx context.Context, id string, in ReplayInput) (Replayed, error) {
-	return send[Replayed](ctx, c, http.MethodPost, "/webhooks/"+part(id)+"/replay", in)
+	return Send[Replayed](ctx, c, http.MethodPost, "/webhooks/"+part(id)+"/replay", nil, in)
 }
 
 // Deliveries goes through those of a webhook, the newest first; state may be "".
@@ -38,7 +38,7 @@ func (c *Client) Deliveries(ctx context.Context, webhook, state string) iter.Seq
 
 // Delivery gives a delivery with the body that is sent.
 func (c *Client) Delivery(ctx context.Context, id string) (SentDelivery, error) {
-	return get[SentDelivery](ctx, c, "/deliveries/"+part(id))
+	return Get[SentDelivery](ctx, c, "/deliveries/"+part(id), nil)
 }
 
 // Attempts gives every try of a delivery, the first one first.
@@ -52,5 +52,5 @@ func (c *Client) Attempts(ctx context.Context, delivery string) ([]Attempt, erro
 
 // ReplayDelivery sends one message again, under its ID.
 func (c *Client) ReplayDelivery(ctx context.Context, id string) (Delivery, error) {
-	return send[Delivery](ctx, c, http.MethodPost, "/deliveries/"+part(id)+"/replay", nil)
+	return Send[Delivery](ctx, c, http.MethodPost, "/deliveries/"+part(id)+"/replay", nil, nil)
 }

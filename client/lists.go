@@ -108,10 +108,15 @@ type ListQuery struct {
 	Organization string
 	Connection   string
 	State        string
+	NoDrafts     bool // without plans made with settings that are not saved
 }
 
 func (q ListQuery) values() url.Values {
-	return query("organization", q.Organization, "connection", q.Connection, "state", q.State)
+	v := query("organization", q.Organization, "connection", q.Connection, "state", q.State)
+	if q.NoDrafts {
+		v.Set("drafts", "false")
+	}
+	return v
 }
 
 // Plans goes through plans, the newest first, without their rows.

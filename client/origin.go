@@ -66,5 +66,5 @@ type AccountOrigin struct {
 
 // AccountOrigin says where an account comes from, field by field.
 func (c *Client) AccountOrigin(ctx context.Context, account string) (AccountOrigin, error) {
-	return get[AccountOrigin](ctx, c, "/accounts/"+part(account)+"/origin")
+	return Get[AccountOrigin](ctx, c, "/accounts/"+part(account)+"/origin", nil)
 }

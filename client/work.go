@@ -9,31 +9,19 @@ import (
 )
 
 // get asks for one thing.
-func get[T any](ctx context.Context, c *Client, path string) (T, error) {
-	var out T
-	err := c.do(ctx, call{method: http.MethodGet, path: path}, &out)
-	return out, err
-}
-
-func send[T any](ctx context.Context, c *Client, method, path string, body any) (T, error) {
-	var out T
-	err := c.do(ctx, call{method: method, path: path, body: body}, &out)
-	return out, err
-}
-
 // Organization gives one organization.
 func (c *Client) Organization(ctx context.Context, id string) (Organization, error) {
-	return get[Organization](ctx, c, "/organizations/"+part(id))
+	return Get[Organization](ctx, c, "/organizations/"+part(id), nil)
 }
 
 // CreateOrganization makes an organization.
 func (c *Client) CreateOrganization(ctx context.Context, in OrganizationInput) (Organization, error) {
-	return send[Organization](ctx, c, http.MethodPost, "/organizations", in)
+	return Send[Organization](ctx, c, http.MethodPost, "/organizations", nil, in)
 }
 
 // UpdateOrganization changes an organization.
 func (c *Client) UpdateOrganization(ctx context.Context, id string, in OrganizationInput) (Organization, error) {
-	return send[Organization](ctx, c, http.MethodPatch, "/organizations/"+part(id), in)
+	return Send[Organization](ctx, c, http.MethodPatch, "/organizations/"+part(id), nil, in)
 }
 
 // DeleteOrganization takes an empty organization away.
@@ -43,23 +31,23 @@ func (c *Client) DeleteOrganization(ctx context.Context, id string) error {
 
 // Connection gives one connection.
 func (c *Client) Connection(ctx context.Context, alias string) (Connection, error) {
-	return get[Connection](ctx, c, "/connections/"+part(alias))
+	return Get[Connection](ctx, c, "/connections/"+part(alias), nil)
 }
 
 // CreateConnection makes a connection from JSON in the form of rollcall.yaml.
 func (c *Client) CreateConnection(ctx context.Context, body json.RawMessage) (Connection, error) {
-	return send[Connection](ctx, c, http.MethodPost, "/connections", body)
+	return Send[Connection](ctx, c, http.MethodPost, "/connections", nil, body)
 }
 
 // UpdateConnection changes a connection by a JSON merge patch (RFC 7396).
 func (c *Client) UpdateConnection(ctx context.Context, alias string, patch json.RawMessage) (Connection, error) {
-	return send[Connection](ctx, c, http.MethodPatch, "/connections/"+part(alias), patch)
+	return Send[Connection](ctx, c, http.MethodPatch, "/connections/"+part(alias), nil, patch)
 }
 
 // ReplaceConnection changes a connection into what body says. A secret that it
 // does not give stays where the place it was given for does.
 func (c *Client) ReplaceConnection(ctx context.Context, alias string, body json.RawMessage) (Connection, error) {
-	return send[Connection](ctx, c, http.MethodPut, "/connections/"+part(alias), body)
+	return Send[Connection](ctx, c, http.MethodPut, "/connections/"+part(alias), nil, body)
 }
 
 // DeleteConnection forgets a connection; its accounts stay.
@@ -74,7 +62,7 @@ func (c *Client) ResetConnection(ctx context.Context, alias string) error {
 
 // StateHash gives the hash with which an application proves that it is in step.
 func (c *Client) StateHash(ctx context.Context, alias string) (StateHash, error) {
-	return get[StateHash](ctx, c, "/connections/"+part(alias)+"/state")
+	return Get[StateHash](ctx, c, "/connections/"+part(alias)+"/state", nil)
 }
 
 // Upload gives a CSV connection its file; a run follows.
@@ -129,7 +117,7 @@ func (c *Client) Preview(ctx context.Context, alias string, patch json.RawMessag
 
 // Try tries rules that are not saved on live entries; nothing is kept.
 func (c *Client) Try(ctx context.Context, alias string, in TryInput) (Trial, error) {
-	return send[Trial](ctx, c, http.MethodPost, "/connections/"+part(alias)+"/try", in)
+	return Send[Trial](ctx, c, http.MethodPost, "/connections/"+part(alias)+"/try", nil, in)
 }
 
 func (c *Client) plan(ctx context.Context, r call, progress func(Progress)) (Plan, error) {
@@ -151,7 +139,7 @@ func (c *Client) plan(ctx context.Context, r call, progress func(Progress)) (Pla
 
 // Sync begins a run of a connection. Wait follows it to its end.
 func (c *Client) Sync(ctx context.Context, alias string, in SyncInput) (Run, error) {
-	return send[Run](ctx, c, http.MethodPost, "/connections/"+part(alias)+"/sync", in)
+	return Send[Run](ctx, c, http.MethodPost, "/connections/"+part(alias)+"/sync", nil, in)
 }
 
 // Plan gives a plan without its rows, see Changes and Notes. id may be last.
@@ -163,42 +151,42 @@ func (c *Client) Plan(ctx context.Context, id string) (Plan, error) {
 
 // Approve begins a run that carries a plan out, less the rows excluded.
 func (c *Client) Approve(ctx context.Context, id string, in ApproveInput) (Run, error) {
-	return send[Run](ctx, c, http.MethodPost, "/plans/"+part(id)+"/approve", in)
+	return Send[Run](ctx, c, http.MethodPost, "/plans/"+part(id)+"/approve", nil, in)
 }
 
 // Reject ends a plan that waits.
 func (c *Client) Reject(ctx context.Context, id string) (Plan, error) {
-	return send[Plan](ctx, c, http.MethodPost, "/plans/"+part(id)+"/reject", nil)
+	return Send[Plan](ctx, c, http.MethodPost, "/plans/"+part(id)+"/reject", nil, nil)
 }
 
 // Run gives a run. id may be last.
 func (c *Client) Run(ctx context.Context, id string) (Run, error) {
-	return get[Run](ctx, c, "/runs/"+part(id))
+	return Get[Run](ctx, c, "/runs/"+part(id), nil)
 }
 
 // Revert begins a run that undoes one.
 func (c *Client) Revert(ctx context.Context, id string) (Run, error) {
-	return send[Run](ctx, c, http.MethodPost, "/runs/"+part(id)+"/revert", nil)
+	return Send[Run](ctx, c, http.MethodPost, "/runs/"+part(id)+"/revert", nil, nil)
 }
 
 // PlanRevert plans how a run would be undone; nothing is applied.
 func (c *Client) PlanRevert(ctx context.Context, id string) (Plan, error) {
-	return send[Plan](ctx, c, http.MethodPost, "/runs/"+part(id)+"/revert/plan", nil)
+	return Send[Plan](ctx, c, http.MethodPost, "/runs/"+part(id)+"/revert/plan", nil, nil)
 }
 
 // Cancel stops a run; it does not wait for its end.
 func (c *Client) Cancel(ctx context.Context, id string) (Run, error) {
-	return send[Run](ctx, c, http.MethodPost, "/runs/"+part(id)+"/cancel", nil)
+	return Send[Run](ctx, c, http.MethodPost, "/runs/"+part(id)+"/cancel", nil, nil)
 }
 
 // Account gives an account by its ID; Accounts finds one by other names.
 func (c *Client) Account(ctx context.Context, id string) (Account, error) {
-	return get[Account](ctx, c, "/accounts/"+part(id))
+	return Get[Account](ctx, c, "/accounts/"+part(id), nil)
 }
 
 // CreateAccount makes a local account.
 func (c *Client) CreateAccount(ctx context.Context, in AccountInput) (Account, error) {
-	return send[Account](ctx, c, http.MethodPost, "/accounts", in)
+	return Send[Account](ctx, c, http.MethodPost, "/accounts", nil, in)
 }
 
 // ImportAccounts makes local accounts from a CSV table, all of them or none.
@@ -212,17 +200,17 @@ func (c *Client) ImportAccounts(ctx context.Context, organization string, table 
 
 // UpdateAccount changes a local account.
 func (c *Client) UpdateAccount(ctx context.Context, id string, in AccountInput) (Account, error) {
-	return send[Account](ctx, c, http.MethodPatch, "/accounts/"+part(id), in)
+	return Send[Account](ctx, c, http.MethodPatch, "/accounts/"+part(id), nil, in)
 }
 
 // DeleteAccount flags a local account as deleted.
 func (c *Client) DeleteAccount(ctx context.Context, id string) (Account, error) {
-	return send[Account](ctx, c, http.MethodDelete, "/accounts/"+part(id), nil)
+	return Send[Account](ctx, c, http.MethodDelete, "/accounts/"+part(id), nil, nil)
 }
 
 // Group gives a group by its ID.
 func (c *Client) Group(ctx context.Context, id string) (Group, error) {
-	return get[Group](ctx, c, "/groups/"+part(id))
+	return Get[Group](ctx, c, "/groups/"+part(id), nil)
 }
 
 // Why says whether somebody is in, and through which step.
@@ -236,17 +224,17 @@ func (c *Client) Why(ctx context.Context, connection, who string) ([]Why, error)
 
 // CreateKey makes an API key and gives it with its secret.
 func (c *Client) CreateKey(ctx context.Context, in KeyInput) (NewKey, error) {
-	return send[NewKey](ctx, c, http.MethodPost, "/apikeys", in)
+	return Send[NewKey](ctx, c, http.MethodPost, "/apikeys", nil, in)
 }
 
 // RevokeKey ends an API key at once.
 func (c *Client) RevokeKey(ctx context.Context, id string) (Key, error) {
-	return send[Key](ctx, c, http.MethodDelete, "/apikeys/"+part(id), nil)
+	return Send[Key](ctx, c, http.MethodDelete, "/apikeys/"+part(id), nil, nil)
 }
 
 // CreateWebhook makes a webhook and gives it with its secret.
 func (c *Client) CreateWebhook(ctx context.Context, in WebhookInput) (NewWebhook, error) {
-	return send[NewWebhook](ctx, c, http.MethodPost, "/webhooks", in)
+	return Send[NewWebhook](ctx, c, http.MethodPost, "/webhooks", nil, in)
 }
 
 // DeleteWebhook takes a webhook away.

@@ -85,8 +85,7 @@ connections:
 		if err != nil {
 			return err
 		}
-		writePages(os.Stdout, o, list)
-		return nil
+		return writePages(os.Stdout, o, list)
 	})
 }
 
@@ -101,7 +100,12 @@ func (f *fleet) pages(ctx context.Context, base string) ([]looked, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = res.Body.Close()
+	if err := res.Body.Close(); err != nil {
+		return nil, err
+	}
+	if res.StatusCode != http.StatusOK || res.Request.URL.Path != "/" {
+		return nil, fmt.Errorf("nobody was signed in: %s at %s", res.Status, res.Request.URL.Path)
+	}
 	get := func(path string) (string, time.Duration, error) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+path, nil)
 		if err != nil {
@@ -117,6 +121,9 @@ func (f *fleet) pages(ctx context.Context, base string) ([]looked, error) {
 		took := time.Since(start)
 		if err == nil && res.StatusCode != http.StatusOK {
 			err = fmt.Errorf("%s: %s\n%s", path, res.Status, tail(string(body)))
+		}
+		if want, _, _ := strings.Cut(path, "?"); err == nil && res.Request.URL.Path != want {
+			err = fmt.Errorf("%s led to %s", path, res.Request.URL.Path)
 		}
 		return string(body), took, err
 	}
@@ -164,14 +171,17 @@ func (f *fleet) pages(ctx context.Context, base string) ([]looked, error) {
 	return out, nil
 }
 
-func writePages(w io.Writer, o options, list []looked) {
-	_, _ = fmt.Fprintf(w, "# The console with %d people\n\nWritten by `make bench BENCH=\"-console %d\"` on %s: %s, %d processors, %s. Whole requests over loopback, twenty each, SQLite.\n\n| page | median | worst | bytes |  |\n|---|---|---|---|---|\n",
+func writePages(w io.Writer, o options, list []looked) error {
+	var text strings.Builder
+	fmt.Fprintf(&text, "# The console with %d people\n\nWritten by `make bench BENCH=\"-console %d\"` on %s: %s, %d processors, %s. Whole requests over loopback, twenty each, SQLite.\n\n| page | median | worst | bytes |  |\n|---|---|---|---|---|\n",
 		o.console, o.console, time.Now().UTC().Format("2 January 2006"), processor(), runtime.NumCPU(), runtime.Version())
 	for _, x := range list {
 		note := ""
 		if x.median > mostTime || x.bytes > mostBytes {
 			note = "**over**"
 		}
-		_, _ = fmt.Fprintf(w, "| `%s` | %.1f ms | %.1f ms | %d | %s |\n", x.path, x.median.Seconds()*1000, x.worst.Seconds()*1000, x.bytes, note)
+		fmt.Fprintf(&text, "| `%s` | %.1f ms | %.1f ms | %d | %s |\n", x.path, x.median.Seconds()*1000, x.worst.Seconds()*1000, x.bytes, note)
 	}
+	_, err := io.WriteString(w, text.String())
+	return err
 }

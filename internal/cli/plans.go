@@ -36,6 +36,9 @@ func (r *root) plansList() *cobra.Command {
 				t := r.table(column{"PLAN", fixed}, column{"CONNECTION", wraps}, column{"MADE", fixed}, column{"STATE", fixed}, column{"VERDICT", fixed}, column{"CHANGES", fixed})
 				for _, p := range list {
 					t.add(p.ID, p.Connection, p.CreatedAt, string(p.State), string(p.Verdict), number(p.Summary.Changes()))
+					if p.Basis.Draft != "" {
+						t.below("A preview, made with settings that are not saved.")
+					}
 					if p.State == plan.Waiting {
 						t.below(strings.Join(p.HeldBecause, " "))
 					}

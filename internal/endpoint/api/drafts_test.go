@@ -77,6 +77,15 @@ func TestAChangeIsPlannedBeforeItIsSaved(t *testing.T) {
 			t.Fatalf("%+v, %v, %v", made, phases, err)
 		}
 		w.refused(409, w.ask("organization:sun", "POST", "/plans/"+made.ID+"/approve", nil), "settings that are not those")
+		// Nobody has to decide about a preview.
+		for query, n := range map[string]int{"/plans?connection=sun-up&state=held": 1, "/plans?connection=sun-up&state=held&drafts=false": 0} {
+			if got := get[client.Page[client.Plan]](w, "organization:sun", query); len(got.Items) != n {
+				t.Errorf("%s: %+v", query, got.Items)
+			}
+		}
+		if got := get[client.Overview](w, "organization:sun", "/overview?health=held"); len(got.Items) != 0 {
+			t.Errorf("a preview counts as a plan that waits: %+v", got.Items)
+		}
 		if _, err := c.UpdateConnection(t.Context(), "sun-up", patch); err != nil {
 			t.Fatal(err)
 		}

@@ -68,7 +68,8 @@ type before struct {
 func (s *server) listPlans(ctx context.Context, in *struct {
 	Paging
 	Narrow
-	State string `query:"state" enum:"ready,held,applying,applied,rejected,superseded" doc:"Only those in this state."`
+	State  string `query:"state" enum:"ready,held,applying,applied,rejected,superseded" doc:"Only those in this state."`
+	Drafts bool   `query:"drafts" default:"true" doc:"With those that were made with settings which are not saved: nobody has to decide about them."`
 }) (*pageOf[*engine.Plan], error) {
 	organization, err := within(ctx, in.Organization)
 	if err != nil {
@@ -77,12 +78,12 @@ func (s *server) listPlans(ctx context.Context, in *struct {
 	if own := callerOf(ctx).Connection; own != "" {
 		in.Connection = own
 	}
-	list := fmt.Sprintf("plans %q %q %q", organization, in.Connection, in.State)
+	list := fmt.Sprintf("plans %q %q %q %t", organization, in.Connection, in.State, in.Drafts)
 	var from before
 	if err := openCursor(list, in.Cursor, &from); err != nil {
 		return nil, err
 	}
-	found, err := s.Store.PlanTable.Page(ctx, plans.Filter{Organization: organization, Connection: in.Connection, State: plan.State(in.State), BeforeAt: from.At, BeforeID: from.ID, Limit: in.Limit + 1})
+	found, err := s.Store.PlanTable.Page(ctx, plans.Filter{Organization: organization, Connection: in.Connection, State: plan.State(in.State), NoDrafts: !in.Drafts, BeforeAt: from.At, BeforeID: from.ID, Limit: in.Limit + 1})
 	if err != nil {
 		return nil, err
 	}

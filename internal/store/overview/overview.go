@@ -13,6 +13,7 @@ import (
 
 	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/store/db"
+	"rollcall.dev/rollcall/internal/store/plans"
 )
 
 // Overview reads.
@@ -264,7 +265,7 @@ func (l *look) unset() error {
 }
 
 func (l *look) waiting() error {
-	return l.each(`SELECT connection, id, state = 'held', held_because FROM plans WHERE state IN ('ready', 'held') AND ($1 = '' OR organization = $1)`, []any{l.q.Organization}, func(rows *sql.Rows) error {
+	return l.each(`SELECT connection, id, state = 'held', held_because FROM plans WHERE state IN ('ready', 'held') AND NOT `+plans.Draft+` AND ($1 = '' OR organization = $1)`, []any{l.q.Organization}, func(rows *sql.Rows) error {
 		var alias, id, because string
 		var held bool
 		if err := rows.Scan(&alias, &id, &held, &because); err != nil {
@@ -410,7 +411,8 @@ func (l *look) numbers(n *Numbers) error {
 		into  []any
 	}{
 		{`SELECT COALESCE(sum(here), 0), COALESCE(sum(active), 0) FROM tallies WHERE $1 = '' OR organization = $1`, []any{&n.Accounts, &n.Active}},
-		{`SELECT COALESCE(sum(users), 0), COALESCE(sum(groups), 0) FROM connections WHERE $1 = '' OR organization = $1`, []any{&n.People, &n.Groups}},
+		// Only the copy that a preview works on has a blank in its name.
+		{`SELECT COALESCE(sum(users), 0), COALESCE(sum(groups), 0) FROM connections WHERE ($1 = '' OR organization = $1) AND alias NOT LIKE '% %'`, []any{&n.People, &n.Groups}},
 		{`SELECT count(*), 0 FROM connections WHERE undecided > 0 AND ($1 = '' OR organization = $1)`, []any{&n.Undecided, new(int)}},
 		{`SELECT count(*), 0 FROM deliveries WHERE state = 'dead' AND webhook IN (SELECT id FROM webhooks WHERE $1 = '' OR organization = $1)`, []any{&n.Dead, new(int)}},
 		{`SELECT count(*), 0 FROM webhooks WHERE (failing_since > 0 OR NOT enabled AND disabled_because <> '') AND ($1 = '' OR organization = $1)`, []any{&n.Failing, new(int)}},

@@ -17,6 +17,7 @@ type Filter struct {
 	Organization string
 	Connection   string
 	State        plan.State
+	NoDrafts     bool // without those made with settings that are not saved
 	BeforeAt     int64
 	BeforeID     string
 	Limit        int
@@ -25,9 +26,13 @@ type Filter struct {
 // Page gives plans, the newest first.
 func (s *Plans) Page(ctx context.Context, f Filter) ([]*engine.Plan, error) {
 	return s.query(ctx, `SELECT `+columns+` FROM plans WHERE state <> 'building' AND ($1 = '' OR organization = $1) AND ($2 = '' OR connection = $2) AND ($3 = '' OR state = $3)
-		AND (created_at < $4 OR created_at = $4 AND id < $5) ORDER BY created_at DESC, id DESC LIMIT $6`,
-		f.Organization, f.Connection, string(f.State), before(f.BeforeAt), f.BeforeID, f.Limit)
+		AND (NOT $7 OR NOT `+Draft+`) AND (created_at < $4 OR created_at = $4 AND id < $5) ORDER BY created_at DESC, id DESC LIMIT $6`,
+		f.Organization, f.Connection, string(f.State), before(f.BeforeAt), f.BeforeID, f.Limit, f.NoDrafts)
 }
+
+// Draft is the condition of a row of plans that was made with settings which are
+// not saved: nobody has to decide about it.
+const Draft = `(basis LIKE '%"draft":"%')`
 
 // Rows hands on the rows of a plan behind one of its row numbers, in order, marked
 // where a person took them out. Chunks before that are not read. fn ends it with

@@ -73,7 +73,7 @@ func answer(q *shell.Ask, check *client.Check, trouble *shell.Trouble) error {
 	if err != nil {
 		return err
 	}
-	held, err := client.Get[client.Page[client.Plan]](ctx, q.API, "/plans", url.Values{"connection": {alias}, "state": {"held"}, "limit": {"5"}})
+	held, err := q.API.PlanPage(ctx, client.ListQuery{Connection: alias, State: "held", NoDrafts: true}, client.Piece{Limit: 5})
 	if err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ func show(q *shell.Ask) error {
 	if p.Overview, err = q.API.Overview(ctx, client.OverviewQuery{Health: p.Health}, client.Piece{Limit: shown, Cursor: query.Get("cursor")}); err != nil {
 		return err
 	}
-	plans, err := q.API.PlanPage(ctx, client.ListQuery{State: "held"}, client.Piece{Limit: held})
+	plans, err := q.API.PlanPage(ctx, client.ListQuery{State: "held", NoDrafts: true}, client.Piece{Limit: held})
 	if err != nil {
 		return err
 	}

@@ -132,7 +132,7 @@ func (q *Ask) Problem(err error) *Trouble {
 		return &Trouble{p.Status, capital(p.Detail), capital(p.Hint)}
 	}
 	status := statuses[fault.KindOf(err)]
-	if status >= 500 {
+	if status >= 500 && q.R.Context().Err() == nil { // a browser that went away is no failure
 		q.shell.Log.Error("a page failed", "path", q.route(), "error", err.Error())
 		if fault.KindOf(err) == fault.Internal {
 			return &Trouble{status, "Something went wrong inside the server.", "Try once more; the server's log says what it was."}

@@ -44,6 +44,8 @@ func (s *Slot) add(one *plan.Summary) {
 func (s *Runs) Statistics(ctx context.Context, f Filter, width time.Duration) ([]*Slot, error) {
 	where, args := f.where()
 	var out []*Slot
+	// Most runs change nothing, and say so in the same words as the one before.
+	read := map[string]*plan.Summary{}
 	err := db.Each(ctx, s.DB.Reader(), `SELECT r.started_at, r.finished_at, r.state, CASE WHEN r.state IN ('applied', 'reverted') THEN r.summary ELSE '' END FROM runs r WHERE `+where+` ORDER BY r.started_at`,
 		args, func(rows *sql.Rows) error {
 			var started, finished int64
@@ -64,10 +66,19 @@ func (s *Runs) Statistics(ctx context.Context, f Filter, width time.Duration) ([
 			if len(summary) == 0 {
 				return nil
 			}
-			var one plan.Summary
-			err := json.Unmarshal(summary, &one)
-			slot.add(&one)
-			return err
+			one := read[string(summary)]
+			if one == nil {
+				one = &plan.Summary{}
+				if err := json.Unmarshal(summary, one); err != nil {
+					return err
+				}
+				if len(read) >= mostRead {
+					clear(read)
+				}
+				read[string(summary)] = one
+			}
+			slot.add(one)
+			return nil
 		})
 	for _, slot := range out {
 		if n := len(slot.took); n > 0 {
@@ -77,6 +88,9 @@ func (s *Runs) Statistics(ctx context.Context, f Filter, width time.Duration) ([
 	}
 	return out, err
 }
+
+// mostRead is how many different summaries are remembered.
+const mostRead = 10_000
 
 // where narrows runs, which the query calls r. What does not narrow is not in it,
 // so that the database takes the index that leads to the rest.

@@ -11,6 +11,8 @@ import (
 	"hash"
 	"io"
 	"slices"
+	"strings"
+	"sync"
 
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/directory"
@@ -361,13 +363,22 @@ func compress(b []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
+// readers are ready to be used again: each has tables of forty kilobytes.
+var readers = sync.Pool{New: func() any { return flate.NewReader(bytes.NewReader(nil)) }}
+
 // uncompress gives the text of a chunk.
-func uncompress(body []byte) ([]byte, error) {
-	b, err := io.ReadAll(flate.NewReader(bytes.NewReader(body)))
-	if err != nil {
-		return nil, errChunk
+func uncompress(body []byte) (string, error) {
+	z := readers.Get().(io.ReadCloser)
+	defer readers.Put(z)
+	if err := z.(flate.Resetter).Reset(bytes.NewReader(body), nil); err != nil {
+		return "", errChunk
 	}
-	return b, nil
+	var out strings.Builder
+	out.Grow(5 * len(body)) // about what comes of it
+	if _, err := io.Copy(&out, z); err != nil {
+		return "", errChunk
+	}
+	return out.String(), nil
 }
 
 // Changes decodes a chunk of changes.
@@ -387,7 +398,7 @@ func EachChange(body []byte, only Narrow, fn func(*Change) error) error {
 	if err != nil {
 		return err
 	}
-	r := changeReader{text: string(text)}
+	r := changeReader{text: text}
 	for len(r.text) > 0 {
 		one := changeReader{text: r.string()}
 		if !only.mayHold(one) {
@@ -417,7 +428,7 @@ func Notes(body []byte) ([]Note, error) {
 		return nil, err
 	}
 	var out []Note
-	scan := bufio.NewScanner(bytes.NewReader(text))
+	scan := bufio.NewScanner(strings.NewReader(text))
 	scan.Buffer(nil, len(text)+1)
 	for scan.Scan() {
 		var n Note

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"rollcall.dev/rollcall/internal/engine"
+	"rollcall.dev/rollcall/internal/rig/databases"
 	"rollcall.dev/rollcall/internal/store"
 	"rollcall.dev/rollcall/internal/store/storetest"
 )
@@ -86,10 +87,7 @@ func (w *wire) set(cut bool) {
 // does again, by itself, when the database is back.
 func TestADatabaseThatIsAwayForAWhileCostsARunAndNoMore(t *testing.T) {
 	t.Parallel()
-	dsn, err := server.NewDatabase(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	dsn := databases.PostgreSQL(t)
 	s := &site{t: t, w: storetest.Open(t, dsn), at: theTime}
 	s.w.Engine.Now = s.now
 	at, err := url.Parse(dsn)

@@ -2,9 +2,7 @@ package operate
 
 import (
 	"context"
-	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -15,13 +13,11 @@ import (
 	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/event"
 	"rollcall.dev/rollcall/internal/fault"
-	"rollcall.dev/rollcall/internal/rig/postgres"
+	"rollcall.dev/rollcall/internal/rig/databases"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/store/nodes"
 	"rollcall.dev/rollcall/internal/store/storetest"
 )
-
-var server *postgres.Server
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -30,17 +26,7 @@ func run(m *testing.M) int {
 		return child()
 	}
 	plan.ShortChunks(5) // so that a run of some size can be stopped half way
-	var err error
-	if server, err = postgres.Start(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	code := m.Run()
-	if err := server.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
+	return databases.Main(m)
 }
 
 // site is an installation with scripted directories and a clock that is set.
@@ -56,21 +42,11 @@ var theTime = time.Date(2026, 5, 4, 1, 0, 0, 0, time.UTC)
 // both runs a test on a fresh database of each kind.
 func both(t *testing.T, fn func(t *testing.T, s *site)) {
 	t.Helper()
-	for _, name := range []string{"SQLite", "PostgreSQL"} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			dsn := "sqlite:" + filepath.Join(t.TempDir(), "rollcall.db")
-			if name == "PostgreSQL" {
-				var err error
-				if dsn, err = server.NewDatabase(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-			}
-			s := &site{t: t, w: storetest.Open(t, dsn), at: theTime}
-			s.w.Engine.Now = s.now
-			fn(t, s)
-		})
-	}
+	databases.Both(t, func(t *testing.T, dsn string) {
+		s := &site{t: t, w: storetest.Open(t, dsn), at: theTime}
+		s.w.Engine.Now = s.now
+		fn(t, s)
+	})
 }
 
 func (s *site) now() time.Time {

@@ -23,6 +23,7 @@ import (
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/rig/databases"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/simulator"
 	"rollcall.dev/rollcall/internal/simulator/tree"
@@ -331,10 +332,7 @@ func (x *torture) end(place int) {
 // tell of everything, once and in order.
 func TestNodesThatAreKilledAgainAndAgainComeToTheSameEnd(t *testing.T) {
 	t.Parallel()
-	dsn, err := server.NewDatabase(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	dsn := databases.PostgreSQL(t)
 	seed := uint64(os.Getpid())
 	x := &torture{Rand: rand.New(rand.NewPCG(seed, 4)), t: t, dir: t.TempDir(), dsn: dsn, people: map[string]map[string]string{}, nodes: make([]*exec.Cmd, 3)}
 	x.found()

@@ -19,7 +19,7 @@ import (
 	"rollcall.dev/rollcall/internal/event"
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/registry"
-	"rollcall.dev/rollcall/internal/rig/postgres"
+	"rollcall.dev/rollcall/internal/rig/databases"
 	"rollcall.dev/rollcall/internal/seal"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/source/all"
@@ -29,23 +29,7 @@ import (
 	"rollcall.dev/rollcall/internal/store/uploads"
 )
 
-var server *postgres.Server
-
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	var err error
-	if server, err = postgres.Start(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	code := m.Run()
-	if err := server.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
-}
+func TestMain(m *testing.M) { os.Exit(databases.Main(m)) }
 
 const file = `
 organizations:
@@ -57,16 +41,7 @@ connections:
 
 // both runs a test with a registry on a fresh database of each kind.
 func both(t *testing.T, fn func(t *testing.T, r *registry.Registry)) {
-	t.Run("SQLite", func(t *testing.T) {
-		t.Parallel()
-		fn(t, open(t, "sqlite:"+filepath.Join(t.TempDir(), "rollcall.db")))
-	})
-	t.Run("PostgreSQL", func(t *testing.T) {
-		t.Parallel()
-		dsn, err := server.NewDatabase(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+	databases.Both(t, func(t *testing.T, dsn string) {
 		fn(t, open(t, dsn))
 	})
 }
@@ -291,7 +266,7 @@ func TestWhatCannotBeIsRefusedWithAReason(t *testing.T) {
 // What comes over the network names no variable and no file of this machine.
 func TestNothingIsPutInAValuesPlace(t *testing.T) {
 	t.Setenv("HOME_SECRET", "Sesame-Env")
-	r := open(t, "sqlite:"+filepath.Join(t.TempDir(), "rollcall.db"))
+	r := open(t, databases.SQLite(t))
 	body := strings.NewReplacer("cn=reader", "${HOME_SECRET}", "Sesame-Open-1", "${file:/etc/hostname}").Replace(hq)
 	if _, err := r.Create(t.Context(), sunfix, []byte(body)); err != nil {
 		t.Fatal(err)

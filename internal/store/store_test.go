@@ -1,8 +1,6 @@
 package store_test
 
 import (
-	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,7 +9,7 @@ import (
 
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/fault"
-	"rollcall.dev/rollcall/internal/rig/postgres"
+	"rollcall.dev/rollcall/internal/rig/databases"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/store"
 	"rollcall.dev/rollcall/internal/store/db"
@@ -19,36 +17,11 @@ import (
 	"rollcall.dev/rollcall/internal/store/storetest"
 )
 
-var server *postgres.Server
-
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	var err error
-	if server, err = postgres.Start(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	code := m.Run()
-	if err := server.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
-}
+func TestMain(m *testing.M) { os.Exit(databases.Main(m)) }
 
 func both(t *testing.T, fn func(t *testing.T, w *storetest.World)) {
 	t.Helper()
-	t.Run("SQLite", func(t *testing.T) {
-		t.Parallel()
-		fn(t, storetest.Open(t, "sqlite:"+filepath.Join(t.TempDir(), "rollcall.db")))
-	})
-	t.Run("PostgreSQL", func(t *testing.T) {
-		t.Parallel()
-		dsn, err := server.NewDatabase(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+	databases.Both(t, func(t *testing.T, dsn string) {
 		fn(t, storetest.Open(t, dsn))
 	})
 }

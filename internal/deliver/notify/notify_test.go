@@ -1,7 +1,6 @@
 package notify
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,30 +29,14 @@ import (
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/event"
 	"rollcall.dev/rollcall/internal/fault"
-	"rollcall.dev/rollcall/internal/rig/postgres"
+	"rollcall.dev/rollcall/internal/rig/databases"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/events"
 	"rollcall.dev/rollcall/internal/store/notices"
 )
 
-var server *postgres.Server
-
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	var err error
-	if server, err = postgres.Start(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	code := m.Run()
-	if err := server.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
-}
+func TestMain(m *testing.M) { os.Exit(databases.Main(m)) }
 
 // letter is a mail as a person gets it.
 type letter struct {
@@ -235,30 +218,13 @@ type house struct {
 func both(t *testing.T, fn func(h *house)) {
 	t.Helper()
 	begin := func(t *testing.T, dsn string) {
-		d, err := db.Open(t.Context(), dsn, t.TempDir())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := d.Close(); err != nil {
-				t.Error(err)
-			}
-		})
+		d := databases.Open(t, dsn)
 		h := &house{T: t, db: d, clock: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)}
 		h.table = &notices.Notices{DB: d, Now: h.now}
 		h.exec(`INSERT INTO organizations (id, name, licence_limit, created_at) VALUES ('sunfix', 'Sunfix', 0, 0)`)
 		fn(h)
 	}
-	t.Run("SQLite", func(t *testing.T) {
-		t.Parallel()
-		begin(t, "sqlite:"+filepath.Join(t.TempDir(), "rollcall.db"))
-	})
-	t.Run("PostgreSQL", func(t *testing.T) {
-		t.Parallel()
-		dsn, err := server.NewDatabase(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+	databases.Both(t, func(t *testing.T, dsn string) {
 		begin(t, dsn)
 	})
 }

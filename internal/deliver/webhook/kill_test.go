@@ -10,11 +10,11 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
+	"rollcall.dev/rollcall/internal/rig/databases"
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/hooks"
 )
@@ -59,22 +59,11 @@ func TestNodesThatAreKilledLoseAndDoubleNothing(t *testing.T) {
 	for _, name := range []string{"SQLite", "PostgreSQL"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dsn := "sqlite:" + filepath.Join(t.TempDir(), "rollcall.db")
+			dsn := databases.SQLite(t)
 			if name == "PostgreSQL" {
-				var err error
-				if dsn, err = server.NewDatabase(t.Context()); err != nil {
-					t.Fatal(err)
-				}
+				dsn = databases.PostgreSQL(t)
 			}
-			d, err := db.Open(t.Context(), dsn, "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				if err := d.Close(); err != nil {
-					t.Error(err)
-				}
-			})
+			d := databases.Open(t, dsn)
 			h := &house{T: t, db: d, clock: time.Now()}
 			h.hooks = &hooks.Hooks{DB: d, Sealer: plainly{}, Now: h.now, Check: loopback.Check}
 			var mu sync.Mutex

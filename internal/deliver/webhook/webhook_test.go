@@ -22,33 +22,17 @@ import (
 
 	"rollcall.dev/rollcall/internal/event"
 	"rollcall.dev/rollcall/internal/fault"
-	"rollcall.dev/rollcall/internal/rig/postgres"
+	"rollcall.dev/rollcall/internal/rig/databases"
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/events"
 	"rollcall.dev/rollcall/internal/store/hooks"
 )
 
-var server *postgres.Server
-
 func TestMain(m *testing.M) {
 	if os.Getenv(nodeDSN) != "" {
 		os.Exit(node())
 	}
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	var err error
-	if server, err = postgres.Start(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	code := m.Run()
-	if err := server.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
+	os.Exit(databases.Main(m))
 }
 
 var loopback = &Guard{Allow: prefixes("127.0.0.0/8", "::1/128")}
@@ -86,30 +70,13 @@ func (h *house) later(d time.Duration) {
 func both(t *testing.T, fn func(h *house)) {
 	t.Helper()
 	open := func(t *testing.T, dsn string) {
-		d, err := db.Open(t.Context(), dsn, t.TempDir())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := d.Close(); err != nil {
-				t.Error(err)
-			}
-		})
+		d := databases.Open(t, dsn)
 		h := &house{T: t, db: d, clock: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)}
 		h.hooks = &hooks.Hooks{DB: d, Sealer: plainly{}, Now: h.now, Check: loopback.Check}
 		h.worker = &Worker{Hooks: h.hooks, Sender: NewSender(loopback, nil, h.now), Log: slog.New(slog.DiscardHandler), Now: h.now, Jitter: func() float64 { return 0.5 }}
 		fn(h)
 	}
-	t.Run("SQLite", func(t *testing.T) {
-		t.Parallel()
-		open(t, "sqlite:"+filepath.Join(t.TempDir(), "rollcall.db"))
-	})
-	t.Run("PostgreSQL", func(t *testing.T) {
-		t.Parallel()
-		dsn, err := server.NewDatabase(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+	databases.Both(t, func(t *testing.T, dsn string) {
 		open(t, dsn)
 	})
 }

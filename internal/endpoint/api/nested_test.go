@@ -10,6 +10,7 @@ import (
 	"rollcall.dev/rollcall/client"
 	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/endpoint/api"
+	"rollcall.dev/rollcall/internal/rig/databases"
 	"rollcall.dev/rollcall/internal/store/keys"
 	"rollcall.dev/rollcall/internal/store/storetest"
 )
@@ -34,10 +35,7 @@ func scripted(t *testing.T, fn func(t *testing.T, w *storetest.World, c *client.
 	}
 	t.Run("SQLite", func(t *testing.T) { run(t, "sqlite:"+t.TempDir()+"/rollcall.db") })
 	t.Run("PostgreSQL", func(t *testing.T) {
-		dsn, err := server.NewDatabase(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		dsn := databases.PostgreSQL(t)
 		run(t, dsn)
 	})
 }

@@ -22,29 +22,13 @@ import (
 	"rollcall.dev/rollcall/internal/app"
 	"rollcall.dev/rollcall/internal/endpoint/api"
 	"rollcall.dev/rollcall/internal/engine"
-	"rollcall.dev/rollcall/internal/rig/postgres"
+	"rollcall.dev/rollcall/internal/rig/databases"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/source/all"
 	"rollcall.dev/rollcall/internal/store/keys"
 )
 
-var server *postgres.Server
-
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	var err error
-	if server, err = postgres.Start(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	code := m.Run()
-	if err := server.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
-}
+func TestMain(m *testing.M) { os.Exit(databases.Main(m)) }
 
 // world is an installation with two tenants, sun and moon, a directory each, and
 // the API in front of it.
@@ -101,10 +85,7 @@ func both(t *testing.T, fn func(t *testing.T, w *world)) {
 	t.Helper()
 	t.Run("SQLite", func(t *testing.T) { fn(t, open(t, "")) })
 	t.Run("PostgreSQL", func(t *testing.T) {
-		dsn, err := server.NewDatabase(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		dsn := databases.PostgreSQL(t)
 		fn(t, open(t, dsn))
 	})
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"sync"
@@ -15,28 +14,12 @@ import (
 	"time"
 
 	"rollcall.dev/rollcall/internal/jobs"
-	"rollcall.dev/rollcall/internal/rig/postgres"
+	"rollcall.dev/rollcall/internal/rig/databases"
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/nodes"
 )
 
-var server *postgres.Server
-
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	var err error
-	if server, err = postgres.Start(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	code := m.Run()
-	if err := server.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
-}
+func TestMain(m *testing.M) { os.Exit(databases.Main(m)) }
 
 // site is a database on which queues of several nodes can be opened.
 type site struct {
@@ -49,22 +32,11 @@ func both(t *testing.T, fn func(s *site)) {
 	for _, name := range []string{"SQLite", "PostgreSQL"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dsn := "sqlite:" + filepath.Join(t.TempDir(), "rollcall.db")
+			dsn := databases.SQLite(t)
 			if name == "PostgreSQL" {
-				var err error
-				if dsn, err = server.NewDatabase(t.Context()); err != nil {
-					t.Fatal(err)
-				}
+				dsn = databases.PostgreSQL(t)
 			}
-			d, err := db.Open(t.Context(), dsn, "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				if err := d.Close(); err != nil {
-					t.Error(err)
-				}
-			})
+			d := databases.Open(t, dsn)
 			fn(&site{t: t, db: d})
 		})
 	}

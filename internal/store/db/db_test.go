@@ -13,27 +13,11 @@ import (
 	"testing"
 
 	"rollcall.dev/rollcall/internal/fault"
-	"rollcall.dev/rollcall/internal/rig/postgres"
+	"rollcall.dev/rollcall/internal/rig/databases"
 	"rollcall.dev/rollcall/internal/store/db"
 )
 
-var server *postgres.Server
-
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	var err error
-	if server, err = postgres.Start(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	code := m.Run()
-	if err := server.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
-}
+func TestMain(m *testing.M) { os.Exit(databases.Main(m)) }
 
 // both runs a test on a fresh database of each kind, given by its address.
 func both(t *testing.T, fn func(t *testing.T, dsn string)) {
@@ -44,25 +28,14 @@ func both(t *testing.T, fn func(t *testing.T, dsn string)) {
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
 		t.Parallel()
-		dsn, err := server.NewDatabase(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		dsn := databases.PostgreSQL(t)
 		fn(t, dsn)
 	})
 }
 
 func open(t *testing.T, dsn string) *db.DB {
 	t.Helper()
-	d, err := db.Open(t.Context(), dsn, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := d.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	d := databases.Open(t, dsn)
 	return d
 }
 
@@ -122,10 +95,7 @@ func TestTheSchemaGoesDownAndUpAgain(t *testing.T) {
 }
 
 func TestBothDatabasesHaveTheSameTables(t *testing.T) {
-	dsn, err := server.NewDatabase(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	dsn := databases.PostgreSQL(t)
 	one, other := tables(t, open(t, "sqlite:x.db")), tables(t, open(t, dsn))
 	if !slices.Equal(one, other) {
 		t.Errorf("SQLite has %v and PostgreSQL %v", one, other)
@@ -180,7 +150,7 @@ func TestWhatIsNoDatabaseIsRefusedWithAHintAndLeftAlone(t *testing.T) {
 		{"another kind of address", "mysql://root:Sesame-Open@db/x", "neither sqlite:FILE nor postgres", "for instance sqlite:rollcall.db", fault.Invalid},
 		{"nobody at home", "postgres://rollcall:Sesame-Open@127.0.0.1:1/x", "PostgreSQL at 127.0.0.1:1 cannot be reached", "check the address", fault.Unavailable},
 		{"a wrong password", wrongPassword(t), "PostgreSQL refused user or password", "", fault.Denied},
-		{"a database that is not there", strings.Replace(server.DSN, "/rollcall?", "/nowhere?", 1), `"nowhere" does not exist`, "", fault.Unavailable},
+		{"a database that is not there", strings.Replace(databases.Server(t).DSN, "/rollcall?", "/nowhere?", 1), `"nowhere" does not exist`, "", fault.Unavailable},
 		{"an address nobody can read", "postgres://rollcall:Sesame-Open@[::1/x", "the postgres address cannot be read", "it looks like", fault.Invalid},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -205,7 +175,7 @@ func TestWhatIsNoDatabaseIsRefusedWithAHintAndLeftAlone(t *testing.T) {
 
 func wrongPassword(t *testing.T) string {
 	t.Helper()
-	u, err := url.Parse(server.DSN)
+	u, err := url.Parse(databases.Server(t).DSN)
 	if err != nil {
 		t.Fatal(err)
 	}

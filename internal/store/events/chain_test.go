@@ -1,7 +1,6 @@
 package events
 
 import (
-	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"database/sql"
@@ -9,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -18,55 +16,28 @@ import (
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/event"
 	"rollcall.dev/rollcall/internal/fault"
-	"rollcall.dev/rollcall/internal/rig/postgres"
+	"rollcall.dev/rollcall/internal/rig/databases"
 	"rollcall.dev/rollcall/internal/store/db"
 )
 
-var server *postgres.Server
-
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	var err error
-	if server, err = postgres.Start(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	code := m.Run()
-	if err := server.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
-}
+func TestMain(m *testing.M) { os.Exit(databases.Main(m)) }
 
 // both runs a test on a fresh database of each kind, with a key.
 func both(t *testing.T, fn func(t *testing.T, s *Events, dsn string)) {
 	t.Helper()
 	open := func(t *testing.T, dsn string) *Events {
-		d, err := db.Open(t.Context(), dsn, t.TempDir())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := d.Close(); err != nil {
-				t.Error(err)
-			}
-		})
+		d := databases.Open(t, dsn)
 		d.Keyed = keyed("the installation's")
 		return &Events{DB: d}
 	}
 	t.Run("SQLite", func(t *testing.T) {
 		t.Parallel()
-		dsn := "sqlite:" + filepath.Join(t.TempDir(), "rollcall.db")
+		dsn := databases.SQLite(t)
 		fn(t, open(t, dsn), dsn)
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
 		t.Parallel()
-		dsn, err := server.NewDatabase(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		dsn := databases.PostgreSQL(t)
 		fn(t, open(t, dsn), dsn)
 	})
 }
@@ -311,15 +282,7 @@ func TestEventsOfBeforeTheChainAreLeftOutOfIt(t *testing.T) {
 		if err := s.DB.Down(t.Context(), 4); err != nil {
 			t.Fatal(err)
 		}
-		d, err := db.Open(t.Context(), dsn, t.TempDir())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := d.Close(); err != nil {
-				t.Error(err)
-			}
-		})
+		d := databases.Open(t, dsn)
 		d.Keyed = s.DB.Keyed
 		s = &Events{DB: d}
 		if v := whole(t, s); v.Behind != 42 || v.Head != "" {
@@ -404,15 +367,7 @@ func TestManyWritersMakeOneChain(t *testing.T) {
 	both(t, func(t *testing.T, s *Events, dsn string) {
 		other := s
 		if s.DB.Dialect == db.PostgreSQL {
-			d, err := db.Open(t.Context(), dsn, t.TempDir())
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				if err := d.Close(); err != nil {
-					t.Error(err)
-				}
-			})
+			d := databases.Open(t, dsn)
 			d.Keyed = s.DB.Keyed
 			other = &Events{DB: d}
 		}

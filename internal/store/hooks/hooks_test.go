@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -15,29 +13,13 @@ import (
 
 	"rollcall.dev/rollcall/internal/event"
 	"rollcall.dev/rollcall/internal/fault"
-	"rollcall.dev/rollcall/internal/rig/postgres"
+	"rollcall.dev/rollcall/internal/rig/databases"
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/events"
 	"rollcall.dev/rollcall/internal/store/hooks"
 )
 
-var server *postgres.Server
-
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	var err error
-	if server, err = postgres.Start(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	code := m.Run()
-	if err := server.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
-}
+func TestMain(m *testing.M) { os.Exit(databases.Main(m)) }
 
 // house is an installation with two organizations and a clock that stands still.
 type house struct {
@@ -72,15 +54,7 @@ func (sealer) Open(purpose string, sealed []byte) ([]byte, error) {
 func both(t *testing.T, fn func(h *house)) {
 	t.Helper()
 	open := func(t *testing.T, dsn string) {
-		d, err := db.Open(t.Context(), dsn, t.TempDir())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := d.Close(); err != nil {
-				t.Error(err)
-			}
-		})
+		d := databases.Open(t, dsn)
 		h := &house{T: t, db: d, clock: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)}
 		h.hooks = &hooks.Hooks{DB: d, Sealer: sealer{}, Now: func() time.Time { return h.clock }}
 		for _, id := range []string{"sunfix", "moonfix"} {
@@ -88,16 +62,7 @@ func both(t *testing.T, fn func(h *house)) {
 		}
 		fn(h)
 	}
-	t.Run("SQLite", func(t *testing.T) {
-		t.Parallel()
-		open(t, "sqlite:"+filepath.Join(t.TempDir(), "rollcall.db"))
-	})
-	t.Run("PostgreSQL", func(t *testing.T) {
-		t.Parallel()
-		dsn, err := server.NewDatabase(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+	databases.Both(t, func(t *testing.T, dsn string) {
 		open(t, dsn)
 	})
 }

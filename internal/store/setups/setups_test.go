@@ -3,18 +3,16 @@ package setups_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"rollcall.dev/rollcall/internal/event"
 	"rollcall.dev/rollcall/internal/fault"
-	"rollcall.dev/rollcall/internal/rig/postgres"
+	"rollcall.dev/rollcall/internal/rig/databases"
 	"rollcall.dev/rollcall/internal/seal"
 	"rollcall.dev/rollcall/internal/store/admins"
 	"rollcall.dev/rollcall/internal/store/db"
@@ -22,33 +20,7 @@ import (
 	"rollcall.dev/rollcall/internal/store/setups"
 )
 
-// server is the one PostgreSQL of these tests. It starts when the first test asks
-// for it: workers that fuzz what needs no database have none each.
-var (
-	started bool
-	server  = sync.OnceValues(func() (*postgres.Server, error) {
-		started = true
-		return postgres.Start(context.Background())
-	})
-)
-
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	code := m.Run()
-	if !started {
-		return code
-	}
-	s, err := server()
-	if err == nil {
-		err = s.Stop()
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
-}
+func TestMain(m *testing.M) { os.Exit(databases.Main(m)) }
 
 // house is an installation with two organizations, of which one has a connection.
 type house struct {
@@ -68,16 +40,7 @@ func both(t *testing.T, fn func(h *house)) {
 	t.Helper()
 	open := func(t *testing.T, dsn string) {
 		t.Helper()
-		t.Parallel()
-		d, err := db.Open(t.Context(), dsn, t.TempDir())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := d.Close(); err != nil {
-				t.Error(err)
-			}
-		})
+		d := databases.Open(t, dsn)
 		h := &house{T: t, db: d, clock: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)}
 		now := func() time.Time { return h.clock }
 		h.Setups = &setups.Setups{DB: d, Now: now}
@@ -90,18 +53,7 @@ func both(t *testing.T, fn func(h *house)) {
 		fn(h)
 		h.tellsNoToken()
 	}
-	t.Run("SQLite", func(t *testing.T) { open(t, "sqlite:"+filepath.Join(t.TempDir(), "rollcall.db")) })
-	t.Run("PostgreSQL", func(t *testing.T) {
-		s, err := server()
-		if err != nil {
-			t.Fatal(err)
-		}
-		dsn, err := s.NewDatabase(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		open(t, dsn)
-	})
+	databases.Both(t, open)
 }
 
 func (h *house) exec(query string, args ...any) {

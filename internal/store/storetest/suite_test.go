@@ -13,12 +13,9 @@ import (
 
 	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/engine/plan"
-	"rollcall.dev/rollcall/internal/rig/postgres"
+	"rollcall.dev/rollcall/internal/rig/databases"
 	"rollcall.dev/rollcall/internal/store"
 )
-
-// server is the one PostgreSQL of this package's tests.
-var server *postgres.Server
 
 func TestMain(m *testing.M) {
 	plan.ShortChunks(25) // so that every test of some size has several chunks
@@ -30,20 +27,11 @@ func TestMain(m *testing.M) {
 
 func run(m *testing.M) int {
 	var err error
-	if server, err = postgres.Start(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
 	if empty, err = emptySQLite(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	code := m.Run()
-	if err := server.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
+	return databases.Main(m)
 }
 
 // empty is an SQLite database with its schema and nothing else. To copy it takes
@@ -78,11 +66,7 @@ var dsns = map[string]func(t *testing.T) string{
 	},
 	"PostgreSQL": func(t *testing.T) string {
 		t.Helper()
-		dsn, err := server.NewDatabase(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return dsn
+		return databases.PostgreSQL(t)
 	},
 }
 

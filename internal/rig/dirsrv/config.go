@@ -139,7 +139,9 @@ func (s *Server) configure() error {
 		d.set("cn=config", "nsslapd-listenhost: 127.0.0.1", "nsslapd-securelistenhost: 127.0.0.1", "nsslapd-security: on",
 			"nsslapd-securePort: "+strconv.Itoa(s.tlsPort), "nsslapd-accesslog-logging-enabled: off",
 			// Passwords set later are hashed the quick way as well.
-			"passwordStorageScheme: SSHA512"),
+			"passwordStorageScheme: SSHA512",
+			// As in the other servers, five wrong passwords lock an account.
+			"passwordLockout: on", "passwordMaxFailure: 5", "nsslapd-pwpolicy-local: on"),
 		d.set("cn=RSA,cn=encryption,cn=config", "nsSSLPersonalitySSL: "+certificate),
 		plugin("MemberOf Plugin"),
 		plugin("referential integrity postoperation", "referint-membership-attr: member", "referint-membership-attr: uniqueMember",

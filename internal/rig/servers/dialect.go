@@ -156,7 +156,14 @@ func policy(base string) []entry {
 	p.add("pwdLockout", "TRUE")
 	p.add("pwdMaxFailure", "5")
 	p.add("pwdLockoutDuration", "60")
-	return []entry{folder, p}
+	// Passwords of those under it end after a day, and after a reset must be changed.
+	strict := entry{dn: "cn=strict," + folder.dn}
+	strict.add("objectClass", "device", "pwdPolicy")
+	strict.add("cn", "strict")
+	strict.add("pwdAttribute", "userPassword")
+	strict.add("pwdMaxAge", "86400")
+	strict.add("pwdMustChange", "TRUE")
+	return []entry{folder, p, strict}
 }
 
 // people are those of the sample directory as this vendor can spell them.

@@ -78,6 +78,23 @@ func dial(ctx context.Context, hostPort string, idle time.Duration) (*conn, erro
 	return c, nil
 }
 
+// raw is the TCP connection below.
+func (c *conn) raw() net.Conn {
+	if t, ok := c.net.(*tls.Conn); ok {
+		return t.NetConn()
+	}
+	return c.net
+}
+
+// narrow makes a connection on which nothing is under way take less memory, and no
+// messages beyond a size.
+func (c *conn) narrow(buffer, most int) {
+	if c.in.r == c.in.w {
+		c.in.buf, c.in.r, c.in.w = make([]byte, buffer), 0, 0
+	}
+	c.in.max = most
+}
+
 func (c *conn) use(n net.Conn) {
 	c.net = n
 	c.in = frames{src: n, buf: make([]byte, readAhead), max: maxFrame, waiting: func() error {
@@ -150,25 +167,10 @@ func (c *conn) bind(dn, password string) error {
 	if password == "" {
 		return errors.New("there is no password")
 	}
-	w := c.begin()
-	w.begin(opBind)
-	w.integer(tagInteger, 3)
-	w.string(tagOctetString, dn)
-	w.string(0x80, password)
-	w.end()
-	err := c.flush()
-	clear(c.w.b[:cap(c.w.b)])
-	if err != nil {
+	if err := c.sendBind(dn, password); err != nil {
 		return err
 	}
-	m, err := c.receive()
-	if err != nil {
-		return err
-	}
-	if m.tag != opBindResponse {
-		return errTag
-	}
-	r, err := decodeResult(m)
+	r, err := c.bound()
 	if err != nil {
 		return err
 	}
@@ -176,6 +178,33 @@ func (c *conn) bind(dn, password string) error {
 		return r.err()
 	}
 	return nil
+}
+
+// sendBind sends a bind, and forgets the password. A request that was not written
+// whole cannot be carried out by the server.
+func (c *conn) sendBind(dn, password string, controls ...control) error {
+	w := c.begin()
+	w.begin(opBind)
+	w.integer(tagInteger, 3)
+	w.string(tagOctetString, dn)
+	w.string(0x80, password)
+	w.end()
+	w.controls(controls)
+	err := c.flush()
+	clear(c.w.b[:cap(c.w.b)])
+	return err
+}
+
+// bound waits for the answer to a bind.
+func (c *conn) bound() (result, error) {
+	m, err := c.receive()
+	if err != nil {
+		return result{}, err
+	}
+	if m.tag != opBindResponse {
+		return result{}, errTag
+	}
+	return decodeResult(m)
 }
 
 // close says good-bye and ends the connection; neither can fail in a way that

@@ -31,8 +31,13 @@ func (s *settings) connect(ctx context.Context) (*conn, error) {
 		}
 		failed = append(failed, err)
 	}
+	return nil, none(failed)
+}
+
+// none is the error of servers of which none can be used.
+func none(failed []error) error {
 	if len(failed) == 1 {
-		return nil, failed[0]
+		return failed[0]
 	}
 	kind, hint := fault.Invalid, ""
 	texts := make([]string, len(failed))
@@ -45,7 +50,7 @@ func (s *settings) connect(ctx context.Context) (*conn, error) {
 		}
 		texts[i] = strings.TrimPrefix(err.Error(), "ldap: ")
 	}
-	return nil, fault.New(kind, "ldap: none of %d servers can be used: %s%w", len(failed), strings.Join(texts, "; "), silentError{errors.Join(failed...)}).WithHint("%s", hint)
+	return fault.New(kind, "ldap: none of %d servers can be used: %s%w", len(failed), strings.Join(texts, "; "), silentError{errors.Join(failed...)}).WithHint("%s", hint)
 }
 
 // tryNext is true where another server may do better: not when the account was

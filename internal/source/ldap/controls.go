@@ -2,15 +2,17 @@ package ldap
 
 // The controls of searches, by their OIDs.
 const (
-	oidPaging           = "1.2.840.113556.1.4.319"   // RFC 2696
-	oidSyncRequest      = "1.3.6.1.4.1.4203.1.9.1.1" // RFC 4533, 2.2
-	oidSyncState        = "1.3.6.1.4.1.4203.1.9.1.2" // RFC 4533, 2.3
-	oidSyncDone         = "1.3.6.1.4.1.4203.1.9.1.3" // RFC 4533, 2.4
-	oidSyncInfo         = "1.3.6.1.4.1.4203.1.9.1.4" // RFC 4533, 2.5: an intermediate message
-	oidDirSync          = "1.2.840.113556.1.4.841"   // MS-ADTS 3.1.1.3.4.1.3
-	oidShowDeleted      = "1.2.840.113556.1.4.417"   // MS-ADTS 3.1.1.3.4.1.14
-	oidNotification     = "1.2.840.113556.1.4.528"   // MS-ADTS 3.1.1.3.4.1.9
-	oidPersistentSearch = "2.16.840.1.113730.3.4.3"  // draft-ietf-ldapext-psearch-03
+	oidPaging           = "1.2.840.113556.1.4.319"    // RFC 2696
+	oidSyncRequest      = "1.3.6.1.4.1.4203.1.9.1.1"  // RFC 4533, 2.2
+	oidSyncState        = "1.3.6.1.4.1.4203.1.9.1.2"  // RFC 4533, 2.3
+	oidSyncDone         = "1.3.6.1.4.1.4203.1.9.1.3"  // RFC 4533, 2.4
+	oidSyncInfo         = "1.3.6.1.4.1.4203.1.9.1.4"  // RFC 4533, 2.5: an intermediate message
+	oidDirSync          = "1.2.840.113556.1.4.841"    // MS-ADTS 3.1.1.3.4.1.3
+	oidShowDeleted      = "1.2.840.113556.1.4.417"    // MS-ADTS 3.1.1.3.4.1.14
+	oidNotification     = "1.2.840.113556.1.4.528"    // MS-ADTS 3.1.1.3.4.1.9
+	oidPasswordPolicy   = "1.3.6.1.4.1.42.2.27.8.5.1" // draft-behera-ldap-password-policy 6.1
+	oidPasswordExpired  = "2.16.840.1.113730.3.4.4"   // draft-vchu-ldap-pwd-policy 2.1: of an answer alone
+	oidPersistentSearch = "2.16.840.1.113730.3.4.3"   // draft-ietf-ldapext-psearch-03
 )
 
 // control is a control of a request (RFC 4511, 4.1.11).
@@ -28,6 +30,18 @@ func (w *writer) control(c control) {
 	}
 	if c.value != nil {
 		w.string(tagOctetString, string(c.value))
+	}
+	w.end()
+}
+
+// controls writes the controls of a request, if there are any.
+func (w *writer) controls(list []control) {
+	if len(list) == 0 {
+		return
+	}
+	w.begin(0xa0)
+	for _, c := range list {
+		w.control(c)
 	}
 	w.end()
 }

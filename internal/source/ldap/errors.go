@@ -28,6 +28,7 @@ const (
 	codeAdminLimit          = 11
 	codeUnavailableCritical = 12
 	codeConfidentiality     = 13
+	codeConstraint          = 19
 	codeNoSuchObject        = 32
 	codeInvalidDN           = 34
 	codeInappropriateAuth   = 48
@@ -155,12 +156,16 @@ var subCodePattern = regexp.MustCompile(`\bdata ([0-9a-f]+)\b`)
 // Win32 error in hexadecimal, MS-ERREF 2.2), and what to do. All but 525, 52e and
 // 775 are told only to those who know the password.
 func subCode(text string) (why, todo string) {
-	m := subCodePattern.FindStringSubmatch(text)
-	if m == nil {
-		return "", ""
-	}
-	s := subCodes[m[1]]
+	s := subCodes[subCodeOf(text)]
 	return s[0], s[1]
+}
+
+// subCodeOf is the code itself, "" where there is none.
+func subCodeOf(text string) string {
+	if m := subCodePattern.FindStringSubmatch(text); m != nil {
+		return m[1]
+	}
+	return ""
 }
 
 var subCodes = map[string][2]string{
@@ -171,6 +176,7 @@ var subCodes = map[string][2]string{
 	"531": {"the account may not sign in from this machine", "Look at the account's list of workstations (\"Log On To\") in Active Directory."},
 	"532": {"the password has expired", "Give the account a new password, and let it not expire: nobody will be there to change it."},
 	"533": {"the account is disabled", "Enable it in Active Directory, or set bind_dn to another one."},
+	"569": {"the account was not given the right to sign in there", "Look at the rights to sign in (\"Deny log on\") in the domain's policies."},
 	"568": {"the account is in too many groups", "Take it out of groups it does not need: it has to read, no more."},
 	"701": {"the account has expired", "Lift its end date in Active Directory."},
 	"773": {"the password must be changed first", "Take away \"User must change password at next logon\" from the account, or sign in with it once and change it."},

@@ -231,17 +231,6 @@ func (c *fakeConn) entryWith(controls []control, dn string, pairs ...string) {
 	})
 }
 
-func (w *writer) controls(list []control) {
-	if len(list) == 0 {
-		return
-	}
-	w.begin(0xa0)
-	for _, c := range list {
-		w.control(c)
-	}
-	w.end()
-}
-
 // info sends an intermediate message with a Sync Info value.
 func (c *fakeConn) info(value string) {
 	c.send(func(w *writer) {

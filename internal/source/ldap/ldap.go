@@ -50,6 +50,10 @@
 // them (DirSync, uSNChanged, RFC 4533, modifyTimestamp; see choose), and names
 // every entry there is where that way does not see all of them, or it is time.
 // Whatever does not fit leads to a full reading in the same call, with a note.
+//
+// An authenticator proves passwords: the account that reads looks for who signs in,
+// and hands on the record as a reading would, and one bind by that entry's name
+// tells the rest.
 package ldap
 
 import (
@@ -65,7 +69,10 @@ var Kind = source.Kind{
 	Title:   "LDAP and Active Directory",
 	Options: options,
 	Open:    open,
-	Refer:   Refer,
+
+	Authenticator: openAuthenticator,
+
+	Refer: Refer,
 }
 
 // ldapSource has no connection of its own: each of its methods opens one and

@@ -65,11 +65,11 @@ var options = []setting.Option{
 	{Name: "groups.name_attribute", Advanced: true, Label: "Name of a group", Help: "The attribute with a group's name; left out, cn."},
 	{Name: "groups.member_attribute", Advanced: true, Label: "Members of a group", Help: "The attribute with the members' DNs, or memberUid; left out, member and uniqueMember."},
 
-	{Name: "authentication.username_attribute", Label: "Sign-in attribute", Help: "The attribute that holds what people type as their name when they sign in."},
+	{Name: "authentication.username_attribute", Label: "Sign-in attribute", Help: "The attribute that holds what people type as their name when they sign in. Left out, those that suit the server are taken: userPrincipalName, sAMAccountName or mail in Active Directory, uid, mail or cn in Domino, uid or mail elsewhere."},
 	{Name: "authentication.username_filter_template", Advanced: true, Label: "Sign-in filter",
-		Help: "The filter that finds who signs in, with %s for what was typed, as in (&(objectClass=inetOrgPerson)(mail=%s))."},
+		Help: "The filter that finds who signs in, with %s for what was typed, as in (&(objectClass=inetOrgPerson)(mail=%s)), in place of the attribute. The filter for people holds besides, and exactly one entry must match."},
 	{Name: "authentication.timeout", Type: setting.Duration, Default: "5s", Advanced: true, Label: "Sign-in patience",
-		Help: "How long a sign-in waits for the directory."},
+		Help: "How long a sign-in waits for the directory, from the first server asked to the last answer."},
 }
 
 // settings are the decoded and checked settings of one connection.
@@ -94,6 +94,11 @@ type settings struct {
 	sweepEvery time.Duration // 0: what suits the method
 	fullEvery  time.Duration
 	deny       []string // groups whose people are locked out
+
+	username     string        // the attribute people sign in with; "" takes the preset's
+	template     []byte        // the filter that finds them, compiled, in its place
+	templateText string        // the same as it was written
+	patience     time.Duration // of a whole sign-in
 
 	groups   *groupSettings // nil: groups are not read
 	resolver resolver
@@ -147,7 +152,7 @@ func decode(v setting.Values, env source.Env) (*settings, error) {
 		pageSize: v.Int("sync.page_size"), filter: v.String("sync.filter"), anchor: v.String("sync.anchor"),
 		idle: v.Duration("sync.idle_timeout"), resolver: net.DefaultResolver,
 		method: v.String("sync.method"), sweepEvery: v.Duration("sync.sweep_every"), fullEvery: v.Duration("sync.full_every"),
-		deny: v.List("sync.deny_groups"),
+		deny: v.List("sync.deny_groups"), patience: v.Duration("authentication.timeout"),
 	}
 	_, s.hasBase = v["base_dn"]
 	switch v.String("scope") {
@@ -175,6 +180,8 @@ func decode(v setting.Values, env source.Env) (*settings, error) {
 		return nil, fault.New(fault.Invalid, "ldap: setting sync.page_size: %d is not a number of entries", s.pageSize).WithHint("1000 suits nearly every server.")
 	case s.fullEvery <= 0:
 		return nil, fault.New(fault.Invalid, "ldap: setting sync.full_every: it must be longer than nothing").WithHint("To read everything each time, set sync.method to off.")
+	case s.patience <= 0:
+		return nil, fault.New(fault.Invalid, "ldap: setting authentication.timeout: it must be longer than nothing").WithHint("5s suits nearly every server.")
 	case s.idle <= 0:
 		return nil, fault.New(fault.Invalid, "ldap: setting sync.idle_timeout: it must be longer than nothing").WithHint("60s suits nearly every server.")
 	}
@@ -190,10 +197,11 @@ func decode(v setting.Values, env source.Env) (*settings, error) {
 	if s.groups, err = decodeGroups(v); err != nil {
 		return nil, err
 	}
-	if err := checkTemplate(v.String("authentication.username_filter_template")); err != nil {
+	s.username, s.templateText = v.String(optionUsername), v.String(optionTemplate)
+	if s.template, err = compileTemplate(s.templateText); err != nil {
 		return nil, err
 	}
-	if err := attributeName("authentication.username_attribute", v.String("authentication.username_attribute")); err != nil {
+	if err := attributeName(optionUsername, s.username); err != nil {
 		return nil, err
 	}
 	s.tls, s.pinned, err = decodeTLS(v, env)
@@ -283,19 +291,6 @@ func attributeName(option, name string) error {
 		return nil
 	}
 	return fault.New(fault.Invalid, "ldap: setting %s: %q is not the name of an attribute", option, name).WithHint("Names are letters, digits and hyphens, as in employeeNumber.")
-}
-
-func checkTemplate(template string) error {
-	const option = "authentication.username_filter_template"
-	if template == "" {
-		return nil
-	}
-	if strings.Count(template, "%s") != 1 || strings.Count(template, "%") != 1 {
-		return fault.New(fault.Invalid, "ldap: setting %s: it needs %%s exactly once, and no other %%", option).
-			WithHint("%%s stands for what the person typed, as in (&(objectClass=inetOrgPerson)(mail=%%s))")
-	}
-	_, err := compileFilter(option, strings.Replace(template, "%s", "x", 1))
-	return err
 }
 
 // decodeTLS reads the files that settings name.

@@ -18,6 +18,7 @@ type preset struct {
 	groups  string
 	name    string   // the attribute a group's name comes from
 	members []string // the attributes a group's members come from
+	logins  []string // the attributes with what people sign in with
 	primary bool     // people have a primary group, which does not name them
 	mapping map[string]setting.Rule
 }
@@ -38,6 +39,7 @@ var presets = []preset{
 		groups:  "(objectClass=group)",
 		name:    "cn",
 		members: []string{"member"},
+		logins:  []string{"userPrincipalName", "sAMAccountName", "mail"},
 		primary: true,
 		mapping: map[string]setting.Rule{
 			"username":     {Expr: "firstOf(userPrincipalName, sAMAccountName)"},
@@ -65,6 +67,7 @@ var presets = []preset{
 		groups:  groupsOfNames,
 		name:    "cn",
 		members: []string{"member", "uniqueMember"},
+		logins:  []string{uid, "mail"},
 		mapping: inetOrgPerson("ldapStatus(pwdAccountLockedTime, shadowExpire, loginDisabled)"),
 	},
 	{
@@ -77,6 +80,7 @@ var presets = []preset{
 		groups:  groupsOfNames,
 		name:    "cn",
 		members: []string{"member", "uniqueMember"},
+		logins:  []string{uid, "mail"},
 		mapping: inetOrgPerson("lockStatus(nsAccountLock)"),
 	},
 	{
@@ -87,6 +91,7 @@ var presets = []preset{
 		groups:  groupsOfNames,
 		name:    "cn",
 		members: []string{"member", "uniqueMember"},
+		logins:  []string{uid, "mail"},
 		mapping: inetOrgPerson("ldapStatus(pwdAccountLockedTime, shadowExpire, loginDisabled)"),
 	},
 	{
@@ -99,6 +104,7 @@ var presets = []preset{
 		groups:  "(|(objectClass=dominoGroup)(objectClass=groupOfNames))",
 		name:    "cn",
 		members: []string{"member"},
+		logins:  []string{uid, "mail", "cn"},
 		mapping: inetOrgPerson("denyStatus(" + deniedAttribute + ")"),
 	},
 	{
@@ -109,6 +115,7 @@ var presets = []preset{
 		groups:  groupsOfNames,
 		name:    "cn",
 		members: []string{"member", "uniqueMember"},
+		logins:  []string{uid, "mail"},
 		mapping: inetOrgPerson("ldapStatus(pwdAccountLockedTime, shadowExpire, loginDisabled)"),
 	},
 }

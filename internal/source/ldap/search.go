@@ -105,16 +105,11 @@ func (c *conn) request(q *query) error {
 	}
 	w.end()
 	w.end()
-	if q.pageSize > 0 || len(q.controls) > 0 {
-		w.begin(0xa0)
-		if q.pageSize > 0 {
-			w.control(pagingControl(q.pageSize, q.cookie))
-		}
-		for _, c := range q.controls {
-			w.control(c)
-		}
-		w.end()
+	controls := q.controls
+	if q.pageSize > 0 {
+		controls = append([]control{pagingControl(q.pageSize, q.cookie)}, controls...)
 	}
+	w.controls(controls)
 	return c.flush()
 }
 

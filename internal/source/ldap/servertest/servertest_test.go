@@ -103,5 +103,5 @@ func TestWhatWorksOnWhichServer(t *testing.T) {
 		t.Log("Only a part was run, which is not held against the table in docs/sources/ldap.md.")
 		return
 	}
-	results.compare(t)
+	results.compare(t, "readings")
 }

@@ -61,14 +61,16 @@ func (b *table) String() string {
 	return out.String()
 }
 
-const (
-	page = "../../../../docs/sources/ldap.md"
-	from = "<!-- seen by the tests -->\n"
-	to   = "<!-- end of what was seen -->"
-)
+const page = "../../../../docs/sources/ldap.md"
+
+// pageMu is held while the page is read and written.
+var pageMu sync.Mutex
 
 // compare holds the table against the one in the documentation, or writes it there.
-func (b *table) compare(t *testing.T) {
+func (b *table) compare(t *testing.T, name string) {
+	pageMu.Lock()
+	defer pageMu.Unlock()
+	from, to := "<!-- seen by the tests: "+name+" -->\n", "<!-- end of what was seen: "+name+" -->"
 	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)

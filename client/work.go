@@ -8,7 +8,6 @@ import (
 	"net/url"
 )
 
-// get asks for one thing.
 // Organization gives one organization.
 func (c *Client) Organization(ctx context.Context, id string) (Organization, error) {
 	return Get[Organization](ctx, c, "/organizations/"+part(id), nil)

@@ -70,10 +70,10 @@ func PostgreSQL(t testing.TB) string {
 // Both runs a test on a database of each kind, side by side.
 func Both(t *testing.T, fn func(t *testing.T, dsn string)) {
 	t.Helper()
-	for name, make := range map[string]func(testing.TB) string{"SQLite": SQLite, "PostgreSQL": PostgreSQL} {
+	for name, fresh := range map[string]func(testing.TB) string{"SQLite": SQLite, "PostgreSQL": PostgreSQL} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			fn(t, make(t))
+			fn(t, fresh(t))
 		})
 	}
 }

@@ -1,5 +1,6 @@
 import { open, flow, check, looked, done } from "./lib.mjs";
 import { flows as plain } from "./flows_plain.mjs";
+import { flows as roles } from "./flows_roles.mjs";
 import { flows as work } from "./flows_work.mjs";
 import { flows as people } from "./flows_people.mjs";
 import { flows as admins } from "./flows_admins.mjs";
@@ -158,5 +159,6 @@ await flow("a connection is made, tested part by part", async () => {
 await people(page, { base: process.env.BASE });
 await work(page, { password, base: process.env.BASE });
 await admins(page);
+await roles(page);
 await plain(page, { password });
 await done();

@@ -27,7 +27,7 @@ async function authenticator(page) {
 }
 
 // invited makes an administrator by the console, and gives their browser.
-async function invited(page, email, role, organization) {
+export async function invited(page, email, role, organization) {
   await page.goto("/admins/invite");
   await page.fill("#f-email", email);
   await page.fill("#f-name", email.split("@")[0]);

@@ -35,6 +35,8 @@ type options struct {
 	seed      uint64
 	binary    string
 
+	signIns int // how many are measured, in place of runs
+
 	console int // people of whom the console's pages are measured
 
 	connections int // many small ones in place of one large directory
@@ -70,6 +72,7 @@ func run(ctx context.Context, args []string) error {
 	f.Uint64Var(&o.seed, "seed", 5, "seed of the directory; 5 gives 368,400 memberships at 100,000 people")
 	f.StringVar(&o.binary, "binary", "bin/rollcall", "the program to measure")
 	f.IntVar(&o.console, "console", 0, "measure the console's pages with so many people in place of runs, such as 100000")
+	f.IntVar(&o.signIns, "signin", 0, "measure so many sign-ins in place of runs, such as 2000")
 	f.IntVar(&o.connections, "connections", 0, "measure so many small connections in place of one directory, such as 10000")
 	f.IntVar(&o.each, "each", 100, "with -connections: people of each")
 	f.IntVar(&o.workers, "workers", 4, "with -connections: runs at a time")
@@ -95,6 +98,9 @@ func run(ctx context.Context, args []string) error {
 	}
 	if _, err := os.Stat(o.binary); err != nil {
 		return fmt.Errorf("%w; build it with `make build`", err)
+	}
+	if o.signIns > 0 {
+		return measureSignIns(ctx, o)
 	}
 	if o.console > 0 {
 		return measureConsole(ctx, o)

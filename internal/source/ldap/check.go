@@ -53,6 +53,7 @@ func (s *ldapSource) Check(ctx context.Context, report func(source.Step)) {
 		return
 	}
 	if d.people(c, root) && d.groups(c, root) && d.denied(c, root) {
+		d.logins(root)
 		d.changes(c, root)
 	}
 }
@@ -70,7 +71,7 @@ func (d *doctor) say(name string, v source.Verdict, detail, hint string) {
 // sections are the parts of the settings that steps are about.
 var sections = map[string]source.Section{
 	"DNS": source.Address, "TCP": source.Address, "TLS": source.TLS, "bind": source.SignIn, "root DSE": source.Base,
-	"search": source.Users, "anchor": source.Users, "deny groups": source.Users, "groups": source.Groups, "changes": source.Changes,
+	"search": source.Users, "anchor": source.Users, "sign-ins": source.Users, "deny groups": source.Users, "groups": source.Groups, "changes": source.Changes,
 }
 
 // fail reports an error of ours, without the words that name this package.
@@ -293,6 +294,12 @@ func (d *doctor) people(c *conn, root *rootDSE) bool {
 		d.say("anchor", source.Warn, fmt.Sprintf("%d of %d have no usable %s\n%s", wrong, count, r.anchor, strings.Join(faulty, "\n")), "They are left alone until they have one.")
 	}
 	return true
+}
+
+// logins says how people are found who sign in.
+func (d *doctor) logins(root *rootDSE) {
+	d.begin()
+	d.say("sign-ins", source.OK, fmt.Sprintf("people who sign in are found by %s, %%s being what they type", d.set.loginText(root.preset())), "")
 }
 
 // sample is how many groups a line names.

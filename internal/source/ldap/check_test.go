@@ -33,19 +33,19 @@ func TestTheDoctorGoesThroughAllSteps(t *testing.T) {
 		text string // in the detail or hint of the last step that is not ok
 	}{
 		{"all is well", setting.Values{"addr": []string{rig.TLSURL}, "tls.ca_file": rig.CAFile, "groups.include": "^App-"},
-			"DNS ok, TCP ok, TLS ok, bind ok, root DSE ok, search ok, anchor ok, groups ok, changes ok", ""},
-		{"a clear connection", nil, "DNS skip, TCP ok, TLS warn, bind ok, root DSE ok, search ok, anchor ok, groups skip, changes ok", "not read"},
+			"DNS ok, TCP ok, TLS ok, bind ok, root DSE ok, search ok, anchor ok, groups ok, sign-ins ok, changes ok", ""},
+		{"a clear connection", nil, "DNS skip, TCP ok, TLS warn, bind ok, root DSE ok, search ok, anchor ok, groups skip, sign-ins ok, changes ok", "not read"},
 		{"an unknown CA", setting.Values{"addr": []string{rig.TLSURL}}, "DNS ok, TCP ok, TLS fail", "CN=localhost, issued by CN=Rollcall rig CA"},
 		{"a wrong name", setting.Values{"addr": []string{rig.TLSURL}, "tls.ca_file": rig.CAFile, "tls.server_name": "dc1"}, "DNS ok, TCP ok, TLS fail", "Set tls.server_name to localhost"},
 		{"no such host", setting.Values{"addr": []string{"nowhere.invalid"}}, "DNS fail", "spelling"},
 		{"a closed port", setting.Values{"addr": []string{"127.0.0.1:1"}}, "DNS skip, TCP fail", "nothing listens"},
 		{"the first of two is down", setting.Values{"addr": []string{"127.0.0.1:1", rig.URL}, "sync.filter": "(uid=u000*)"},
-			"DNS skip, TCP warn, DNS skip, TCP ok, TLS warn, bind ok, root DSE ok, search ok, anchor ok, groups skip, changes ok", "not read"},
+			"DNS skip, TCP warn, DNS skip, TCP ok, TLS warn, bind ok, root DSE ok, search ok, anchor ok, groups skip, sign-ins ok, changes ok", "not read"},
 		{"a wrong password", setting.Values{"bind_password": "wrong"}, "DNS skip, TCP ok, TLS warn, bind fail", "bind_password"},
 		{"a wrong base", setting.Values{"base_dn": "ou=x,dc=example,dc=org"}, "DNS skip, TCP ok, TLS warn, bind ok, root DSE ok, search fail", "dc=example,dc=org"},
 		{"a filter nobody passes", setting.Values{"sync.filter": "(uid=nobody)", "groups.filter": "(cn=none)"},
-			"DNS skip, TCP ok, TLS warn, bind ok, root DSE ok, search warn, anchor skip, groups warn, changes ok", "groups.filter"},
-		{"an anchor nobody has", setting.Values{"sync.anchor": "employeeType"}, "DNS skip, TCP ok, TLS warn, bind ok, root DSE ok, search ok, anchor fail, groups skip, changes ok", "not read"},
+			"DNS skip, TCP ok, TLS warn, bind ok, root DSE ok, search warn, anchor skip, groups warn, sign-ins ok, changes ok", "groups.filter"},
+		{"an anchor nobody has", setting.Values{"sync.anchor": "employeeType"}, "DNS skip, TCP ok, TLS warn, bind ok, root DSE ok, search ok, anchor fail, groups skip, sign-ins ok, changes ok", "not read"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			steps := check(t, rigSettings(rig, c.v))

@@ -193,11 +193,11 @@ func TestTheDoctorTellsWhatADomainNames(t *testing.T) {
 		text string
 	}{
 		{"the second server answers", []string{"srv:example.org"}, rigZone(t),
-			"DNS ok, DNS ok, TCP warn, DNS ok, TCP ok, TLS warn, bind ok, root DSE ok, search ok, anchor ok, groups skip, changes ok",
+			"DNS ok, DNS ok, TCP warn, DNS ok, TCP ok, TLS warn, bind ok, root DSE ok, search ok, anchor ok, groups skip, sign-ins ok, changes ok",
 			"_ldap._tcp.example.org names, in this order:\nldap://localhost:1\nldap://localhost:"},
 		{"the domain is not there", []string{"srv:example.org"}, zone{}, "DNS fail", "look up _ldap._tcp.example.org: no such host"},
 		{"the domain is not there, but another server is", []string{"srv:example.org", rig.URL}, zone{},
-			"DNS warn, DNS skip, TCP ok, TLS warn, bind ok, root DSE ok, search ok, anchor ok, groups skip, changes ok", "no such host"},
+			"DNS warn, DNS skip, TCP ok, TLS warn, bind ok, root DSE ok, search ok, anchor ok, groups skip, sign-ins ok, changes ok", "no such host"},
 		{"none of its servers answers", []string{"srv:example.org"}, zone{"_ldap._tcp.example.org": {{Target: "localhost.", Port: 1}, {Target: "localhost.", Port: 1}}},
 			"DNS ok, DNS ok, TCP warn, DNS ok, TCP fail", "names, in this order"},
 	} {

@@ -178,6 +178,13 @@ func (s *Service) closeUnused(d *door) {
 // Forget closes what is open of a connection: its settings were changed, or it is
 // gone. The next attempt opens it anew.
 func (s *Service) Forget(alias string) {
+	s.looking.Lock()
+	s.domains = nil
+	s.looking.Unlock()
+	s.shutDoor(alias)
+}
+
+func (s *Service) shutDoor(alias string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if d := s.doors[alias]; d != nil {

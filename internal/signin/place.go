@@ -15,6 +15,7 @@ type place struct {
 	alias, organization string
 	reasons             bool // people may be told
 	changeFirst         bool
+	kept                bool // passwords are kept here
 	// ask tries the password. An error says that it could not be tried.
 	ask func(ctx context.Context, s *Service, t *try) (*verdict, error)
 }
@@ -37,7 +38,7 @@ func (s *Service) place(ctx context.Context, a Attempt) (*place, error) {
 	}
 	p := &place{alias: c.Alias, organization: c.Organization, reasons: c.SignIn.ShowReasons, changeFirst: c.SignIn.ChangeFirst}
 	if kind.Authenticator == nil {
-		p.ask = kept
+		p.ask, p.kept = kept, true
 		return p, nil
 	}
 	p.ask = func(ctx context.Context, s *Service, t *try) (*verdict, error) {
@@ -51,7 +52,7 @@ func (s *Service) connection(ctx context.Context, alias string) (setting.Connect
 	c, err := s.Connections.Connection(ctx, alias)
 	if err != nil {
 		if fault.KindOf(err) == fault.NotFound {
-			s.Forget(alias)
+			s.shutDoor(alias)
 			err = errNoSignIn(alias)
 		}
 		return c, source.Kind{}, err
@@ -82,5 +83,5 @@ func (s *Service) localPlace(ctx context.Context, organization string) (*place, 
 	for id := range names {
 		organization = id
 	}
-	return &place{alias: account.Local, organization: organization, reasons: true, changeFirst: s.Settings().ChangeFirst, ask: kept}, nil
+	return &place{alias: account.Local, organization: organization, reasons: true, changeFirst: s.Settings().ChangeFirst, ask: kept, kept: true}, nil
 }

@@ -67,12 +67,14 @@ type Result struct {
 	Organization string
 	Connection   string
 	Reason       Reason
+	// Exact is the reason in more words than the API has, such as "ended".
+	Exact string
 	// Shown says that the person may be told the reason: their password was right, so
 	// it tells nobody else anything.
 	Shown bool
 	// Own says that the password that has to be changed is kept here, and that Change
 	// does it.
-	Own bool
+	Own  bool
 	hash string // that the password fitted, where it is kept here
 	// Wait is how long to wait where there were too many tries.
 	Wait time.Duration
@@ -91,6 +93,8 @@ type Door interface {
 type Connections interface {
 	// Connection gives one ready to be opened, or a fault.NotFound.
 	Connection(ctx context.Context, alias string) (setting.Connection, error)
+	// Each hands on those of an organization ("" for all).
+	Each(ctx context.Context, organization string, fn func(setting.Connection) error) error
 }
 
 // Ring gives keyed digests; seal.Ring is one.
@@ -134,6 +138,9 @@ type Service struct {
 
 	mu    sync.Mutex
 	doors map[string]*door // by alias
+
+	looking sync.Mutex
+	domains *domains
 }
 
 // New makes a Service.
@@ -253,7 +260,7 @@ type verdict struct {
 func (s *Service) settle(ctx context.Context, p *place, t *try, v *verdict, out *Result) (*Result, error) {
 	out.hash = v.hash
 	if v.reason != "" {
-		out.Reason, out.Shown, out.Own = v.reason, v.right && p.reasons, v.own
+		out.Reason, out.Exact, out.Shown, out.Own = v.reason, v.exact, v.right && p.reasons, v.own
 		if v.right {
 			if err := s.giveBack(ctx, t); err != nil {
 				return nil, err

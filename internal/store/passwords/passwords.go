@@ -61,6 +61,14 @@ func (s *Passwords) Of(ctx context.Context, id account.ID) (p Password, err erro
 	return p, db.Explain("look up a password", err)
 }
 
+// Any reports whether people of an organization have a password and an account that
+// no connection keeps.
+func (s *Passwords) Any(ctx context.Context, organization string) (some bool, err error) {
+	err = s.DB.Reader().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM credentials c JOIN accounts a ON a.id = c.account WHERE a.organization = $1 AND a.connection = $2 AND a.status = 'active')`,
+		organization, account.Local).Scan(&some)
+	return some, db.Explain("look for passwords", err)
+}
+
 // Choose gives an account the password its person chose: was is the hash they proved
 // they know, which must still be the one. All their logins and links end.
 func (s *Passwords) Choose(ctx context.Context, a *account.Account, was, hash string) error {

@@ -103,6 +103,7 @@ type call struct {
 	body   any // sent as JSON; an io.Reader is sent as it is, once
 	typ    string
 	accept string
+	once   bool // not again, whatever comes
 }
 
 // do makes a request and decodes the answer into out, which may be nil.
@@ -125,8 +126,9 @@ func (c *Client) do(ctx context.Context, r call, out any) error {
 // answer of success; anything else is an error.
 func (c *Client) send(ctx context.Context, r call) (*http.Response, error) {
 	var body []byte
-	stream, once := r.body.(io.Reader)
-	if r.body != nil && !once {
+	stream, streamed := r.body.(io.Reader)
+	once := streamed || r.once
+	if r.body != nil && !streamed {
 		var err error
 		if body, err = json.Marshal(r.body); err != nil {
 			return nil, fmt.Errorf("client: %s %s: %w", r.method, r.path, err)

@@ -9,6 +9,8 @@ type Problem struct { //nolint:errname // RFC 9457 calls it a problem
 	Detail    string       `json:"detail" doc:"What went wrong, in a sentence."`
 	Hint      string       `json:"hint,omitempty" doc:"What to do about it."`
 	RequestID string       `json:"request_id" doc:"The ID under which the server's log has more."`
+	Reason    string       `json:"reason,omitempty" enum:"invalid_credentials,disabled,expired,locked,must_change_password,not_in_scope,licence_full" doc:"Why somebody is not let in; of a refused sign-in only."`
+	Shown     *bool        `json:"shown,omitempty" doc:"Whether the person may be told the reason: their password was right, so it tells nobody else anything. Of a refused sign-in only."`
 	Errors    []FieldError `json:"errors,omitempty" nullable:"false" doc:"What is wrong with the request, a thing each."`
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"rollcall.dev/rollcall/internal/config"
@@ -14,6 +15,8 @@ import (
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/registry"
 	"rollcall.dev/rollcall/internal/seal"
+	"rollcall.dev/rollcall/internal/setting"
+	"rollcall.dev/rollcall/internal/signin"
 	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/source/all"
 	"rollcall.dev/rollcall/internal/store"
@@ -27,6 +30,7 @@ type App struct {
 	Registry *registry.Registry
 	Ring     *seal.Ring
 	Guard    *webhook.Guard // where deliveries may go
+	SignIn   *signin.Service
 }
 
 // Open loads the configuration and opens its database.
@@ -63,8 +67,12 @@ func Open(ctx context.Context, path string, lookup func(string) (string, bool)) 
 			return body, err
 		}, Retention: cfg.Retention, Now: time.Now}
 	r.Validate = e.Validate
-	return &App{Config: cfg, Store: s, Engine: e, Registry: r, Ring: ring, Guard: guard}, nil
+	s.LoginTable.Limits = func() (idle, most time.Duration) { o := r.Config().SignIn; return o.SessionIdle, o.SessionMax }
+	people := signin.New(signin.Options{Store: s, Connections: r, Kinds: all.Named, Env: e.Env, Ring: ring, PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"),
+		Settings: func() setting.SignIn { return r.Config().SignIn },
+		Open:     func(ctx context.Context, c setting.Connection) (signin.Door, error) { return e.Door(ctx, c) }})
+	return &App{Config: cfg, Store: s, Engine: e, Registry: r, Ring: ring, Guard: guard, SignIn: people}, nil
 }
 
 // Close closes the database.
-func (a *App) Close() error { return a.Store.Close() }
+func (a *App) Close() error { return errors.Join(a.SignIn.Close(), a.Store.Close()) }

@@ -7,6 +7,8 @@ import (
 
 	"rollcall.dev/rollcall/client"
 	"rollcall.dev/rollcall/internal/endpoint/api"
+	"rollcall.dev/rollcall/internal/endpoint/login"
+	"rollcall.dev/rollcall/internal/setting"
 )
 
 // routes mounts the endpoints: each is a package that gives a handler, on one line
@@ -18,6 +20,12 @@ func (s *Server) routes() (http.Handler, error) {
 	mux.Handle("GET /metrics", s.Metrics.Handler())
 	rest := api.New(s.api())
 	mux.Handle(api.Prefix+"/", s.traced(rest))
+	people, err := s.login()
+	if err != nil {
+		return nil, err
+	}
+	mux.Handle(login.Prefix, s.traced(people))
+	mux.Handle(login.Prefix+"/", s.traced(people))
 	pages, err := s.console(rest)
 	if err != nil {
 		return nil, err
@@ -27,8 +35,14 @@ func (s *Server) routes() (http.Handler, error) {
 }
 
 func (s *Server) api() api.Deps {
-	return api.Deps{Store: s.Store, Engine: s.Engine, Runs: s.Operator, Registry: s.Registry, Kinds: s.Registry.Kinds,
+	return api.Deps{Store: s.Store, Engine: s.Engine, Runs: s.Operator, Registry: s.Registry, Kinds: s.Registry.Kinds, SignIn: s.SignIn,
 		Rates: &s.Config.Rates, Installation: s.installation(), Log: s.Log, Observe: s.Metrics.Request, Draining: s.draining}
+}
+
+// login is the pages at which people sign in.
+func (s *Server) login() (http.Handler, error) {
+	return login.New(login.Deps{SignIn: s.SignIn, Logins: s.Store.LoginTable, Ring: s.Ring, PublicURL: s.Config.PublicURL, TrustedProxies: s.Config.Console.TrustedProxies,
+		Settings: func() setting.SignIn { return s.Registry.Config().SignIn }, Log: s.Log})
 }
 
 // installation is what operators are told of it.

@@ -34,6 +34,7 @@ type Config struct {
 	Rates         setting.Rates
 	Server        setting.Server
 	Console       setting.Console
+	SignIn        setting.SignIn
 	Webhooks      setting.Webhooks
 	Notifications setting.Notifications
 	Organizations []setting.Organization
@@ -111,7 +112,7 @@ func parse(name string, data []byte, kinds []source.Kind, lookup func(env string
 
 func defaults() *Config {
 	return &Config{Listen: "127.0.0.1:8080", PublicURL: DefaultPublicURL, Database: "sqlite:rollcall.db", Workers: 4, Retention: setting.DefaultRetention(),
-		Rates: setting.DefaultRates(), Server: setting.DefaultServer(), Console: setting.DefaultConsole(), Notifications: setting.Notifications{SMTP: setting.SMTP{TLS: setting.SMTPStartTLS}}}
+		Rates: setting.DefaultRates(), Server: setting.DefaultServer(), Console: setting.DefaultConsole(), SignIn: setting.DefaultSignIn(), Notifications: setting.Notifications{SMTP: setting.SMTP{TLS: setting.SMTPStartTLS}}}
 }
 
 func (d *decoder) topKeys(c *Config) []key {
@@ -137,6 +138,7 @@ func (d *decoder) topKeys(c *Config) []key {
 			session("session_max", &c.Console.SessionMax, "Any session ends after so long, however much it was used."),
 			d.proxies(&c.Console.TrustedProxies),
 		}},
+		{name: "sign_in", help: "How people sign in with the password of their directory, and for how long. A connection has a `sign_in` of its own.", keys: signInKeys(&c.SignIn)},
 		{name: "webhooks", help: "Where deliveries of events may go.", keys: d.webhookKeys(&c.Webhooks)},
 		{name: "notifications", help: "Who is told when a run fails, a plan is held, a connection is in quarantine, a credential runs out, a licence is nearly full or a webhook was disabled.", keys: d.notificationKeys(&c.Notifications)},
 		{

@@ -122,7 +122,7 @@ func (n *node) item(i int) *node {
 
 func newConnection() setting.Connection {
 	return setting.Connection{
-		Policy: setting.DefaultPolicy(), Limits: setting.DefaultLimits(),
+		Policy: setting.DefaultPolicy(), Limits: setting.DefaultLimits(), SignIn: setting.DefaultConnectionSignIn(),
 		Overlap: setting.OverlapWait, Mapping: map[string]setting.Rule{},
 	}
 }
@@ -174,6 +174,7 @@ func (d *decoder) connectionKeys(c *setting.Connection, env string) []key {
 		}).upper(&c.Region),
 		day("credential_expires", &c.CredentialExpires, "Last day of what the connection signs in with, where the directory does not tell: people are told 60, 30, 7 days and a day before."),
 		{name: "settings", help: "The policy: which actions are allowed.", keys: policyKeys(&c.Policy)},
+		{name: "sign_in", help: "How the people of this connection sign in.", keys: connectionSignInKeys(d, &c.SignIn)},
 		{name: "limits", help: "The safeguards: a plan over one of them is held until a person has seen it.", keys: limitKeys(&c.Limits)},
 		{
 			name: "backend", typ: "one kind of source", help: "The directory: exactly one kind, with its own settings.",

@@ -64,7 +64,7 @@ func exportConnection(c setting.Connection, kinds []source.Kind, spell speller) 
 	if len(c.Scope) > 0 {
 		m = append(m, yaml.MapItem{Key: "scope", Value: spell.texts(c.Scope)})
 	}
-	m = append(m, yaml.MapItem{Key: "settings", Value: exportPolicy(c.Policy)}, yaml.MapItem{Key: "limits", Value: exportLimits(c.Limits)},
+	m = append(m, yaml.MapItem{Key: "settings", Value: exportPolicy(c.Policy)}, yaml.MapItem{Key: "sign_in", Value: exportSignIn(c.SignIn)}, yaml.MapItem{Key: "limits", Value: exportLimits(c.Limits)},
 		yaml.MapItem{Key: "backend", Value: yaml.MapSlice{{Key: c.Kind, Value: exportBackend(c, kinds[i].Options, spell)}}})
 	if len(c.Mapping) > 0 {
 		m = append(m, yaml.MapItem{Key: "mapping", Value: exportMapping(c.Mapping, spell)})

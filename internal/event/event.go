@@ -24,6 +24,14 @@ const (
 	AccountRestored Type = "account.restored"
 	AccountPurged   Type = "account.purged"
 
+	// What people do at the door. A failed sign-in is told at most once a minute for
+	// each person; none says what was typed.
+	AccountSignedIn            Type = "account.signed_in"
+	AccountSignInFailed        Type = "account.sign_in_failed"
+	AccountSignedOut           Type = "account.signed_out"
+	AccountPasswordChanged     Type = "account.password_changed"
+	AccountPasswordLinkCreated Type = "account.password_link_created"
+
 	GroupCreated  Type = "group.created"
 	GroupUpdated  Type = "group.updated"
 	GroupDeleted  Type = "group.deleted"
@@ -95,7 +103,7 @@ const (
 func Types() []Type {
 	return []Type{
 		AccountCreated, AccountUpdated, AccountLinked, AccountDisabled, AccountEnabled,
-		AccountDeleted, AccountRestored, AccountPurged, GroupCreated, GroupUpdated,
+		AccountDeleted, AccountRestored, AccountPurged, AccountSignedIn, AccountSignInFailed, AccountSignedOut, AccountPasswordChanged, AccountPasswordLinkCreated, GroupCreated, GroupUpdated,
 		GroupDeleted, GroupRestored, MembershipAdded, MembershipRemoved, RunApplied,
 		RunHeld, RunFailed, RunCancelled, PlanApproved, PlanRejected,
 		OrganizationCreated, OrganizationUpdated, OrganizationDeleted, ConnectionCreated, ConnectionUpdated,

@@ -22,8 +22,9 @@ type Connection struct {
 	// its administrator knows; zero where not.
 	CredentialExpires time.Time
 	Match             []string // matching attributes in order: "username", "email", "mobile_phone", "phone" or a custom attribute
-	Overlap           string   // "wait", "own" or "yield": see Overlap*
-	Unset             []Unset  // settings of the source that could not be had; it cannot be opened without them
+	SignIn            ConnectionSignIn
+	Overlap           string  // "wait", "own" or "yield": see Overlap*
+	Unset             []Unset // settings of the source that could not be had; it cannot be opened without them
 }
 
 // Unset is a setting of a source whose value could not be had, because a variable

@@ -25,6 +25,9 @@ type Kind struct {
 	// Authenticator opens what proves passwords; nil for kinds whose people have
 	// none that could be tried. Like Open it reads no network.
 	Authenticator func(v setting.Values, env Env) (Authenticator, error)
+	// Passwords says that its records may carry passwords: people sign in with what is
+	// kept of them.
+	Passwords bool
 	// Refer normalises a ref as spelled by some record, so that two spellings
 	// of one entry (a DN in other case) compare equal.
 	Refer func(ref string) string

@@ -30,6 +30,7 @@ import (
 	"rollcall.dev/rollcall/internal/store/notices"
 	"rollcall.dev/rollcall/internal/store/organizations"
 	"rollcall.dev/rollcall/internal/store/overview"
+	"rollcall.dev/rollcall/internal/store/passwords"
 	"rollcall.dev/rollcall/internal/store/people"
 	"rollcall.dev/rollcall/internal/store/plans"
 	"rollcall.dev/rollcall/internal/store/runs"
@@ -64,6 +65,7 @@ type Store struct {
 	NoticeTable       *notices.Notices
 	AdminTable        *admins.Admins // its Ring too
 	LoginTable        *logins.Logins
+	PasswordTable     *passwords.Passwords
 	SetupTable        *setups.Setups
 	People            *people.People
 	Overview          *overview.Overview
@@ -81,7 +83,7 @@ func Open(ctx context.Context, dsn, dir string) (*Store, error) {
 		OrganizationTable: &organizations.Organizations{DB: d}, DeclarationTable: &declarations.Declarations{DB: d},
 		SecretTable: &secrets.Secrets{DB: d}, UploadTable: &uploads.Uploads{DB: d},
 		WorkTable: &work.Work{DB: d}, Schedules: &schedules.Schedules{DB: d}, Health: &health.Health{DB: d}, Nodes: &nodes.Nodes{DB: d}, KeyTable: &keys.Keys{DB: d},
-		HookTable: &hooks.Hooks{DB: d, Now: time.Now}, NoticeTable: &notices.Notices{DB: d, Now: time.Now}, AdminTable: &admins.Admins{DB: d}, LoginTable: &logins.Logins{DB: d},
+		HookTable: &hooks.Hooks{DB: d, Now: time.Now}, NoticeTable: &notices.Notices{DB: d, Now: time.Now}, AdminTable: &admins.Admins{DB: d}, LoginTable: &logins.Logins{DB: d}, PasswordTable: &passwords.Passwords{DB: d},
 		SetupTable: &setups.Setups{DB: d}, People: &people.People{DB: d}, Overview: &overview.Overview{DB: d}}, nil
 }
 

@@ -18,6 +18,7 @@ import (
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/registry"
 	"rollcall.dev/rollcall/internal/setting"
+	"rollcall.dev/rollcall/internal/signin"
 	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/store"
 )
@@ -31,6 +32,8 @@ type Deps struct {
 	Engine   Engine
 	Runs     Runs
 	Registry *registry.Registry
+	// SignIn lets people in.
+	SignIn SignIn
 	// Kinds are the sources whose settings the document describes.
 	Kinds []source.Kind
 	Rates *setting.Rates // setting.DefaultRates unless set
@@ -78,6 +81,12 @@ type Runs interface {
 	Follow(ctx context.Context, run string, fn func(*engine.Run) error) error
 }
 
+// SignIn tries people's passwords, and makes links to choose another.
+type SignIn interface {
+	Authenticate(ctx context.Context, a signin.Attempt) (*signin.Result, error)
+	PasswordLink(ctx context.Context, a *account.Account, actor string) (address string, ends time.Time, err error)
+}
+
 // server is the API.
 type server struct {
 	Deps
@@ -113,7 +122,7 @@ func build(d Deps) *server {
 	s := &server{Deps: d, mux: http.NewServeMux(), rates: newRates(*d.Rates, d.Now), persons: newRates(pages, d.Now), strangers: newRates(*d.Rates, d.Now)}
 	plainErrors()
 	s.api = humago.NewWithPrefix(s.mux, Prefix, s.describe())
-	for _, part := range []func(){s.organizations, s.connections, s.plans, s.runs, s.accounts, s.groups, s.events, s.why, s.apikeys, s.webhooks, s.statistics, s.orgchart, s.disputes, s.overview, s.origins, s.installation} {
+	for _, part := range []func(){s.organizations, s.connections, s.plans, s.runs, s.accounts, s.groups, s.events, s.why, s.apikeys, s.webhooks, s.statistics, s.orgchart, s.disputes, s.overview, s.origins, s.installation, s.signIn} {
 		part()
 	}
 	s.finish()

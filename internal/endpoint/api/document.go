@@ -95,6 +95,7 @@ var tags = []*huma.Tag{
 	{Name: "plans", Description: "What would be done, and decisions on it."},
 	{Name: "runs", Description: "What was done."},
 	{Name: "accounts", Description: "The people."},
+	{Name: "sign-in", Description: "Letting people in with the password they have."},
 	{Name: "groups", Description: "Groups and who is in them."},
 	{Name: "events", Description: "What happened, in order and without gaps; also the audit log."},
 	{Name: "webhooks", Description: "Addresses that are told of events, signed by the Standard Webhooks rules."},

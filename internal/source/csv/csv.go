@@ -42,11 +42,12 @@ import (
 
 // Kind is the CSV file as a kind of directory.
 var Kind = source.Kind{
-	Name:    "csv",
-	Title:   "CSV file",
-	Options: options,
-	Open:    open,
-	Refer:   account.Fold,
+	Name:      "csv",
+	Title:     "CSV file",
+	Options:   options,
+	Open:      open,
+	Refer:     account.Fold,
+	Passwords: true,
 }
 
 var options = []setting.Option{

@@ -140,7 +140,8 @@ func (s *Accounts) Any(ctx context.Context, organization string) (found bool, er
 	return found, db.Explain("look for accounts", err)
 }
 
-// Secrets gives the password hashes accounts have.
+// Secrets gives the password hashes that accounts were given. One that a person
+// chose meanwhile is nothing that a plan compares with.
 func (s *Accounts) Secrets(ctx context.Context, ids []account.ID) (map[account.ID]string, error) {
 	out := map[account.ID]string{}
 	err := parts(ids, func(part []account.ID) error {
@@ -148,7 +149,7 @@ func (s *Accounts) Secrets(ctx context.Context, ids []account.ID) (map[account.I
 		for i := range part {
 			args[i] = part[i][:]
 		}
-		return db.Each(ctx, s.DB.Reader(), `SELECT account, hash FROM credentials WHERE account IN `+db.In(1, len(part)), args, func(rows *sql.Rows) error {
+		return db.Each(ctx, s.DB.Reader(), `SELECT account, given FROM credentials WHERE account IN `+db.In(1, len(part)), args, func(rows *sql.Rows) error {
 			var id account.ID
 			var hash string
 			err := rows.Scan(&id, &hash)
@@ -346,6 +347,18 @@ func (s *Accounts) WithGroups(ctx context.Context, list []*account.Account) erro
 			return nil
 		})
 	})
+}
+
+// ByLogin gives the accounts of a connection that a login names: by username or by
+// e-mail address. Those that were deleted are nobody's.
+func (s *Accounts) ByLogin(ctx context.Context, organization, connection, login string) (out []*account.Account, err error) {
+	err = db.Each(ctx, s.DB.Reader(), `SELECT `+Columns+` FROM accounts WHERE organization = $1 AND connection = $2 AND (username_key = $3 OR email_key = $3) AND status <> 'deleted' ORDER BY id`,
+		[]any{organization, connection, account.Fold(login)}, func(rows *sql.Rows) error {
+			a, err := Scan(rows)
+			out = append(out, a)
+			return err
+		})
+	return out, err
 }
 
 // Find gives the accounts a word names: an ID, username, e-mail, external ID.

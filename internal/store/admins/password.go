@@ -104,7 +104,7 @@ func (s *Admins) ChangePassword(ctx context.Context, token, old, fresh string) e
 		if err != nil {
 			return err
 		}
-		if err := forgive(ctx, tx, counters, s.now()); err != nil {
+		if err := s.forgive(ctx, tx, counters); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `UPDATE admin_sessions SET confirmed_at = $2 WHERE id = $1`, x.ID, db.Micros(s.now())); err != nil {

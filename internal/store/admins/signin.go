@@ -8,6 +8,7 @@ import (
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/events"
+	"rollcall.dev/rollcall/internal/store/tries"
 )
 
 // nobody is the hash that passwords are tried against where there is no
@@ -72,7 +73,7 @@ func (s *Admins) SignIn(ctx context.Context, email, password, code string, from 
 		}
 		factor := "password"
 		if now.SecondFactor && plainCode(code) == "" {
-			if err := giveBack(ctx, tx, counters, s.now()); err != nil {
+			if err := s.tries().GiveBack(ctx, tx, counters, s.now()); err != nil {
 				return err
 			}
 			session, err = s.open(ctx, tx, now.ID, true, from, agent, s.now())
@@ -143,7 +144,7 @@ func orNoSession(err error) error {
 }
 
 // entered tells of a code that was wrong.
-func (s *Admins) entered(ctx context.Context, session *Session, a *Administrator, counters []counter, from netip.Addr, agent string, err error) (*Session, error) {
+func (s *Admins) entered(ctx context.Context, session *Session, a *Administrator, counters []tries.Counter, from netip.Addr, agent string, err error) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -170,10 +171,10 @@ func (s *Admins) still(ctx context.Context, tx *db.Tx, a *Administrator) (*Admin
 }
 
 // enter opens a session for somebody who has proved everything there is to prove.
-func (s *Admins) enter(ctx context.Context, tx *db.Tx, a *Administrator, counters []counter, from netip.Addr, agent, factor string) (*Session, error) {
+func (s *Admins) enter(ctx context.Context, tx *db.Tx, a *Administrator, counters []tries.Counter, from netip.Addr, agent, factor string) (*Session, error) {
 	now := s.now()
 	if len(counters) > 0 {
-		if err := forgive(ctx, tx, counters, now); err != nil {
+		if err := s.forgive(ctx, tx, counters); err != nil {
 			return nil, err
 		}
 	}
@@ -228,7 +229,7 @@ func (s *Admins) Confirm(ctx context.Context, token, password, code string) erro
 		if !ok {
 			return nil
 		}
-		if err := forgive(ctx, tx, counters, s.now()); err != nil {
+		if err := s.forgive(ctx, tx, counters); err != nil {
 			return err
 		}
 		_, err = tx.Exec(ctx, `UPDATE admin_sessions SET confirmed_at = $2 WHERE id = $1`, x.ID, db.Micros(s.now()))

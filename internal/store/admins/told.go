@@ -73,17 +73,3 @@ func ShownAddress(from netip.Addr) string {
 	}
 	return from.Unmap().WithZone("").String()
 }
-
-// network is what an address is counted as: itself, or in IPv6 the /64 that one
-// customer has.
-func network(from netip.Addr) string {
-	from = from.Unmap().WithZone("")
-	if !from.Is6() {
-		return ShownAddress(from)
-	}
-	p, err := from.Prefix(64)
-	if err != nil {
-		return ShownAddress(from)
-	}
-	return p.String()
-}

@@ -97,7 +97,7 @@ func TestThePasswordsNobodyMayHave(t *testing.T) {
 
 func TestWaitsDoubleUpToAQuarterOfAnHour(t *testing.T) {
 	for tries, want := range map[int]time.Duration{0: 0, 4: 0, 5: 5 * time.Second, 6: 10 * time.Second, 7: 20 * time.Second, 12: 640 * time.Second, 13: 15 * time.Minute, 1_000_000_000: 15 * time.Minute} {
-		if got := waitAfter(tries, 5); got != want {
+		if got := rule(5).Wait(tries); got != want {
 			t.Errorf("after %d tries: %s, want %s", tries, got, want)
 		}
 	}

@@ -93,8 +93,8 @@ func (w *writer) password(id account.ID, hash *string) error {
 	if hash == nil {
 		return nil
 	}
-	if _, err := w.tx.Exec(w.ctx, `INSERT INTO credentials (account, hash, updated_at) VALUES ($1, $2, $3)
-		ON CONFLICT (account) DO UPDATE SET hash = excluded.hash, updated_at = excluded.updated_at`, id[:], *hash, db.Micros(w.now)); err != nil {
+	if _, err := w.tx.Exec(w.ctx, `INSERT INTO credentials (account, hash, given, updated_at) VALUES ($1, $2, $2, $3)
+		ON CONFLICT (account) DO UPDATE SET hash = excluded.hash, given = excluded.given, updated_at = excluded.updated_at`, id[:], *hash, db.Micros(w.now)); err != nil {
 		return err
 	}
 	w.events = append(w.events, event.Event{Type: event.AccountUpdated, Organization: w.b.Organization, Account: &id, At: w.now, Actor: w.b.Actor,

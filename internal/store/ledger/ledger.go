@@ -456,9 +456,9 @@ func (w *writer) secrets() error {
 		if !c.Secret || failed[c.Account] {
 			continue
 		}
-		_, err := w.tx.Exec(w.ctx, `INSERT INTO credentials (account, hash, updated_at)
-			SELECT CAST($1 AS `+w.tx.Bytes()+`), secret, CAST($4 AS bigint) FROM mirror WHERE connection = $2 AND key = $3 AND secret <> ''
-			ON CONFLICT (account) DO UPDATE SET hash = excluded.hash, updated_at = excluded.updated_at`,
+		_, err := w.tx.Exec(w.ctx, `INSERT INTO credentials (account, hash, given, updated_at)
+			SELECT CAST($1 AS `+w.tx.Bytes()+`), secret, secret, CAST($4 AS bigint) FROM mirror WHERE connection = $2 AND key = $3 AND secret <> ''
+			ON CONFLICT (account) DO UPDATE SET hash = excluded.hash, given = excluded.given, updated_at = excluded.updated_at`,
 			c.Account[:], w.b.Lease.Connection, c.Key[:], db.Micros(w.now))
 		if err != nil {
 			return err

@@ -70,7 +70,7 @@ func (l *Ledger) CreateLocal(ctx context.Context, organization, actor string, li
 			if list[i].Hash == "" {
 				continue
 			}
-			if _, err := tx.Exec(ctx, `INSERT INTO credentials (account, hash, updated_at) VALUES ($1, $2, $3)`, list[i].Account.ID[:], list[i].Hash, db.Micros(now)); err != nil {
+			if _, err := tx.Exec(ctx, `INSERT INTO credentials (account, hash, given, updated_at) VALUES ($1, $2, $2, $3)`, list[i].Account.ID[:], list[i].Hash, db.Micros(now)); err != nil {
 				return err
 			}
 		}

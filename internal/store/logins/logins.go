@@ -24,9 +24,10 @@ import (
 // Logins is the table.
 type Logins struct {
 	DB *db.DB
-	// Idle ends a login that was not used for so long, Max any.
-	Idle, Max time.Duration
-	Clock     func() time.Time // nil is the clock on the wall
+	// Limits are those in force: a login that was not used for so long ends, and any
+	// after so long. 12 hours and 7 days unless set.
+	Limits func() (idle, most time.Duration)
+	Clock  func() time.Time // nil is the clock on the wall
 }
 
 // Login is one browser in which somebody is signed in.
@@ -61,7 +62,9 @@ func (s *Logins) now() time.Time {
 }
 
 func (s *Logins) limits() (idle, most time.Duration) {
-	idle, most = s.Idle, s.Max
+	if s.Limits != nil {
+		idle, most = s.Limits()
+	}
 	if idle <= 0 {
 		idle = defaultIdle
 	}

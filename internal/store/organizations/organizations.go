@@ -53,6 +53,19 @@ func (o *Organizations) List(ctx context.Context, organization, after string, li
 	return out, err
 }
 
+// Names gives the names of organizations by ID, without counting their people: of
+// one, or of at most limit where id is "".
+func (o *Organizations) Names(ctx context.Context, id string, limit int) (map[string]string, error) {
+	out := map[string]string{}
+	err := db.Each(ctx, o.DB.Reader(), `SELECT id, name FROM organizations WHERE $1 = '' OR id = $1 ORDER BY id LIMIT $2`, []any{id, limit}, func(rows *sql.Rows) error {
+		var id, name string
+		err := rows.Scan(&id, &name)
+		out[id] = name
+		return err
+	})
+	return out, err
+}
+
 // Exists is a fault.NotFound where there is no such organization.
 func Exists(ctx context.Context, tx *db.Tx, id string) error {
 	var found bool

@@ -33,5 +33,5 @@ func (c *Client) Authenticate(ctx context.Context, in AuthenticateInput) (Accoun
 
 // PasswordLink makes a one-time link by which somebody chooses another password.
 func (c *Client) PasswordLink(ctx context.Context, account string) (PasswordLink, error) {
-	return send[PasswordLink](ctx, c, http.MethodPost, "/accounts/"+part(account)+"/password-link", nil)
+	return Send[PasswordLink](ctx, c, http.MethodPost, "/accounts/"+part(account)+"/password-link", nil, nil)
 }

@@ -51,7 +51,8 @@ func Open(ctx context.Context, path string, lookup func(string) (string, bool)) 
 	s.DB.Keyed = ring.Keyed
 	guard := &webhook.Guard{All: cfg.Webhooks.AllowAll, Allow: cfg.Webhooks.AllowPrivate}
 	s.HookTable.Sealer, s.HookTable.Check = ring, guard.Check
-	s.AdminTable.Ring = ring
+	s.AdminTable.Ring, s.SigningKeys.Ring = ring, ring
+	s.ClientTable.Check = guard.Check
 	s.AdminTable.SessionIdle, s.AdminTable.SessionMax = cfg.Console.SessionIdle, cfg.Console.SessionMax
 	s.AdminTable.PublicURL, s.AdminTable.TrustedProxies = cfg.PublicURL, cfg.Console.TrustedProxies
 	s.SetupTable.SessionIdle = cfg.Console.SessionIdle
@@ -63,6 +64,13 @@ func Open(ctx context.Context, path string, lookup func(string) (string, bool)) 
 			return body, err
 		}, Retention: cfg.Retention, Now: time.Now}
 	r.Validate = e.Validate
+	s.ClientTable.Known = func(ctx context.Context, alias string) (string, error) {
+		c, err := r.Describe(ctx, "", alias)
+		if err != nil {
+			return "", err
+		}
+		return c.Connection.Organization, nil
+	}
 	return &App{Config: cfg, Store: s, Engine: e, Registry: r, Ring: ring, Guard: guard}, nil
 }
 

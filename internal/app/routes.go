@@ -7,6 +7,7 @@ import (
 
 	"rollcall.dev/rollcall/client"
 	"rollcall.dev/rollcall/internal/endpoint/api"
+	"rollcall.dev/rollcall/internal/endpoint/oidc"
 )
 
 // routes mounts the endpoints: each is a package that gives a handler, on one line
@@ -18,6 +19,10 @@ func (s *Server) routes() (http.Handler, error) {
 	mux.Handle("GET /metrics", s.Metrics.Handler())
 	rest := api.New(s.api())
 	mux.Handle(api.Prefix+"/", s.traced(rest))
+	s.Provider = s.provider()
+	for _, path := range oidc.Paths {
+		mux.Handle(path, s.traced(s.Provider))
+	}
 	pages, err := s.console(rest)
 	if err != nil {
 		return nil, err
@@ -29,6 +34,12 @@ func (s *Server) routes() (http.Handler, error) {
 func (s *Server) api() api.Deps {
 	return api.Deps{Store: s.Store, Engine: s.Engine, Runs: s.Operator, Registry: s.Registry, Kinds: s.Registry.Kinds,
 		Rates: &s.Config.Rates, Installation: s.installation(), Log: s.Log, Observe: s.Metrics.Request, Draining: s.draining}
+}
+
+// provider is OpenID Connect for the applications that people sign in to.
+func (s *Server) provider() *oidc.Provider {
+	return oidc.New(oidc.Deps{Issuer: s.Config.PublicURL, Logins: s.Store.LoginTable, Clients: s.Store.ClientTable, Grants: s.Store.GrantTable, Keys: s.Store.SigningKeys,
+		Accounts: s.Store.AccountTable, Ring: s.Ring, Connection: s.Store.ClientTable.Known, TrustedProxies: s.Config.Console.TrustedProxies, Log: s.Log})
 }
 
 // installation is what operators are told of it.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is named and missing: gcc, slapd (with the LDAP tools), postgresql,
 # samba (a domain controller), 389ds, apacheds (with the Java it runs on), node (with npm),
-# chromium.
+# chromium, apache-oidc (Apache with mod_auth_openidc).
 # On Debian and its relatives, as root, through apt-get; elsewhere it says what is
 # missing. Nothing it installs is started or set up: tests start their own servers.
 set -euo pipefail
@@ -27,6 +27,7 @@ has() {
 	apacheds) has_apacheds ;;
 	node) command -v node && command -v npm ;;
 	chromium) command -v chromium ;;
+	apache-oidc) [ -x /usr/sbin/apache2 ] && [ -e /usr/lib/apache2/modules/mod_auth_openidc.so ] ;;
 	*) echo "install-tools: unknown tool $1" >&2 && exit 2 ;;
 	esac >/dev/null
 }
@@ -40,6 +41,7 @@ for tool in "$@"; do
 	gcc) packages+=(gcc libc6-dev) ;;
 	node) packages+=(nodejs npm) ;;
 	chromium) packages+=(chromium fonts-noto-core) ;;
+	apache-oidc) packages+=(apache2 libapache2-mod-auth-openidc) ;;
 	slapd) packages+=(slapd ldap-utils) ;;
 	postgresql) packages+=(postgresql) ;;
 	samba) packages+=(samba samba-ad-dc samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind ldb-tools) ;;

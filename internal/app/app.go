@@ -55,7 +55,8 @@ func Open(ctx context.Context, path string, lookup func(string) (string, bool)) 
 	s.DB.Keyed = ring.Keyed
 	guard := &webhook.Guard{All: cfg.Webhooks.AllowAll, Allow: cfg.Webhooks.AllowPrivate}
 	s.HookTable.Sealer, s.HookTable.Check = ring, guard.Check
-	s.AdminTable.Ring = ring
+	s.AdminTable.Ring, s.SigningKeys.Ring = ring, ring
+	s.ClientTable.Check = guard.Check
 	s.AdminTable.SessionIdle, s.AdminTable.SessionMax = cfg.Console.SessionIdle, cfg.Console.SessionMax
 	s.AdminTable.PublicURL, s.AdminTable.TrustedProxies = cfg.PublicURL, cfg.Console.TrustedProxies
 	s.SetupTable.SessionIdle = cfg.Console.SessionIdle
@@ -67,6 +68,13 @@ func Open(ctx context.Context, path string, lookup func(string) (string, bool)) 
 			return body, err
 		}, Retention: cfg.Retention, Now: time.Now}
 	r.Validate = e.Validate
+	s.ClientTable.Known = func(ctx context.Context, alias string) (string, error) {
+		c, err := r.Describe(ctx, "", alias)
+		if err != nil {
+			return "", err
+		}
+		return c.Connection.Organization, nil
+	}
 	s.LoginTable.Limits = func() (idle, most time.Duration) { o := r.Config().SignIn; return o.SessionIdle, o.SessionMax }
 	people := signin.New(signin.Options{Store: s, Connections: r, Kinds: all.Named, Env: e.Env, Ring: ring, PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"),
 		Settings: func() setting.SignIn { return r.Config().SignIn },

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
+	"rollcall.dev/rollcall/internal/deliver/logout"
 	"rollcall.dev/rollcall/internal/deliver/notify"
 	"rollcall.dev/rollcall/internal/deliver/webhook"
 	"rollcall.dev/rollcall/internal/engine"
@@ -50,6 +51,8 @@ func (s *Server) parts(ctx context.Context, host string) ([]part, error) {
 		return nil, fault.New(fault.Invalid, "webhooks: ca_file: %w", err)
 	}
 	deliveries := &webhook.Worker{Hooks: s.Store.HookTable, Sender: webhook.NewSender(s.Guard, roots, time.Now), Log: s.Log, Now: time.Now, Told: s.Metrics.Attempt}
+	signouts := &logout.Worker{Issuer: s.Config.PublicURL, Grants: s.Store.GrantTable, Logins: s.Store.LoginTable, Keys: s.Store.SigningKeys, Log: s.Log, Now: time.Now}
+	signouts.Plain, signouts.Secure = webhook.Clients(s.Guard, roots)
 	if err := s.Metrics.Registry.Register(s.waiting()); err != nil {
 		return nil, err
 	}
@@ -62,6 +65,7 @@ func (s *Server) parts(ctx context.Context, host string) ([]part, error) {
 		{"runs", s.Operator.Start, s.Operator.Stop},
 		background("deliveries", deliveries.Run),
 		background("notifications", notices.Run),
+		background("sign-outs", signouts.Run),
 		background("people", s.warm),
 	}, nil
 }

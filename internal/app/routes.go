@@ -8,6 +8,7 @@ import (
 	"rollcall.dev/rollcall/client"
 	"rollcall.dev/rollcall/internal/endpoint/api"
 	"rollcall.dev/rollcall/internal/endpoint/login"
+	"rollcall.dev/rollcall/internal/endpoint/oidc"
 	"rollcall.dev/rollcall/internal/setting"
 )
 
@@ -20,6 +21,10 @@ func (s *Server) routes() (http.Handler, error) {
 	mux.Handle("GET /metrics", s.Metrics.Handler())
 	rest := api.New(s.api())
 	mux.Handle(api.Prefix+"/", s.traced(rest))
+	s.Provider = s.provider()
+	for _, path := range oidc.Paths {
+		mux.Handle(path, s.traced(s.Provider))
+	}
 	people, err := s.login()
 	if err != nil {
 		return nil, err
@@ -42,7 +47,13 @@ func (s *Server) api() api.Deps {
 // login is the pages at which people sign in.
 func (s *Server) login() (http.Handler, error) {
 	return login.New(login.Deps{SignIn: s.SignIn, Logins: s.Store.LoginTable, Ring: s.Ring, PublicURL: s.Config.PublicURL, TrustedProxies: s.Config.Console.TrustedProxies,
-		Settings: func() setting.SignIn { return s.Registry.Config().SignIn }, Log: s.Log})
+		About: s.Provider.About, Leads: s.Provider.Leads, Settings: func() setting.SignIn { return s.Registry.Config().SignIn }, Log: s.Log})
+}
+
+// provider is OpenID Connect for the applications that people sign in to.
+func (s *Server) provider() *oidc.Provider {
+	return oidc.New(oidc.Deps{Issuer: s.Config.PublicURL, Logins: s.Store.LoginTable, Clients: s.Store.ClientTable, Grants: s.Store.GrantTable, Keys: s.Store.SigningKeys,
+		Accounts: s.Store.AccountTable, Ring: s.Ring, Connection: s.Store.ClientTable.Known, TrustedProxies: s.Config.Console.TrustedProxies, Log: s.Log})
 }
 
 // installation is what operators are told of it.

@@ -14,6 +14,7 @@ import (
 
 	"rollcall.dev/rollcall/internal/config"
 	"rollcall.dev/rollcall/internal/endpoint/health"
+	"rollcall.dev/rollcall/internal/endpoint/oidc"
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/operate"
 	"rollcall.dev/rollcall/internal/source/all"
@@ -30,6 +31,7 @@ type Server struct {
 	Health  *health.Health
 
 	Operator *operate.Operator
+	Provider *oidc.Provider
 	draining chan struct{}
 }
 

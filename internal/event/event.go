@@ -95,6 +95,12 @@ const (
 	WebhookSkipped       Type = "webhook.skipped"   // events it had yet to be told of are no longer kept
 	DeliveryReplayed     Type = "delivery.replayed" // one, all dead ones, or all since an event
 
+	// Applications that people sign in to.
+	ClientCreated       Type = "client.created"
+	ClientUpdated       Type = "client.updated"
+	ClientDeleted       Type = "client.deleted"
+	ClientSecretRotated Type = "client.secret_rotated"
+
 	SecretsRotated Type = "secrets.rotated" // secrets at rest got another key
 	FeedAccepted   Type = "feed.accepted"   // a person accepted the feed as it stands, see `rollcall doctor --accept`
 )
@@ -112,7 +118,8 @@ func Types() []Type {
 		AdminDisabled, AdminEnabled, AdminDeleted, AdminSignedIn, AdminSignInFailed,
 		AdminSignedOut, AdminSessionsEnded, AdminPasswordChanged, AdminFactorChanged, AdminRecoveryCodeUsed,
 		AdminLinkCreated, AdminInvitationRevoked, SetupLinkCreated, SetupLinkOpened, SetupLinkRevoked, WebhookCreated, WebhookUpdated, WebhookDeleted,
-		WebhookDisabled, WebhookSecretRotated, WebhookSkipped, DeliveryReplayed, SecretsRotated,
+		WebhookDisabled, WebhookSecretRotated, WebhookSkipped, DeliveryReplayed, ClientCreated, ClientUpdated, ClientDeleted,
+		ClientSecretRotated, SecretsRotated,
 		FeedAccepted,
 	}
 }

@@ -16,9 +16,11 @@ import (
 	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/store/accounts"
 	"rollcall.dev/rollcall/internal/store/admins"
+	"rollcall.dev/rollcall/internal/store/clients"
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/declarations"
 	"rollcall.dev/rollcall/internal/store/events"
+	"rollcall.dev/rollcall/internal/store/grants"
 	"rollcall.dev/rollcall/internal/store/health"
 	"rollcall.dev/rollcall/internal/store/hooks"
 	"rollcall.dev/rollcall/internal/store/keys"
@@ -37,6 +39,7 @@ import (
 	"rollcall.dev/rollcall/internal/store/schedules"
 	"rollcall.dev/rollcall/internal/store/secrets"
 	"rollcall.dev/rollcall/internal/store/setups"
+	"rollcall.dev/rollcall/internal/store/signing"
 	"rollcall.dev/rollcall/internal/store/uploads"
 	"rollcall.dev/rollcall/internal/store/work"
 )
@@ -66,6 +69,9 @@ type Store struct {
 	AdminTable        *admins.Admins // its Ring too
 	LoginTable        *logins.Logins
 	PasswordTable     *passwords.Passwords
+	ClientTable       *clients.Clients // its Check and Known too
+	GrantTable        *grants.Grants
+	SigningKeys       *signing.Keys // its Ring too
 	SetupTable        *setups.Setups
 	People            *people.People
 	Overview          *overview.Overview
@@ -84,6 +90,7 @@ func Open(ctx context.Context, dsn, dir string) (*Store, error) {
 		SecretTable: &secrets.Secrets{DB: d}, UploadTable: &uploads.Uploads{DB: d},
 		WorkTable: &work.Work{DB: d}, Schedules: &schedules.Schedules{DB: d}, Health: &health.Health{DB: d}, Nodes: &nodes.Nodes{DB: d}, KeyTable: &keys.Keys{DB: d},
 		HookTable: &hooks.Hooks{DB: d, Now: time.Now}, NoticeTable: &notices.Notices{DB: d, Now: time.Now}, AdminTable: &admins.Admins{DB: d}, LoginTable: &logins.Logins{DB: d}, PasswordTable: &passwords.Passwords{DB: d},
+		ClientTable: &clients.Clients{DB: d}, GrantTable: &grants.Grants{DB: d}, SigningKeys: &signing.Keys{DB: d},
 		SetupTable: &setups.Setups{DB: d}, People: &people.People{DB: d}, Overview: &overview.Overview{DB: d}}, nil
 }
 

@@ -40,6 +40,13 @@ type Sender struct {
 // NewSender makes one that goes where the guard lets it. roots are certificates to
 // trust; nil stands for the system's.
 func NewSender(g *Guard, roots *x509.CertPool, now func() time.Time) *Sender {
+	plain, secure := Clients(g, roots)
+	return &Sender{plain: plain, secure: secure, now: now}
+}
+
+// Clients gives two that go where the guard lets them, one for http and one for
+// https.
+func Clients(g *Guard, roots *x509.CertPool) (plain, secure *http.Client) {
 	client := func(plain bool) *http.Client {
 		return &http.Client{
 			Timeout: TimeLimit,
@@ -55,7 +62,7 @@ func NewSender(g *Guard, roots *x509.CertPool, now func() time.Time) *Sender {
 			},
 		}
 	}
-	return &Sender{plain: client(true), secure: client(false), now: now}
+	return client(true), client(false)
 }
 
 // Roots are the system's certificates and those of a file in PEM; nil, which stands
@@ -111,7 +118,7 @@ func (s *Sender) send(ctx context.Context, j *hooks.Job, at time.Time) hooks.Out
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return hooks.Outcome{Error: explain(err)}
+		return hooks.Outcome{Error: Explain(err)}
 	}
 	defer resp.Body.Close() //nolint:errcheck // all that counts was read
 	// The status says all that counts, whatever becomes of the rest.
@@ -132,8 +139,8 @@ func (s *Sender) send(ctx context.Context, j *hooks.Job, at time.Time) hooks.Out
 	return o
 }
 
-// explain says what went wrong without the address.
-func explain(err error) string {
+// Explain says what went wrong without the address.
+func Explain(err error) string {
 	var u *url.Error
 	if errors.As(err, &u) {
 		if u.Timeout() {

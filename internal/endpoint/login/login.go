@@ -47,7 +47,10 @@ type Deps struct {
 	TrustedProxies []netip.Prefix
 	// About gives the name of the application that a path of ours leads back to, ""
 	// where it is not known. May be nil.
-	About    func(next string) (application string)
+	About func(next string) (application string)
+	// Leads gives the origin that such a path leads on to, or "": browsers hold the
+	// redirects after a form against form-action too. May be nil.
+	Leads    func(next string) (origin string)
 	Settings func() setting.SignIn
 	Log      *slog.Logger
 	Now      func() time.Time // time.Now unless set

@@ -43,11 +43,13 @@ func (q *ask) page(status int, name, title string, data any, t *trouble) error {
 	if v.Next != "" && q.p.About != nil {
 		v.Application = q.p.About(v.Next)
 	}
-	if v.Next == "" {
-		// Otherwise an application is sent to after the form was taken, and browsers hold
-		// redirects against form-action too.
-		q.w.Header().Set("Content-Security-Policy", policy+"; form-action 'self'")
+	action := "; form-action 'self'"
+	if v.Next != "" && q.p.Leads != nil {
+		if origin := q.p.Leads(v.Next); origin != "" {
+			action += " " + origin
+		}
 	}
+	q.w.Header().Set("Content-Security-Policy", policy+action)
 	var b bytes.Buffer
 	if err := q.p.tree[name].ExecuteTemplate(&b, "layout", v); err != nil {
 		return fault.New(fault.Internal, "login: page %s: %w", name, err)

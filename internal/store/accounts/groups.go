@@ -128,6 +128,20 @@ func (s *Accounts) GroupsOf(ctx context.Context, connection string, ids []accoun
 	})
 }
 
+// GroupNames gives the names of the groups an account is in, in their order and at
+// the most limit.
+func (s *Accounts) GroupNames(ctx context.Context, id account.ID, limit int) ([]string, error) {
+	out := []string{}
+	err := db.Each(ctx, s.DB.Reader(), `SELECT DISTINCT g.name FROM memberships m JOIN groups g ON g.id = m.group_id WHERE m.account_id = $1 AND g.status = 'active' ORDER BY g.name LIMIT $2`,
+		[]any{id, limit}, func(rows *sql.Rows) error {
+			var name string
+			err := rows.Scan(&name)
+			out = append(out, name)
+			return err
+		})
+	return out, err
+}
+
 // Keyed is a group with the key of its entry.
 type Keyed struct {
 	account.Group

@@ -19,6 +19,7 @@ import (
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/store/accounts"
 	"rollcall.dev/rollcall/internal/store/db"
+	"rollcall.dev/rollcall/internal/store/grants"
 )
 
 // Logins is the table.
@@ -185,14 +186,21 @@ func (s *Logins) Of(ctx context.Context, id account.ID) (list []*Login, err erro
 	return list, err
 }
 
-// End signs a login out, within a transaction of whoever tells of it.
+// End signs a login out, within a transaction of whoever tells of it: applications
+// that were told of it are told that too, and what they were given ends.
 func (s *Logins) End(ctx context.Context, tx *db.Tx, id string) error {
+	if err := grants.EndLogins(ctx, tx, s.now(), `g.login = $1`, id); err != nil {
+		return err
+	}
 	_, err := tx.Exec(ctx, `DELETE FROM logins WHERE id = $1`, id)
 	return err
 }
 
-// EndOf signs an account out everywhere, but for one login ("" for none).
+// EndOf signs an account out everywhere, but for one login ("" for none), as End does.
 func (s *Logins) EndOf(ctx context.Context, tx *db.Tx, id account.ID, but string) error {
+	if err := grants.EndLogins(ctx, tx, s.now(), `g.account = $1 AND g.login <> $2`, id, but); err != nil {
+		return err
+	}
 	_, err := tx.Exec(ctx, `DELETE FROM logins WHERE account = $1 AND id <> $2`, id, but)
 	return err
 }

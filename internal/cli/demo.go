@@ -11,10 +11,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/app"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/rig/company"
 	"rollcall.dev/rollcall/internal/rig/people"
+	"rollcall.dev/rollcall/internal/store/accounts"
 	"rollcall.dev/rollcall/internal/store/hooks"
 	"rollcall.dev/rollcall/internal/store/keys"
 )
@@ -153,7 +155,12 @@ func (r *root) demonstrate(ctx context.Context, a *app.App, directory *company.C
 		return err
 	case address := <-ready:
 		base = "http://" + address
-		r.welcome(base, key, hook, first, o.every)
+		who, err := somebody(ctx, a)
+		if err != nil {
+			stop()
+			return errors.Join(err, <-served)
+		}
+		r.welcome(base, key, hook, first, o.every, who)
 		r.firstLink(ctx, a, address)
 	}
 	// The first comes soon: nobody waits a minute to see whether it works.
@@ -184,12 +191,23 @@ func (r *root) demonstrate(ctx context.Context, a *app.App, directory *company.C
 	}
 }
 
-func (r *root) welcome(base, key string, hook *hooks.Webhook, first *engine.Result, every time.Duration) {
+// somebody is the e-mail address of one of the people, to sign in with.
+func somebody(ctx context.Context, a *app.App) (email string, err error) {
+	err = a.Store.AccountTable.List(ctx, accounts.Filter{Organization: "sample", Status: account.Active, Limit: 1}, func(found *account.Account) error {
+		email = found.Text[account.Email]
+		return nil
+	})
+	return email, err
+}
+
+func (r *root) welcome(base, key string, hook *hooks.Webhook, first *engine.Result, every time.Duration, who string) {
 	fmt.Fprintf(r.Out, `
 Rollcall runs at %[1]s with the directory of a made-up company: %[2]s people synchronised.
 Every %[3]s something happens in it; what the webhook %[4]s receives is shown below.
 
   export KEY=%[5]s
+
+  Sign in       %[1]s/login/demo as %[6]s with the password %[7]q, which is everybody's
 
   Accounts      curl -H "Authorization: Bearer $KEY" "%[1]s/api/v1/accounts?limit=3"
   A run now     curl -H "Authorization: Bearer $KEY" -X POST %[1]s/api/v1/connections/demo/sync
@@ -199,5 +217,5 @@ Every %[3]s something happens in it; what the webhook %[4]s receives is shown be
 
 Ctrl-C ends it.
 
-`, base, number(first.Run.Summary.Create), strings.Replace(every.String(), "m0s", "m", 1), hook.ID, key)
+`, base, number(first.Run.Summary.Create), strings.Replace(every.String(), "m0s", "m", 1), hook.ID, key, who, company.Everybodys)
 }

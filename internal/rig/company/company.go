@@ -41,7 +41,7 @@ func Start(o people.Options) (*Company, error) {
 		}
 	}
 	_, below, _ := bytes.Cut(ldif.Bytes(), []byte("\n\n"))
-	if err := c.Tree.Load(bytes.NewReader(below)); err != nil {
+	if err := c.Tree.Load(bytes.NewReader(withPasswords(below))); err != nil {
 		return nil, fmt.Errorf("company: %w", err)
 	}
 	return c, nil
@@ -55,5 +55,13 @@ func (c *Company) Tick() (people.Changed, error) {
 		return what, err
 	}
 	c.tick++
-	return what, c.Tree.Load(&ldif)
+	return what, c.Tree.Load(bytes.NewReader(withPasswords(ldif.Bytes())))
+}
+
+// Everybodys is the password of everybody who works there.
+const Everybodys = "open sesame"
+
+func withPasswords(ldif []byte) []byte {
+	const person = "objectClass: inetOrgPerson\n"
+	return bytes.ReplaceAll(ldif, []byte(person), []byte(person+"userPassword: "+Everybodys+"\n"))
 }

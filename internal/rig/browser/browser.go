@@ -11,8 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
-	"sync"
+
+	"rollcall.dev/rollcall/internal/rig/npm"
 )
 
 // The npm packages, pinned. playwright-core brings no browser of its own: the one
@@ -24,8 +24,6 @@ const (
 
 //go:embed lib.mjs
 var files embed.FS
-
-var once sync.Once
 
 // Run runs a script (an .mjs file that may import ./lib.mjs and what lies beside
 // it) with node. Lines it
@@ -81,23 +79,5 @@ func installed(ctx context.Context) (dir string, err error) {
 	if chromium() == "" {
 		return "", fmt.Errorf("browser: there is no chromium; `scripts/install-tools.sh chromium node` installs it")
 	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	dir = filepath.Join(cache, "rollcall-browser", strings.NewReplacer("@", "-", "/", "-").Replace(playwright+"-"+axe))
-	once.Do(func() {
-		if _, gone := os.Stat(filepath.Join(dir, "node_modules", "axe-core")); gone == nil {
-			return
-		}
-		if err = os.MkdirAll(dir, 0o700); err != nil {
-			return
-		}
-		cmd := exec.CommandContext(ctx, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-save", playwright, axe)
-		cmd.Dir = dir
-		if text, failed := cmd.CombinedOutput(); failed != nil {
-			err = fmt.Errorf("browser: npm install: %w\n%s", failed, text)
-		}
-	})
-	return dir, err
+	return npm.Folder(ctx, playwright, axe)
 }

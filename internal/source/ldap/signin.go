@@ -125,10 +125,12 @@ func (a *authenticator) Prove(ctx context.Context, login, password string, attri
 		return source.Proof{}, fault.New(fault.Invalid, "ldap: sign somebody in: %s", why)
 	}
 	slow := fmt.Errorf("the directory did not answer within %s", a.set.patience)
-	ctx, cancel := context.WithTimeoutCause(ctx, a.set.patience, slow)
+	until := time.Now().Add(a.set.patience)
+	ctx, cancel := context.WithDeadlineCause(ctx, until, slow)
 	defer cancel()
 	p, err := a.prove(ctx, login, password, attributes)
-	if err != nil && errors.Is(context.Cause(ctx), slow) {
+	// The network may notice the end of the time before the context does.
+	if err != nil && (errors.Is(context.Cause(ctx), slow) || ctx.Err() == nil && !time.Now().Before(until)) {
 		return source.Proof{}, fault.New(fault.Unavailable, "ldap: sign somebody in: %w%w", slow, silentError{err}).
 			WithHint("The directory or the way to it is slow. If it only needs longer, raise authentication.timeout.")
 	}

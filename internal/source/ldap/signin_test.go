@@ -245,8 +245,8 @@ func TestTheReasonsOfActiveDirectory(t *testing.T) {
 }
 
 func TestEveryAnswerToABindHasItsMeaning(t *testing.T) {
-	policyOf := func(error int) []wire.Control {
-		return []wire.Control{{OID: oidPasswordPolicy, Value: new(string(policyValue(error, -1, -1)))}}
+	policyOf := func(code int) []wire.Control {
+		return []wire.Control{{OID: oidPasswordPolicy, Value: new(string(policyValue(code, -1, -1)))}}
 	}
 	const none = source.Standing("")
 	for _, s := range []struct {
@@ -299,7 +299,7 @@ func TestEveryAnswerToABindHasItsMeaning(t *testing.T) {
 }
 
 // policyValue is the value of the control a server answers with.
-func policyValue(error, expires, grace int) []byte {
+func policyValue(code, expires, grace int) []byte {
 	var w writer
 	w.begin(tagSequence)
 	if expires >= 0 || grace >= 0 {
@@ -311,8 +311,8 @@ func policyValue(error, expires, grace int) []byte {
 		}
 		w.end()
 	}
-	if error >= 0 {
-		w.integer(0x81, error)
+	if code >= 0 {
+		w.integer(0x81, code)
 	}
 	w.end()
 	return w.b

@@ -105,7 +105,7 @@ func (s *settings) judge(at server, r result, p policy) (verdict, error) {
 	}
 	switch r.code {
 	case 0:
-		v.standing, v.right = p.ofRight()
+		v.standing, v.right = p.ofRight(), true
 	case codeInvalidCredentials:
 		v.standing, v.right = p.ofWrong()
 		if code := subCodeOf(r.text); code != "" && v.standing == source.Wrong {
@@ -141,16 +141,16 @@ func (s *settings) judge(at server, r result, p policy) (verdict, error) {
 }
 
 // ofRight is the standing of somebody the server has let in.
-func (p policy) ofRight() (source.Standing, bool) {
+func (p policy) ofRight() source.Standing {
 	switch {
 	case p.error == policyMustChange, p.over:
-		return source.MustChange, true
+		return source.MustChange
 	case p.error == policyExpired:
-		return source.Expired, true
+		return source.Expired
 	case p.error == policyLocked:
-		return source.Locked, true
+		return source.Locked
 	}
-	return source.Proved, true
+	return source.Proved
 }
 
 // ofWrong is the standing of somebody the server has not let in. That a password

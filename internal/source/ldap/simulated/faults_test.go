@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -161,9 +162,12 @@ func (tr *trial) sync(ctx context.Context, w *storetest.World) (*engine.Result, 
 func (tr *trial) undisturbed() {
 	tr.t.Helper()
 	tr.line.SetPlan(nil)
+	var mu sync.Mutex // searches and what else is asked run beside one another
 	first, lastOne := int64(0), int64(0)
 	tr.office.s.SetHook(func(c *simulator.Call) *simulator.Twist {
-		lastOne = c.Number
+		mu.Lock()
+		defer mu.Unlock()
+		lastOne = max(lastOne, c.Number)
 		if first == 0 {
 			first = c.Number
 		}
@@ -172,7 +176,9 @@ func (tr *trial) undisturbed() {
 	r, err := tr.sync(tr.t.Context(), tr.disturbed)
 	tr.applied(r, err)
 	tr.office.s.SetHook(nil)
+	mu.Lock()
 	tr.counts, tr.requests = tr.line.Counts(), lastOne-first+1
+	mu.Unlock()
 	tr.methods[r.Run.Reading.Method]++
 	r, err = tr.sync(tr.t.Context(), tr.calm)
 	tr.applied(r, err)

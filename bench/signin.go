@@ -4,22 +4,28 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	goldap "github.com/go-ldap/ldap/v3"
 
+	"rollcall.dev/rollcall/internal/app"
+	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/rig/openldap"
 	"rollcall.dev/rollcall/internal/rig/people"
 	"rollcall.dev/rollcall/internal/setting"
+	"rollcall.dev/rollcall/internal/signin"
 	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/source/ldap"
 )
@@ -83,46 +89,139 @@ func measureSignIns(ctx context.Context, o options) (err error) {
 		return err
 	}
 	floor := func(login string) error { return b.signIn(login, server.Suffix, attributes) }
-	type pair struct{ ours, floor []attempts }
-	results := map[int]*pair{}
+	whole, done, err := wholeSignIn(ctx, dir, server)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	ways := []way{{"floor", floor}, {"rollcall's search and bind", ours}, {"a whole sign-in", whole}}
+	results := map[int][][]attempts{}
 	workers := []int{1, 16, 64}
 	for round := range 1 + signInRounds {
 		for _, n := range workers {
 			if results[n] == nil {
-				results[n] = &pair{}
+				results[n] = make([][]attempts, len(ways))
 			}
-			// Each goes first in every other round.
-			ways := []func(string) error{floor, ours}
-			got := make([]attempts, 2)
-			for k := range ways {
-				i := (k + round) % 2
-				if got[i], err = signInAll(logins, n, ways[i]); err != nil {
+			words := ""
+			for k := range ways { // each goes first in turn
+				i := (k + round) % len(ways)
+				got, err := signInAll(logins, n, ways[i].signIn)
+				if err != nil {
 					return err
 				}
+				words += fmt.Sprintf(", %s %.0f/s", ways[i].name, got.rate())
+				if round > 0 { // the first one warms
+					results[n][i] = append(results[n][i], got)
+				}
 			}
-			note("round %d, %2d workers: floor %6.0f/s, rollcall %6.0f/s", round, n, got[0].rate(), got[1].rate())
-			if round > 0 { // the first one warms
-				results[n].floor, results[n].ours = append(results[n].floor, got[0]), append(results[n].ours, got[1])
-			}
+			note("round %d, %2d workers%s", round, n, words)
 		}
 	}
+	quiet, flooded, err := underFlood(ctx, whole, logins)
+	if err != nil {
+		return err
+	}
+	return writeSignIns(os.Stdout, o, ways, workers, results, quiet, flooded)
+}
+
+// way is one way of signing in.
+type way struct {
+	name   string
+	signIn func(login string) error
+}
+
+func writeSignIns(to io.Writer, o options, ways []way, workers []int, results map[int][][]attempts, quiet, flooded attempts) error {
 	middle := func(list []attempts) attempts {
 		slices.SortFunc(list, func(a, b attempts) int { return int(a.wall - b.wall) })
 		return list[len(list)/2]
 	}
-	writeSignIns := func(w io.Writer) {
-		_, _ = fmt.Fprintf(w, "# Signing in against a directory of %d people\n\nWritten by `make bench BENCH=\"-signin %d\"` on %s: %s, %d processors, %s. %d sign-ins a round, OpenLDAP on loopback without TLS, the middle of %d rounds. "+
-			"The floor is one search and one bind on open connections of go-ldap.\n\n| workers | floor p50 | rollcall p50 | added | ratio | floor p99 | rollcall p99 | floor a second | rollcall a second |\n|---|---|---|---|---|---|---|---|---|\n",
-			signInPeople, o.signIns, time.Now().UTC().Format("2 January 2006"), processor(), runtime.NumCPU(), runtime.Version(), o.signIns, signInRounds)
-		for _, n := range workers {
-			f, x := middle(results[n].floor), middle(results[n].ours)
-			ms := func(d time.Duration) float64 { return d.Seconds() * 1000 }
-			_, _ = fmt.Fprintf(w, "| %d | %.2f ms | %.2f ms | %.2f ms | %.2f | %.2f ms | %.2f ms | %.0f | %.0f |\n", n, ms(f.at(0.5)), ms(x.at(0.5)), ms(x.at(0.5)-f.at(0.5)),
-				float64(x.at(0.5))/float64(f.at(0.5)), ms(f.at(0.99)), ms(x.at(0.99)), f.rate(), x.rate())
+	ms := func(d time.Duration) float64 { return d.Seconds() * 1000 }
+	var w strings.Builder
+	fmt.Fprintf(&w, "# Signing in against a directory of %d people\n\nWritten by `make bench BENCH=\"-signin %d\"` on %s: %s, %d processors, %s. %d sign-ins a round, OpenLDAP on loopback without TLS, the middle of %d rounds. "+
+		"The floor is one search and one bind on open connections of go-ldap. A whole sign-in counts the try, searches, binds, looks whether the person is as they were, and writes the event, on SQLite.\n\n"+
+		"| at once | way | p50 | added | p99 | a second | of the floor |\n|---|---|---|---|---|---|---|\n",
+		signInPeople, o.signIns, time.Now().UTC().Format("2 January 2006"), processor(), runtime.NumCPU(), runtime.Version(), o.signIns, signInRounds)
+	for _, n := range workers {
+		floor := middle(results[n][0])
+		for i, way := range ways {
+			x := middle(results[n][i])
+			fmt.Fprintf(&w, "| %d | %s | %.2f ms | %.2f ms | %.2f ms | %.0f | %.2f |\n", n, way.name, ms(x.at(0.5)), ms(x.at(0.5)-floor.at(0.5)), ms(x.at(0.99)), x.rate(), x.rate()/floor.rate())
 		}
 	}
-	writeSignIns(os.Stdout)
-	return nil
+	fmt.Fprintf(&w, "\nWith %d strangers who try wrong passwords without a pause, one person after the other signs in with a p50 of %.2f ms (p99 %.2f ms); without them with %.2f ms (p99 %.2f ms).\n",
+		strangers, ms(flooded.at(0.5)), ms(flooded.at(0.99)), ms(quiet.at(0.5)), ms(quiet.at(0.99)))
+	_, err := io.WriteString(to, w.String())
+	return err
+}
+
+// wholeSignIn is an installation that has read the directory, and signs people in as
+// the API does.
+func wholeSignIn(ctx context.Context, dir string, s *openldap.Server) (signIn func(login string) error, done func() error, err error) {
+	path := filepath.Join(dir, "rollcall.yaml")
+	text := fmt.Sprintf("organizations: [{id: sample, name: Sample}]\nconnections:\n  - {alias: hq, organization: sample, backend: {ldap: {addr: %q, bind_dn: %q, bind_password: %q, base_dn: %q}}}\n",
+		s.URL, s.ReaderDN, s.ReaderPassword, s.Suffix)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		return nil, nil, err
+	}
+	a, err := app.Open(ctx, path, func(string) (string, bool) { return "", false })
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := a.Registry.Connection(ctx, "hq")
+	if err == nil {
+		_, err = a.Engine.Sync(ctx, c, engine.Options{Actor: "bench", Trigger: "manual"})
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, a.Close())
+	}
+	return func(login string) error {
+		r, err := a.SignIn.Authenticate(ctx, signin.Attempt{Connection: "hq", Login: login, Password: passwordOf(login), From: addressOf(login), Via: "api"})
+		if err == nil && r.Account == nil && !strings.HasPrefix(login, wrong) {
+			err = fmt.Errorf("%s is not let in: %+v", login, r)
+		}
+		return err
+	}, a.Close, nil
+}
+
+// wrong before a login has somebody try a wrong password for it.
+const wrong = "!"
+
+func passwordOf(login string) string {
+	if strings.HasPrefix(login, wrong) {
+		return "not the password"
+	}
+	return signInPassword
+}
+
+// addressOf gives everybody an address of their own: strangers come from as many.
+func addressOf(login string) netip.Addr {
+	sum := sha256.Sum256([]byte(login))
+	return netip.AddrFrom4([4]byte{10, sum[0], sum[1], sum[2]})
+}
+
+const strangers = 64
+
+// underFlood measures somebody who signs in while strangers try wrong passwords, and
+// without them.
+func underFlood(ctx context.Context, signIn func(login string) error, logins []string) (quiet, flooded attempts, err error) {
+	few := logins[:min(len(logins), 300)]
+	if quiet, err = signInAll(few, 1, signIn); err != nil {
+		return quiet, flooded, err
+	}
+	flood, stop := context.WithCancel(ctx)
+	var all sync.WaitGroup
+	errs := make([]error, strangers)
+	for w := range strangers {
+		all.Go(func() {
+			for i := 0; flood.Err() == nil && errs[w] == nil; i++ {
+				errs[w] = signIn(fmt.Sprintf("%s%d-%d", wrong, w, i))
+			}
+		})
+	}
+	flooded, err = signInAll(few, 1, signIn)
+	stop()
+	all.Wait()
+	return quiet, flooded, errors.Join(append(errs, err)...)
 }
 
 // givePasswords gives some people a password, and their logins.

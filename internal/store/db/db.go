@@ -43,6 +43,7 @@ type DB struct {
 	Path    string // of the SQLite file
 	Keyed   Keyed  // nil where the installation has no key
 	read    *sql.DB
+	ready   *prepared // of read, in SQLite; pgx keeps statements prepared by itself
 	scan    *sql.DB // for reads during which others are made
 	write   *sql.DB
 	writer  *writer  // of SQLite
@@ -99,6 +100,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 		return nil, err
 	}
 	write.SetMaxOpenConns(2) // the writer's own, and one for migrations and copies
+	write.SetMaxIdleConns(2)
 	conn, err := write.Conn(ctx)
 	if err != nil {
 		return nil, errors.Join(explain("open "+path, err), write.Close())
@@ -108,13 +110,14 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 		return nil, errors.Join(err, write.Close())
 	}
 	read.SetMaxOpenConns(4)
+	read.SetMaxIdleConns(4) // one is opened by reading the schema, which takes longer than most questions
 	scan, err := sql.Open("sqlite", uri+"?_pragma=query_only(1)&_pragma=cache_size(-8000)&"+pragmas)
 	if err != nil {
 		return nil, errors.Join(err, read.Close(), write.Close())
 	}
 	scan.SetMaxOpenConns(scans)
 	scan.SetMaxIdleConns(1)
-	return &DB{Dialect: SQLite, Path: path, read: read, scan: scan, write: write,
+	return &DB{Dialect: SQLite, Path: path, read: read, ready: &prepared{db: read, by: map[string]*sql.Stmt{}}, scan: scan, write: write,
 		writer: &writer{conn: conn, turn: make(chan struct{}, 1), ready: map[string]*sql.Stmt{}}}, nil
 }
 
@@ -174,7 +177,7 @@ func (d *DB) Copy(ctx context.Context, path string) error {
 func (d *DB) Ping(ctx context.Context) error { return explain("ping", d.read.PingContext(ctx)) }
 
 // Reader gives something to read with, outside of any transaction.
-func (d *DB) Reader() Querier { return reader{d, d.read} }
+func (d *DB) Reader() Querier { return reader{d, d.read, d.ready} }
 
 // scans is how many long reads go on at a time; one more waits for its turn.
 const scans = 4
@@ -183,7 +186,7 @@ const scans = 4
 // between the rows. Its connections are its own: passes of several connections
 // at once, each holding one in the middle of its rows, would otherwise wait for
 // each other's for ever. Nobody scans within a scan.
-func (d *DB) Scanner() Querier { return reader{d, d.scan} }
+func (d *DB) Scanner() Querier { return reader{d, d.scan, nil} }
 
 // Snapshot runs fn on one consistent picture of the database.
 func (d *DB) Snapshot(ctx context.Context, fn func(Querier) error) error {
@@ -192,21 +195,70 @@ func (d *DB) Snapshot(ctx context.Context, fn func(Querier) error) error {
 		return explain("begin", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // a read-only transaction has nothing to lose
-	return fn(reader{d, tx})
+	return fn(reader{d, tx, nil})
 }
 
 // reader puts queries into the dialect's words.
 type reader struct {
-	db *DB
-	q  Querier
+	db    *DB
+	q     Querier
+	ready *prepared // nil where statements are not kept
 }
 
 func (r reader) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	s, err := r.ready.of(ctx, r.db, query)
+	switch {
+	case err != nil:
+		return nil, err
+	case s != nil:
+		return s.QueryContext(ctx, args...)
+	}
 	return r.q.QueryContext(ctx, r.db.words(query), args...)
 }
 
 func (r reader) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	return r.q.QueryRowContext(ctx, r.db.words(query), args...)
+	if s, err := r.ready.of(ctx, r.db, query); err == nil && s != nil {
+		return s.QueryRowContext(ctx, args...)
+	}
+	return r.q.QueryRowContext(ctx, r.db.words(query), args...) // it comes upon the same error
+}
+
+// prepared keeps statements of SQLite ready: to read a question takes it longer than
+// to answer most. Its lists grow with neither what is asked nor what strangers send:
+// those that are written out at length, and all after so many, are not kept.
+type prepared struct {
+	db *sql.DB
+	mu sync.Mutex
+	by map[string]*sql.Stmt
+}
+
+const (
+	mostPrepared = 300
+	longPrepared = 2000 // bytes
+)
+
+// of gives the statement of a query, nil for one that is not kept.
+func (p *prepared) of(ctx context.Context, d *DB, query string) (*sql.Stmt, error) {
+	if p == nil || len(query) > longPrepared {
+		return nil, nil
+	}
+	p.mu.Lock()
+	s, full := p.by[query], len(p.by) >= mostPrepared
+	p.mu.Unlock()
+	if s != nil || full {
+		return s, nil
+	}
+	s, err := p.db.PrepareContext(ctx, d.words(query))
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if was := p.by[query]; was != nil { // somebody else was quicker
+		return was, s.Close()
+	}
+	p.by[query] = s
+	return s, nil
 }
 
 // words makes $1, $2, ... plain question marks for SQLite where each stands once

@@ -122,6 +122,11 @@ func (t *Tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.
 
 // QueryRowContext asks for one row.
 func (t *Tx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	if t.db.Dialect == SQLite {
+		if s, err := t.prepared(ctx, query); err == nil { //nolint:sqlclosecheck // the writer keeps it for the next transaction
+			return s.QueryRowContext(ctx, args...)
+		}
+	}
 	return t.conn.QueryRowContext(ctx, t.db.words(query), args...)
 }
 

@@ -37,6 +37,7 @@ type Connection struct {
 	Match             []string       `json:"match,omitempty" nullable:"false" doc:"How an entry without an account finds one it may take over."`
 	Scope             []string       `json:"scope,omitempty" nullable:"false" doc:"Who is in: expressions that must all hold."`
 	Settings          map[string]any `json:"settings" doc:"The policy: which actions are allowed."`
+	SignIn            map[string]any `json:"sign_in,omitempty" doc:"How its people sign in."`
 	Limits            map[string]any `json:"limits" doc:"The safeguards: a plan over one of them is held."`
 	Backend           map[string]any `json:"backend" doc:"One kind of source, with its settings but for the secrets."`
 	Mapping           map[string]any `json:"mapping,omitempty" doc:"Where the fields come from."`

@@ -2,10 +2,12 @@ package app
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
@@ -53,7 +55,8 @@ func (s *Server) parts(ctx context.Context, host string) ([]part, error) {
 	deliveries := &webhook.Worker{Hooks: s.Store.HookTable, Sender: webhook.NewSender(s.Guard, roots, time.Now), Log: s.Log, Now: time.Now, Told: s.Metrics.Attempt}
 	signouts := &logout.Worker{Issuer: s.Config.PublicURL, Grants: s.Store.GrantTable, Logins: s.Store.LoginTable, Keys: s.Store.SigningKeys, Log: s.Log, Now: time.Now}
 	signouts.Plain, signouts.Secure = webhook.Clients(s.Guard, roots)
-	if err := s.Metrics.Registry.Register(s.waiting()); err != nil {
+	s.SignIn.Told = s.Metrics.SignIn
+	if err := errors.Join(s.Metrics.Registry.Register(s.waiting()), s.Metrics.Registry.Register(s.shut())); err != nil {
 		return nil, err
 	}
 	notices, err := notify.New(s.Store.NoticeTable, s.Config.Notifications, s.Config.PublicURL, s.Log, time.Now)
@@ -68,6 +71,12 @@ func (s *Server) parts(ctx context.Context, host string) ([]part, error) {
 		background("sign-outs", signouts.Run),
 		background("people", s.warm),
 	}, nil
+}
+
+// shut is how many directories do not answer those who sign in on this node.
+func (s *Server) shut() prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "rollcall_sign_in_directories_shut",
+		Help: "Connections whose directory is not asked about sign-ins for now, because it did not answer."}, func() float64 { return float64(len(s.SignIn.Shut())) })
 }
 
 // warm reads the people that searches and org charts look at, so that whoever comes

@@ -17,7 +17,7 @@ import (
 
 func (r *root) accounts() *cobra.Command {
 	cmd := &cobra.Command{Use: "accounts", Short: "List, show, export, create and import accounts"}
-	cmd.AddCommand(r.accountsList(), r.accountsShow(), r.accountsExport(), r.accountsCreate(), r.accountsImport())
+	cmd.AddCommand(r.accountsList(), r.accountsShow(), r.accountsPasswordLink(), r.accountsExport(), r.accountsCreate(), r.accountsImport())
 	return cmd
 }
 

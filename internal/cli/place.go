@@ -58,6 +58,7 @@ type place interface {
 	// Names gives the usernames of accounts that exist.
 	Names(ctx context.Context, ids []account.ID) (map[account.ID]string, error)
 	CreateAccount(ctx context.Context, organization string, row map[string]string) (account.Account, error)
+	PasswordLink(ctx context.Context, a *account.Account) (client.PasswordLink, error)
 	ImportAccounts(ctx context.Context, organization string, table io.Reader) ([]account.Account, error)
 	Groups(ctx context.Context, organization, connection string, fn func(account.Group) error) error
 	Members(ctx context.Context, group account.ID, fn func(*account.Account) error) error

@@ -61,6 +61,7 @@ func TestParseReadsAWholeFile(t *testing.T) {
 		Database: "sqlite:/etc/rollcall/data/rollcall.db", KeyFile: "/etc/rollcall/data/rollcall.key", Workers: 4,
 		Rates:         setting.DefaultRates(),
 		Server:        setting.Server{LogFormat: "json", LogLevel: "info", TraceShare: 0.25, Drain: time.Minute},
+		SignIn:        setting.DefaultSignIn(),
 		Console:       setting.Console{SessionIdle: 8 * time.Hour, SessionMax: 7 * 24 * time.Hour, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/8")}},
 		Retention:     setting.Retention{Plans: 30 * 24 * time.Hour, Runs: 365 * 24 * time.Hour, Events: 720 * time.Hour, Deliveries: 30 * 24 * time.Hour},
 		Notifications: setting.Notifications{SMTP: setting.SMTP{TLS: setting.SMTPStartTLS}},
@@ -68,7 +69,7 @@ func TestParseReadsAWholeFile(t *testing.T) {
 		Connections: []setting.Connection{
 			{
 				Alias: "sunfix-hq", Organization: "sunfix", Kind: "ldap", Schedule: "0 2 * * *", Role: "employee", Region: "BE",
-				Policy: policy, Limits: limits, Overlap: setting.OverlapOwn,
+				Policy: policy, Limits: limits, SignIn: setting.DefaultConnectionSignIn(), Overlap: setting.OverlapOwn,
 				Backend: setting.Values{
 					"addr": []string{"ldaps://dc1.sunfix.com"}, "bind_dn": "cn=readonly,dc=sunfix,dc=com",
 					"bind_password": "p$${x}", "scope": "sub", "tls.ca_file": "sunfix-ca.pem", "tls.start_tls": false,
@@ -82,7 +83,7 @@ func TestParseReadsAWholeFile(t *testing.T) {
 			},
 			{
 				Alias: "guests", Organization: "sunfix", Kind: "csv",
-				Policy: setting.DefaultPolicy(), Limits: setting.DefaultLimits(), Overlap: setting.OverlapWait,
+				Policy: setting.DefaultPolicy(), Limits: setting.DefaultLimits(), SignIn: setting.DefaultConnectionSignIn(), Overlap: setting.OverlapWait,
 				Backend: setting.Values{"file": "guests.csv", "columns": []string{"E-mail=mail", "Voornaam=givenName"}, "max_size": int64(2 << 20)},
 				Mapping: map[string]setting.Rule{},
 			},
@@ -306,7 +307,7 @@ f.yaml:1:43: console.session_max: expected a minute to 90 days, such as 12h`,
 		},
 		"several at once, in the file's order": {
 			"zzz: 1\npublic_url: nowhere\nlisten: here\n",
-			`f.yaml:1:1: unknown key "zzz"; known are listen, public_url, database, key_file, workers, retention, rate_limits, log, tracing, drain, console, webhooks, notifications, organizations, connections
+			`f.yaml:1:1: unknown key "zzz"; known are listen, public_url, database, key_file, workers, retention, rate_limits, log, tracing, drain, console, sign_in, webhooks, notifications, organizations, connections
 f.yaml:2:13: public_url: expected an address such as https://rollcall.example.com
 f.yaml:3:9: listen: expected host:port, such as 127.0.0.1:8080`,
 		},
@@ -449,4 +450,32 @@ func FuzzParse(f *testing.F) {
 			t.Error("an error that says nothing")
 		}
 	})
+}
+
+func TestHowPeopleSignIn(t *testing.T) {
+	text := `
+sign_in: {tries: 2, first_wait: 90s, lock_after: 0, session_max: 1d, change_first: true}
+connections:
+  - {alias: hq, sign_in: {enabled: false, domains: ["@Example.com", sub.example.com, example.com], show_reasons: false}, backend: {csv: {file: a.csv}}}
+`
+	c, err := Parse("f.yaml", []byte(text), kinds, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := setting.DefaultSignIn()
+	want.Tries, want.FirstWait, want.LockAfter, want.SessionMax, want.ChangeFirst = 2, 90*time.Second, 0, 24*time.Hour, true
+	if c.SignIn != want {
+		t.Errorf("%+v", c.SignIn)
+	}
+	if got := c.Connections[0].SignIn; !reflect.DeepEqual(got, setting.ConnectionSignIn{Domains: []string{"example.com", "sub.example.com"}}) {
+		t.Errorf("%+v", got)
+	}
+	for text, want := range map[string]string{
+		"sign_in: {tries: 0}": "1 or more", "sign_in: {timeout: 5m}": "expected 1s to 1m", "sign_in: {lock_for: 0}": "expected 1s to 24h",
+		"connections: [{alias: hq, sign_in: {domains: [\"a b\"]}, backend: {csv: {file: a.csv}}}]": "expected a domain",
+	} {
+		if _, err := Parse("f.yaml", []byte(text), kinds, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
 }

@@ -34,6 +34,7 @@ func connectionSignInKeys(d *decoder, s *setting.ConnectionSignIn) []key {
 		{
 			name: "domains", typ: setting.List.String(), help: "E-mail domains, such as `example.com`: whoever types an address of one at `/login` is led to this connection.",
 			schema: schema{"anyOf": []schema{{"type": "string"}, {"type": "array", "items": schema{"type": "string"}}}},
+			set:    func(string) error { return nil }, // forms ask for it; what they send is read below
 			node: func(path string, n *node) {
 				for i, text := range d.texts(path, n) {
 					text = strings.ToLower(strings.TrimPrefix(strings.TrimSpace(text), "@"))

@@ -2,6 +2,7 @@ package seal
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
@@ -35,7 +36,20 @@ func HashPassword(ctx context.Context, plain string) (string, error) {
 	if err := checkPassword(plain); err != nil {
 		return "", err
 	}
-	salt := random(saltLen)
+	return hashWith(ctx, plain, random(saltLen))
+}
+
+// HashSalted is HashPassword with a salt made of a text that nobody guesses, such as
+// a keyed fingerprint: the same password and text give the same hash.
+func HashSalted(ctx context.Context, plain, salt string) (string, error) {
+	if err := checkPassword(plain); err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256([]byte("rollcall password salt\x00" + salt))
+	return hashWith(ctx, plain, sum[:saltLen])
+}
+
+func hashWith(ctx context.Context, plain string, salt []byte) (string, error) {
 	sum, err := compute(ctx, plain, salt, params{memory, passes, lanes}, hashLen)
 	if err != nil {
 		return "", err

@@ -56,9 +56,9 @@ func (r *Ring) Keyed(purpose, text string) ([]byte, error) {
 	return hex.DecodeString(f)
 }
 
-// HashPassword is the package's, here for whoever takes both.
-func (r *Ring) HashPassword(ctx context.Context, plain string) (string, error) {
-	return HashPassword(ctx, plain)
+// HashSalted is the package's, here for whoever takes both.
+func (r *Ring) HashSalted(ctx context.Context, plain, salt string) (string, error) {
+	return HashSalted(ctx, plain, salt)
 }
 
 // Seal is Key.Seal.

@@ -3,6 +3,7 @@ package signin
 import (
 	"context"
 	"reflect"
+	"slices"
 	"time"
 
 	"rollcall.dev/rollcall/internal/account"
@@ -200,4 +201,19 @@ func (s *Service) Close() error {
 		s.drop(d)
 	}
 	return nil
+}
+
+// Shut are the connections whose directory is not asked at the moment, in their
+// order: it did not answer.
+func (s *Service) Shut() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []string
+	for alias, d := range s.doors {
+		if d.gate.shut() {
+			out = append(out, alias)
+		}
+	}
+	slices.Sort(out)
+	return out
 }

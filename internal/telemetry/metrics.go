@@ -20,6 +20,8 @@ type Metrics struct {
 	requests *prometheus.CounterVec
 	latency  *prometheus.HistogramVec
 	attempts *prometheus.CounterVec
+	signIns  *prometheus.CounterVec
+	signIn   *prometheus.HistogramVec
 }
 
 // NewMetrics makes them, with those of the Go runtime and the process.
@@ -38,8 +40,12 @@ func NewMetrics() *Metrics {
 			Help: "How long requests took, by operation.", Buckets: prometheus.ExponentialBuckets(0.001, 4, 9)}, []string{"operation"}),
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rollcall_delivery_attempts_total",
 			Help: "Attempts to deliver an event, by outcome."}, []string{"outcome"}),
+		signIns: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rollcall_sign_ins_total",
+			Help: "Attempts of people to sign in on this node, by the way they came and outcome."}, []string{"via", "outcome"}),
+		signIn: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "rollcall_sign_in_seconds",
+			Help: "How long attempts to sign in took, by outcome.", Buckets: prometheus.ExponentialBuckets(0.002, 3, 9)}, []string{"outcome"}),
 	}
-	m.Registry.MustRegister(m.runs, m.took, m.changes, m.requests, m.latency, m.attempts,
+	m.Registry.MustRegister(m.runs, m.took, m.changes, m.requests, m.latency, m.attempts, m.signIns, m.signIn,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -62,6 +68,13 @@ func (m *Metrics) Request(operation string, status int, took time.Duration) {
 
 // Attempt counts an attempt to deliver: "delivered", "retry" or "dead".
 func (m *Metrics) Attempt(outcome string) { m.attempts.WithLabelValues(outcome).Inc() }
+
+// SignIn counts an attempt of somebody to sign in: by "page" or "api", and "signed_in",
+// the reason why not, "limited" or "unavailable".
+func (m *Metrics) SignIn(via, outcome string, took time.Duration) {
+	m.signIns.WithLabelValues(via, outcome).Inc()
+	m.signIn.WithLabelValues(outcome).Observe(took.Seconds())
+}
 
 // Handler answers Prometheus.
 func (m *Metrics) Handler() http.Handler {

@@ -79,7 +79,9 @@ type Lease struct {
 // Secrets turns the passwords records carry into what may be kept.
 type Secrets interface {
 	Fingerprint(purpose, text string) (string, error)
-	HashPassword(ctx context.Context, plain string) (string, error)
+	// HashSalted is the same hash for the same password and salt: a row that is read
+	// again because something else in it changed brings no new password.
+	HashSalted(ctx context.Context, plain, salt string) (string, error)
 }
 
 // Intake takes one reading into the mirror.
@@ -358,7 +360,7 @@ func (p *pass) keep(key directory.Digest, k known, r *directory.Record) error {
 	}
 	if r.Password != "" {
 		if row.Secret = p.hashes[salt]; row.Secret == "" {
-			secret, err := p.Secrets.HashPassword(p.ctx, r.Password)
+			secret, err := p.Secrets.HashSalted(p.ctx, r.Password, salt)
 			if err != nil {
 				return err
 			}

@@ -123,7 +123,7 @@ func (s *secrets) Fingerprint(purpose, text string) (string, error) {
 	return "fingerprint(" + purpose + "," + text + ")", s.fail
 }
 
-func (s *secrets) HashPassword(_ context.Context, plain string) (string, error) {
+func (s *secrets) HashSalted(_ context.Context, plain, _ string) (string, error) {
 	s.hashed = append(s.hashed, plain)
 	return fmt.Sprintf("argon2id(%s)#%d", plain, len(s.hashed)), nil
 }

@@ -14,6 +14,7 @@ import (
 	"rollcall.dev/rollcall/internal/store/accounts"
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/events"
+	"rollcall.dev/rollcall/internal/store/passwords"
 )
 
 // Edit is how a local account is to change; what is nil or not named stays.
@@ -95,6 +96,9 @@ func (w *writer) password(id account.ID, hash *string) error {
 	}
 	if _, err := w.tx.Exec(w.ctx, `INSERT INTO credentials (account, hash, given, updated_at) VALUES ($1, $2, $2, $3)
 		ON CONFLICT (account) DO UPDATE SET hash = excluded.hash, given = excluded.given, updated_at = excluded.updated_at`, id[:], *hash, db.Micros(w.now)); err != nil {
+		return err
+	}
+	if err := passwords.Void(w.ctx, w.tx, id); err != nil {
 		return err
 	}
 	w.events = append(w.events, event.Event{Type: event.AccountUpdated, Organization: w.b.Organization, Account: &id, At: w.now, Actor: w.b.Actor,

@@ -23,6 +23,7 @@ import (
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/events"
 	"rollcall.dev/rollcall/internal/store/leases"
+	"rollcall.dev/rollcall/internal/store/passwords"
 )
 
 // Ledger writes changes.
@@ -461,6 +462,12 @@ func (w *writer) secrets() error {
 			ON CONFLICT (account) DO UPDATE SET hash = excluded.hash, given = excluded.given, updated_at = excluded.updated_at`,
 			c.Account[:], w.b.Lease.Connection, c.Key[:], db.Micros(w.now))
 		if err != nil {
+			return err
+		}
+		if c.Action == plan.Create {
+			continue // nobody was ever signed in
+		}
+		if err := passwords.Void(w.ctx, w.tx, c.Account); err != nil {
 			return err
 		}
 	}

@@ -159,7 +159,7 @@ func (l *Ledger) Purge(ctx context.Context, b apply.Batch, before time.Time) (in
 		var told []event.Event
 		now := time.Now().UTC()
 		for i := range ids {
-			for _, q := range []string{`DELETE FROM memberships WHERE account_id = $1`, `DELETE FROM credentials WHERE account = $1`, `DELETE FROM accounts WHERE id = $1`} {
+			for _, q := range []string{`DELETE FROM memberships WHERE account_id = $1`, `DELETE FROM credentials WHERE account = $1`, `DELETE FROM logins WHERE account = $1`, `DELETE FROM password_links WHERE account = $1`, `DELETE FROM accounts WHERE id = $1`} {
 				if _, err := tx.Exec(ctx, q, ids[i][:]); err != nil {
 					return err
 				}

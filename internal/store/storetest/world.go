@@ -87,10 +87,10 @@ func (Secrets) Fingerprint(purpose, text string) (string, error) {
 	return fmt.Sprintf("%x", directory.Sum([]byte(purpose+"\x00"+text))), nil
 }
 
-// HashPassword is the real one, or something quick of the same look.
-func (s Secrets) HashPassword(ctx context.Context, plain string) (string, error) {
+// HashSalted is the real one, or something quick of the same look.
+func (s Secrets) HashSalted(ctx context.Context, plain, salt string) (string, error) {
 	if s.Real {
-		return seal.HashPassword(ctx, plain)
+		return seal.HashSalted(ctx, plain, salt)
 	}
 	return fmt.Sprintf("$argon2id$quick$%x", directory.Sum([]byte(plain))), nil
 }

@@ -86,6 +86,7 @@ func groupsOf(kind string) []*group {
 	return append(own,
 		&group{Name: "policy", Title: "Policy", Help: "What may happen to accounts.", own: at("settings.", "role", "region", "overlap")},
 		&group{Name: "limits", Title: "Limits", Help: "A plan over one of them waits for a person.", own: at("limits.")},
+		&group{Name: "people-sign-in", Title: "Sign-in of people", Help: "How the people of this directory sign in to applications.", own: at("sign_in.")},
 		&group{Name: "schedule", Title: "Schedule", Help: "When it runs by itself.", own: at("schedule", "time_zone", "jitter")},
 	)
 }

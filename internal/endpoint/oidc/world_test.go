@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall.dev/rollcall/client"
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/app"
 	"rollcall.dev/rollcall/internal/endpoint/oidc"
@@ -170,8 +171,8 @@ func p[T any](v T) *T { return &v }
 // change, and gives its secret.
 func (w *world) application(change ...func(*clients.Spec)) (*clients.Client, string) {
 	w.Helper()
-	spec := clients.Spec{Name: p("Timesheets"), RedirectURIs: p([]string{"https://app.example/callback"}), PostLogoutRedirectURIs: p([]string{"https://app.example/bye"}),
-		Scopes: p(clients.Scopes())}
+	spec := clients.Spec{OIDCClientPatchInput: client.OIDCClientPatchInput{Name: p("Timesheets"), RedirectURIs: p([]string{"https://app.example/callback"}),
+		PostLogoutRedirectURIs: p([]string{"https://app.example/bye"}), Scopes: p(clients.Scopes())}}
 	for _, fn := range change {
 		fn(&spec)
 	}

@@ -20,7 +20,9 @@ func TestClientsAreRegisteredShownChangedAndTakenAway(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h, at := begin(t)
-			run := func(code int, words ...string) string { return h.run(code, append(append([]string{"clients"}, words...), at...)...) }
+			run := func(code int, words ...string) string {
+				return h.run(code, append(append([]string{"clients"}, words...), at...)...)
+			}
 			out := strings.Fields(run(0, "create", "--name", "Timesheets", "--organization", "sunfix", "--redirect-uri", "https://app.example/cb", "--connection", "staff", "--access-token-life", "5m"))
 			id, secret := out[0], out[1]
 			if !strings.HasPrefix(id, "app_") || !strings.HasPrefix(secret, "rcs_") {

@@ -38,7 +38,7 @@ watched := -gcflags=modernc.org/...=-race=false
 
 .PHONY: test
 test: check-go ## every test, with the race detector, against real servers
-	@scripts/install-tools.sh gcc slapd postgresql samba 389ds apacheds node chromium
+	@scripts/install-tools.sh gcc slapd postgresql samba 389ds apacheds node chromium apache-oidc
 	@status=0; \
 	CGO_ENABLED=1 go test -race $(watched) -timeout 20m $$(go list ./... | grep -v internal/app/browser) || status=1; \
 	echo "without the race detector: the console in a browser, and all faults of the simulated directory again:"; \
@@ -98,8 +98,8 @@ cross: check-go ## build for every platform we ship for
 	done
 
 .PHONY: install-tools
-install-tools: ## what test and bench need on a Debian machine (as root): gcc, OpenLDAP, PostgreSQL, Samba, 389 DS, ApacheDS, Node, Chromium
-	@scripts/install-tools.sh gcc slapd postgresql samba 389ds apacheds node chromium
+install-tools: ## what test and bench need on a Debian machine (as root): gcc, OpenLDAP, PostgreSQL, Samba, 389 DS, ApacheDS, Node, Chromium, Apache with mod_auth_openidc
+	@scripts/install-tools.sh gcc slapd postgresql samba 389ds apacheds node chromium apache-oidc
 
 .PHONY: clean
 clean: ## remove what was built

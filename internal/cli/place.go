@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"io"
+	"time"
 
 	"rollcall.dev/rollcall/client"
 	"rollcall.dev/rollcall/internal/account"
@@ -71,4 +72,12 @@ type place interface {
 	Keys(ctx context.Context) ([]client.Key, error)
 	CreateKey(ctx context.Context, in client.KeyInput) (client.NewKey, error)
 	RevokeKey(ctx context.Context, id string) (client.Key, error)
+
+	// Clients are those of OpenID Connect.
+	Clients(ctx context.Context) ([]client.OIDCClient, error)
+	Client(ctx context.Context, id string) (client.OIDCClient, error)
+	CreateClient(ctx context.Context, in client.OIDCClientInput) (client.NewOIDCClient, error)
+	UpdateClient(ctx context.Context, id string, in client.OIDCClientPatchInput) (client.OIDCClient, error)
+	DeleteClient(ctx context.Context, id string) error
+	RotateClientSecret(ctx context.Context, id string, overlap time.Duration) (client.NewOIDCClient, error)
 }

@@ -100,6 +100,7 @@ const (
 	ClientUpdated       Type = "client.updated"
 	ClientDeleted       Type = "client.deleted"
 	ClientSecretRotated Type = "client.secret_rotated"
+	SigningKeysRotated  Type = "signing_keys.rotated" // by hand; they take turns by themselves otherwise
 
 	SecretsRotated Type = "secrets.rotated" // secrets at rest got another key
 	FeedAccepted   Type = "feed.accepted"   // a person accepted the feed as it stands, see `rollcall doctor --accept`
@@ -119,7 +120,7 @@ func Types() []Type {
 		AdminSignedOut, AdminSessionsEnded, AdminPasswordChanged, AdminFactorChanged, AdminRecoveryCodeUsed,
 		AdminLinkCreated, AdminInvitationRevoked, SetupLinkCreated, SetupLinkOpened, SetupLinkRevoked, WebhookCreated, WebhookUpdated, WebhookDeleted,
 		WebhookDisabled, WebhookSecretRotated, WebhookSkipped, DeliveryReplayed, ClientCreated, ClientUpdated, ClientDeleted,
-		ClientSecretRotated, SecretsRotated,
+		ClientSecretRotated, SigningKeysRotated, SecretsRotated,
 		FeedAccepted,
 	}
 }

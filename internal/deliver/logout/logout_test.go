@@ -18,6 +18,7 @@ import (
 	gooidc "github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
 
+	"rollcall.dev/rollcall/client"
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/deliver/logout"
 	"rollcall.dev/rollcall/internal/deliver/webhook"
@@ -130,9 +131,9 @@ func (h *house) application(uri string) string {
 		uri = site.URL + "/backchannel"
 	}
 	name, redirects := "App", []string{"https://app.example/cb"}
-	c, _, err := h.store.ClientTable.Create(h.Context(), "", clients.Spec{Name: &name, RedirectURIs: &redirects, BackchannelLogoutURI: &uri}, "tester")
+	made, _, err := h.store.ClientTable.Create(h.Context(), "", clients.Spec{OIDCClientPatchInput: client.OIDCClientPatchInput{Name: &name, RedirectURIs: &redirects, BackchannelLogoutURI: &uri}}, "tester")
 	h.must(err)
-	return c.ID
+	return made.ID
 }
 
 // in signs somebody in, also at a client.

@@ -129,6 +129,13 @@ var cases = []struct {
 	{op: "list-attempts", path: "/deliveries/{delivery}/attempts"},
 	{op: "replay-delivery", path: "/deliveries/{delivery}/replay", status: 202},
 	{op: "delete-webhook", path: "/webhooks/{hook}", status: 204},
+	{op: "create-client", path: "/clients", body: `{"organization": "sun", "name": "App", "redirect_uris": ["https://app.sun.example/callback"], "connections": ["sun-hq"]}`, status: 201},
+	{op: "create-client", path: "/clients", body: `{"organization": "sun", "type": "public", "name": "Phone", "redirect_uris": ["com.example.app:/callback"]}`, status: 201},
+	{op: "list-clients", path: "/clients", foreign: 200},
+	{op: "get-client", path: "/clients/{client}"},
+	{op: "update-client", path: "/clients/{client}", body: `{"name": "New", "access_token_seconds": 300, "backchannel_logout_uri": ""}`},
+	{op: "rotate-client-secret", path: "/clients/{client}/secret", body: `{"overlap_seconds": 60}`},
+	{op: "delete-client", path: "/clients/{client}", status: 204},
 	{op: "plan-revert", path: "/runs/{first}/revert/plan"},
 	{op: "revert-run", path: "/runs/{first}/revert", status: 202},
 	{op: "reset-connection", path: "/connections/sun-hq/reset", status: 204},
@@ -157,6 +164,9 @@ func (w *world) names(text string) string {
 	put("{first}", func() string { return w.first })
 	put("{plan}", func() string { return get[list[client.Plan]](w, "operator", "/plans?connection=sun-hq").Items[0].ID })
 	put("{hook}", w.webhook)
+	put("{client}", func() string {
+		return want[client.NewOIDCClient](w, 201, w.ask("operator", "POST", "/clients", `{"organization": "sun", "name": "App", "redirect_uris": ["https://app.sun.example/callback"]}`)).ID
+	})
 	put("{delivery}", func() string {
 		path := "/webhooks/" + w.webhook()
 		if found := get[list[client.Delivery]](w, "operator", path+"/deliveries").Items; len(found) > 0 {

@@ -22,6 +22,7 @@ import (
 	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/event"
 	"rollcall.dev/rollcall/internal/store/accounts"
+	"rollcall.dev/rollcall/internal/store/clients"
 	"rollcall.dev/rollcall/internal/store/hooks"
 	"rollcall.dev/rollcall/internal/store/keys"
 	"rollcall.dev/rollcall/internal/store/organizations"
@@ -53,6 +54,8 @@ var shown = []struct{ ours, theirs reflect.Type }{
 	{reflect.TypeFor[accounts.State](), reflect.TypeFor[client.StateHash]()},
 	{reflect.TypeFor[uploads.Upload](), reflect.TypeFor[client.Upload]()},
 	{reflect.TypeFor[keys.Key](), reflect.TypeFor[client.Key]()},
+	{reflect.TypeFor[clients.Client](), reflect.TypeFor[client.OIDCClient]()},
+	{reflect.TypeFor[newClient](), reflect.TypeFor[client.NewOIDCClient]()},
 }
 
 // describe is the document's head. There is no page that loads scripts from

@@ -7,6 +7,7 @@ import (
 	"context"
 
 	"rollcall.dev/rollcall/internal/endpoint/console/administrators"
+	"rollcall.dev/rollcall/internal/endpoint/console/clients"
 	"rollcall.dev/rollcall/internal/endpoint/console/connections"
 	"rollcall.dev/rollcall/internal/endpoint/console/disputes"
 	"rollcall.dev/rollcall/internal/endpoint/console/door"
@@ -66,6 +67,7 @@ func sections(d Deps) []shell.Section {
 		disputes.Section(),
 		events.Section(),
 		webhooks.Section(),
+		clients.Section(d.Admins, d.PublicURL),
 		organizations.Section(),
 		door.Section(d.Admins),
 		administrators.Section(d.Admins, d.PublicURL),

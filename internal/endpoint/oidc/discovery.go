@@ -32,11 +32,9 @@ type metadata struct {
 	PromptValues             []string `json:"prompt_values_supported"`
 	IssParameter             bool     `json:"authorization_response_iss_parameter_supported"`
 	ClaimsParameter          bool     `json:"claims_parameter_supported"`
-	RequestParameter         bool     `json:"request_parameter_supported"`
 	RequestURIParameter      bool     `json:"request_uri_parameter_supported"`
 	BackchannelLogout        bool     `json:"backchannel_logout_supported"`
 	BackchannelLogoutSession bool     `json:"backchannel_logout_session_supported"`
-	FrontchannelLogout       bool     `json:"frontchannel_logout_supported"`
 }
 
 func (p *Provider) discovery(w http.ResponseWriter, _ *http.Request) {

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall.dev/rollcall/client"
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/app"
 	"rollcall.dev/rollcall/internal/endpoint/oidc"
@@ -59,7 +60,7 @@ func run(m *testing.M) int {
 // world is an installation with two tenants, sun and moon, some of their people, a
 // provider in front of it, and a clock that stands still.
 type world struct {
-	*testing.T
+	testing.TB
 	app      *app.App
 	provider *oidc.Provider
 	issuer   string
@@ -100,7 +101,25 @@ func both(t *testing.T, fn func(w *world)) {
 
 func open(t *testing.T, dsn string) *world {
 	t.Helper()
-	w := &world{T: t, clock: time.Now().Truncate(time.Second), ids: map[string]account.ID{}}
+	return opened(&world{TB: t}, t, dsn)
+}
+
+// openFor is open for all of a fuzz target's inputs; w.TB is whichever has its turn.
+func openFor(f *testing.F) *world {
+	f.Helper()
+	return opened(&world{TB: f}, f, "")
+}
+
+func opened(w *world, t testing.TB, dsn string) *world {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx := t.Context()
+	w.clock, w.ids = time.Now().Truncate(time.Second), map[string]account.ID{}
 	var h http.Handler = http.NotFoundHandler()
 	web := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { h.ServeHTTP(rw, r) }))
 	t.Cleanup(web.Close)
@@ -112,12 +131,12 @@ func open(t *testing.T, dsn string) *world {
 		"shop.csv":      "username,email,first_name,last_name\nsid,sid@sun.example,Sid,Person\n",
 		"moon.csv":      "username,email,first_name,last_name\ndora,dora@moon.example,Dora,Person\n",
 	} {
-		w.must(os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+		must(os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
-	a, err := app.Open(t.Context(), filepath.Join(dir, "rollcall.yaml"), func(name string) (string, bool) {
+	a, err := app.Open(ctx, filepath.Join(dir, "rollcall.yaml"), func(name string) (string, bool) {
 		return dsn, name == "ROLLCALL_DATABASE" && dsn != ""
 	})
-	w.must(err)
+	must(err)
 	t.Cleanup(func() {
 		if err := a.Close(); err != nil {
 			t.Error(err)
@@ -129,15 +148,15 @@ func open(t *testing.T, dsn string) *world {
 		Accounts: a.Store.AccountTable, Ring: a.Ring, Connection: a.Store.ClientTable.Known, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Now: w.now})
 	h = w.provider
 	for _, alias := range []string{"sun-hq", "sun-shop", "moon-hq"} {
-		c, err := a.Registry.Connection(t.Context(), alias)
-		w.must(err)
-		_, err = a.Engine.Sync(t.Context(), c, engine.Options{Trigger: "test", Actor: "test"})
-		w.must(err)
+		c, err := a.Registry.Connection(ctx, alias)
+		must(err)
+		_, err = a.Engine.Sync(ctx, c, engine.Options{Trigger: "test", Actor: "test"})
+		must(err)
 	}
 	local := account.Account{}
 	local.Text[account.Username], local.Text[account.Email], local.Text[account.FirstName], local.Text[account.LastName] = "lena", "lena@sun.example", "Lena", "Local"
-	w.must(a.Store.LedgerTable.CreateLocal(t.Context(), "sun", "tester", []ledger.Local{{Account: local}}))
-	w.must(a.Store.AccountTable.List(t.Context(), accounts.Filter{}, func(x *account.Account) error {
+	must(a.Store.LedgerTable.CreateLocal(ctx, "sun", "tester", []ledger.Local{{Account: local}}))
+	must(a.Store.AccountTable.List(ctx, accounts.Filter{}, func(x *account.Account) error {
 		w.ids[x.Text[account.Username]] = x.ID
 		return nil
 	}))
@@ -170,8 +189,8 @@ func p[T any](v T) *T { return &v }
 // change, and gives its secret.
 func (w *world) application(change ...func(*clients.Spec)) (*clients.Client, string) {
 	w.Helper()
-	spec := clients.Spec{Name: p("Timesheets"), RedirectURIs: p([]string{"https://app.example/callback"}), PostLogoutRedirectURIs: p([]string{"https://app.example/bye"}),
-		Scopes: p(clients.Scopes())}
+	spec := clients.Spec{OIDCClientPatchInput: client.OIDCClientPatchInput{Name: p("Timesheets"), RedirectURIs: p([]string{"https://app.example/callback"}),
+		PostLogoutRedirectURIs: p([]string{"https://app.example/bye"}), Scopes: p(clients.Scopes())}}
 	for _, fn := range change {
 		fn(&spec)
 	}

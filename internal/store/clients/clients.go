@@ -18,6 +18,7 @@ import (
 	"slices"
 	"time"
 
+	"rollcall.dev/rollcall/client"
 	"rollcall.dev/rollcall/internal/event"
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/store/db"
@@ -120,20 +121,9 @@ func (c *Client) Holds(secret string, now time.Time) bool {
 
 // Spec is what a client is to be. In a change, nil leaves as it is.
 type Spec struct {
-	Organization           string // "" for one of the whole installation; an organization that asks makes its own
-	Type                   Type   // Confidential unless set; never changed
-	Name                   *string
-	RedirectURIs           *[]string
-	PostLogoutRedirectURIs *[]string
-	BackchannelLogoutURI   *string
-	Connections            *[]string
-	Scopes                 *[]string
-	SigningAlgorithm       *string
-	RequirePKCE            *bool
-	AccessTokenSeconds     *int64
-	IDTokenSeconds         *int64
-	RefreshIdleSeconds     *int64
-	RefreshMaxSeconds      *int64
+	Organization string // "" for one of the whole installation; an organization that asks makes its own
+	Type         Type   // Confidential unless set; never changed
+	client.OIDCClientPatchInput
 }
 
 func put[T any](into *T, from *T) {

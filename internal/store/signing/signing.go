@@ -23,8 +23,10 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"rollcall.dev/rollcall/internal/event"
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/store/db"
+	"rollcall.dev/rollcall/internal/store/events"
 )
 
 // Ring keeps secrets at rest; seal.Ring is one.
@@ -265,7 +267,7 @@ func insert(ctx context.Context, tx *db.Tx, k *key, now, from time.Time) error {
 // Rotate makes new keys that sign from now on, for when one may have become known
 // or cannot be opened any more. With forget, the ones before are forgotten at once:
 // nothing they signed is believed any more. Without, they take their leave in order.
-func (s *Keys) Rotate(ctx context.Context, forget bool) error {
+func (s *Keys) Rotate(ctx context.Context, forget bool, actor string) error {
 	made := make([]*key, len(Algorithms))
 	var err error
 	for i, a := range Algorithms {
@@ -291,7 +293,11 @@ func (s *Keys) Rotate(ctx context.Context, forget bool) error {
 				return err
 			}
 		}
-		return nil
+		why := "tokens are signed with new keys"
+		if forget {
+			why += ", and nothing is believed any more that those before signed"
+		}
+		return events.Append(ctx, tx, []event.Event{{Type: event.SigningKeysRotated, At: now, Actor: actor, Why: why}})
 	})
 	s.mu.Lock()
 	defer s.mu.Unlock()

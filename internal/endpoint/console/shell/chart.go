@@ -90,6 +90,7 @@ var icons = map[string]string{
 	"disputes":      `<path d="M12 3v18M5 7h14M5 7l-3 7h6zM19 7l-3 7h6zM8 21h8"/>`,
 	"events":        `<path d="M5 4h14v16H5zM8 8h8M8 12h8M8 16h5"/>`,
 	"webhooks":      `<path d="M10 8a3 3 0 1 1 4 2.800L17 16M8 17H15M7 14a3 3 0 1 0 3 3M14 17a3 3 0 1 0 3-3L13 8"/>`,
+	"door":          `<path d="M6 21V3h9v18M3 21h18M12 12v.200M15 6h3v15"/>`,
 	"keys":          `<circle cx="8" cy="15" r="4"/><path d="M11 12l8-8M16 7l3 3M14 9l2 2"/>`,
 	"organizations": `<path d="M4 21V5l8-2v18M12 8l8 2v11M2 21h20M7 8h2M7 12h2M7 16h2M15 13h2M15 17h2"/>`,
 	"links":         `<path d="M10 14a4 4 0 0 0 6 0l3-3a4 4 0 0 0-6-6l-1 1M14 10a4 4 0 0 0-6 0l-3 3a4 4 0 0 0 6 6l1-1"/>`,

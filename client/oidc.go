@@ -65,17 +65,17 @@ func (c *Client) OIDCClients(ctx context.Context) iter.Seq2[OIDCClient, error] {
 
 // OIDCClient gives a client.
 func (c *Client) OIDCClient(ctx context.Context, id string) (OIDCClient, error) {
-	return get[OIDCClient](ctx, c, "/clients/"+part(id))
+	return Get[OIDCClient](ctx, c, "/clients/"+part(id), nil)
 }
 
 // CreateOIDCClient registers a client and gives it with its secret.
 func (c *Client) CreateOIDCClient(ctx context.Context, in OIDCClientInput) (NewOIDCClient, error) {
-	return send[NewOIDCClient](ctx, c, http.MethodPost, "/clients", in)
+	return Send[NewOIDCClient](ctx, c, http.MethodPost, "/clients", nil, in)
 }
 
 // UpdateOIDCClient changes a client.
 func (c *Client) UpdateOIDCClient(ctx context.Context, id string, in OIDCClientPatchInput) (OIDCClient, error) {
-	return send[OIDCClient](ctx, c, http.MethodPatch, "/clients/"+part(id), in)
+	return Send[OIDCClient](ctx, c, http.MethodPatch, "/clients/"+part(id), nil, in)
 }
 
 // DeleteOIDCClient takes a client away, with everything it was given.
@@ -85,5 +85,5 @@ func (c *Client) DeleteOIDCClient(ctx context.Context, id string) error {
 
 // RotateClientSecret makes another secret and gives it; for a while both are good.
 func (c *Client) RotateClientSecret(ctx context.Context, id string, in RotateInput) (NewOIDCClient, error) {
-	return send[NewOIDCClient](ctx, c, http.MethodPost, "/clients/"+part(id)+"/secret", in)
+	return Send[NewOIDCClient](ctx, c, http.MethodPost, "/clients/"+part(id)+"/secret", nil, in)
 }

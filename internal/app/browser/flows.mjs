@@ -3,6 +3,7 @@ import { flows as plain } from "./flows_plain.mjs";
 import { flows as work } from "./flows_work.mjs";
 import { flows as people } from "./flows_people.mjs";
 import { flows as admins } from "./flows_admins.mjs";
+import { flows as signin } from "./flows_signin.mjs";
 
 const password = "correct horse battery";
 const page = await open();
@@ -156,6 +157,7 @@ await flow("a connection is made, tested part by part", async () => {
 });
 
 await people(page, { base: process.env.BASE });
+await signin(page);
 await work(page, { password, base: process.env.BASE });
 await admins(page);
 await plain(page, { password });

@@ -32,7 +32,7 @@ func connectionSignInKeys(d *decoder, s *setting.ConnectionSignIn) []key {
 	return []key{
 		flag("enabled", &s.Enabled, "Whether people sign in through this connection at all."),
 		{
-			name: "domains", typ: setting.List.String(), help: "E-mail domains, such as `example.com`: whoever types an address of one at `/login` is led to this connection.",
+			name: "domains", typ: setting.List.String(), help: "E-mail domains, such as `example.com`: whoever types an address of one at `/login` is led to this connection. Only operators set them: passwords of people there go to this directory.",
 			schema: schema{"anyOf": []schema{{"type": "string"}, {"type": "array", "items": schema{"type": "string"}}}},
 			set:    func(string) error { return nil }, // forms ask for it; what they send is read below
 			node: func(path string, n *node) {

@@ -17,12 +17,12 @@ func signInKeys(s *setting.SignIn) []key {
 		session("session_idle", &s.SessionIdle, "Who does nothing for so long is signed out."),
 		session("session_max", &s.SessionMax, "Everybody is signed out after so long, however much they did."),
 		least(1, count("tries", &s.Tries, "Wrong passwords for one person before there are waits. Those of a place the person signed in from before are counted apart from those of strangers.")),
-		within(time.Second, 24*time.Hour, duration("first_wait", &s.FirstWait, "The first wait. Each further wrong password doubles it.")),
-		within(time.Second, 24*time.Hour, duration("longest_wait", &s.LongestWait, "The longest wait it comes to.")),
+		upTo(24*time.Hour, duration("first_wait", &s.FirstWait, "The first wait. Each further wrong password doubles it.")),
+		upTo(24*time.Hour, duration("longest_wait", &s.LongestWait, "The longest wait it comes to.")),
 		count("lock_after", &s.LockAfter, "After so many wrong passwords the wait is `lock_for` at least. Choose fewer than the directory lets through, so that strangers lock nobody out there. 0 for no such limit."),
-		within(time.Second, 24*time.Hour, duration("lock_for", &s.LockFor, "Choose as long as the directory remembers wrong passwords.")),
+		upTo(24*time.Hour, duration("lock_for", &s.LockFor, "Choose as long as the directory remembers wrong passwords.")),
 		least(1, count("address_tries", &s.AddressTries, "`tries` for all people together who come from one network address (in IPv6 one /64) and did not sign in from there before. One more is let through every minute.")),
-		within(time.Second, time.Minute, duration("timeout", &s.Timeout, "How long a directory may take to answer one sign-in.")),
+		upTo(time.Minute, duration("timeout", &s.Timeout, "How long a directory may take to answer one sign-in.")),
 		least(1, count("at_once", &s.AtOnce, "Sign-ins of one connection that go on at a time, on each node.")),
 		flag("change_first", &s.ChangeFirst, "Whoever has an account that no connection keeps, and a password that an administrator gave, chooses one of their own at the first sign-in."),
 	}
@@ -32,7 +32,7 @@ func connectionSignInKeys(d *decoder, s *setting.ConnectionSignIn) []key {
 	return []key{
 		flag("enabled", &s.Enabled, "Whether people sign in through this connection at all."),
 		{
-			name: "domains", typ: setting.List.String(), help: "E-mail domains, such as `example.com`: whoever types an address of one at `/login` is led to this connection.",
+			name: "domains", typ: setting.List.String(), help: "E-mail domains, such as `example.com`: whoever types an address of one at `/login` is led to this connection. Only operators set them: passwords of people there go to this directory.",
 			schema: schema{"anyOf": []schema{{"type": "string"}, {"type": "array", "items": schema{"type": "string"}}}},
 			set:    func(string) error { return nil }, // forms ask for it; what they send is read below
 			node: func(path string, n *node) {
@@ -67,14 +67,14 @@ func least(n int, k key) key {
 	return k
 }
 
-// within refuses durations that are shorter or longer.
-func within(low, high time.Duration, k key) key {
+// upTo refuses durations that are longer, or shorter than a second.
+func upTo(high time.Duration, k key) key {
 	set := k.set
 	k.initial = trimmed(k.initial)
 	k.set = func(s string) error {
 		v, err := setting.ParseDuration(s)
-		if err != nil || v < low || v > high {
-			return errors.New("expected " + trimmed(low.String()) + " to " + trimmed(high.String()))
+		if err != nil || v < time.Second || v > high {
+			return errors.New("expected 1s to " + trimmed(high.String()))
 		}
 		return set(s)
 	}

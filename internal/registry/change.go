@@ -85,10 +85,26 @@ func mayBeGiven(who Who, c setting.Connection, options []setting.Option) error {
 	return nil
 }
 
+// claims refuses e-mail domains that an organization claims for itself: passwords of
+// people who have an address there are sent to its directory. Only an operator knows
+// whose a domain is.
+func claims(who Who, before, after []string) error {
+	for _, name := range after {
+		if who.Organization != "" && !slices.Contains(before, name) {
+			return fault.New(fault.Denied, "sign_in.domains: only an operator says that people of %s sign in here", name).
+				WithHint("ask an operator of the installation; until then, people go to the connection's own page")
+		}
+	}
+	return nil
+}
+
 // Create makes a connection from JSON in the form of rollcall.yaml.
 func (r *Registry) Create(ctx context.Context, who Who, body []byte) (*Entry, error) {
 	d, err := r.read(who, "connection", body)
 	if err != nil {
+		return nil, err
+	}
+	if err := claims(who, nil, d.SignIn.Domains); err != nil {
 		return nil, err
 	}
 	if err := r.Validate(d.Connection); err != nil {
@@ -159,6 +175,9 @@ func (r *Registry) change(ctx context.Context, who Who, alias string, form []byt
 		return nil, err
 	}
 	if err := d.stays(alias, row.Organization); err != nil {
+		return nil, err
+	}
+	if err := claims(who, before.SignIn.Domains, d.SignIn.Domains); err != nil {
 		return nil, err
 	}
 	now := r.now()

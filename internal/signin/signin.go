@@ -192,7 +192,7 @@ const quantum = 250 * time.Millisecond
 // even waits until the next multiple of the quantum.
 func (s *Service) even(ctx context.Context, began time.Time) {
 	took := max(0, s.Now().Sub(began))
-	s.Sleep(ctx, (took/quantum+1)*quantum-took)
+	s.Sleep(ctx, took.Truncate(quantum)+quantum-took)
 }
 
 func sane(text string, most int) bool {

@@ -4,6 +4,7 @@ import { flows as roles } from "./flows_roles.mjs";
 import { flows as work } from "./flows_work.mjs";
 import { flows as people } from "./flows_people.mjs";
 import { flows as admins } from "./flows_admins.mjs";
+import { flows as signin } from "./flows_signin.mjs";
 
 const password = "correct horse battery";
 const page = await open();
@@ -157,6 +158,7 @@ await flow("a connection is made, tested part by part", async () => {
 });
 
 await people(page, { base: process.env.BASE });
+await signin(page);
 await work(page, { password, base: process.env.BASE });
 await admins(page);
 await roles(page);

@@ -36,6 +36,12 @@ func locals(t *testing.T, a *app.App) {
 	if err != nil && !errors.Is(err, errEnough) {
 		t.Fatal(err)
 	}
+	// Somebody who signs in.
+	doris, err := ledger.NewLocal(t.Context(), map[string]string{"username": "doris", "email": "doris@other.example", "first_name": "Doris", "last_name": "Door", "password": "a password that was given"}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	list = append(list, doris)
 	if err := a.Store.LedgerTable.CreateLocal(t.Context(), "other", "operator:test", list); err != nil {
 		t.Fatal(err)
 	}

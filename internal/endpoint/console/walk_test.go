@@ -44,6 +44,7 @@ var visits = map[string]visit{
 	"GET /people/export":                {path: "/people/export?format=csv", list: true},
 	"GET /people/{id}":                  {path: "/people/{person}"},
 	"POST /people/{id}/read":            {path: "/people/{person}/read"},
+	"POST /people/{id}/password-link":   {path: "/people/{person}/password-link"},
 	"GET /why":                          {path: "/why?connection=sun-hq&who=anna", list: true},
 	"POST /why/read":                    {path: "/why/read", form: "connection=sun-hq&who=anna"},
 	"GET /connections":                  {path: "/connections", list: true},

@@ -25,6 +25,7 @@ func Sections() []shell.Section {
 			}},
 			{Pattern: "GET /people/{id}", Handle: show},
 			{Pattern: "POST /people/{id}/read", Need: shell.Changer, Handle: read},
+			{Pattern: "POST /people/{id}/password-link", Need: shell.Changer, Handle: passwordLink},
 		}},
 		{Name: "why", Templates: templates, Routes: []shell.Route{
 			{Pattern: "GET /why", Handle: why},
@@ -65,6 +66,9 @@ type page struct {
 	Why     []client.Why
 	Asked   bool
 	Trouble *shell.Trouble
+	// Keeps says that their password is kept here; Link is one to choose another.
+	Keeps bool
+	Link  *client.PasswordLink
 }
 
 // entry is a piece of their history.
@@ -73,15 +77,36 @@ type entry struct {
 	Fields []shell.Field
 }
 
-func show(q *shell.Ask) error { return answer(q, nil) }
+func show(q *shell.Ask) error { return answer(q, nil, nil) }
 
-func answer(q *shell.Ask, trouble *shell.Trouble) error {
+// passwordLink makes a one-time link, and shows it this once.
+func passwordLink(q *shell.Ask) error {
+	link, err := q.API.PasswordLink(q.R.Context(), q.R.PathValue("id"))
+	if err != nil {
+		return answer(q, q.Problem(err), nil)
+	}
+	return answer(q, nil, &link)
+}
+
+// keeps reports whether the password of an account is kept here: no connection keeps
+// it, or one that brings passwords.
+func keeps(q *shell.Ask, a *client.Account) bool {
+	if a.Connection == "local" {
+		return a.Status == "active"
+	}
+	c, err := q.API.Connection(q.R.Context(), a.Connection)
+	_, csv := c.Backend["csv"]
+	return err == nil && csv && a.Status == "active"
+}
+
+func answer(q *shell.Ask, trouble *shell.Trouble, link *client.PasswordLink) error {
 	ctx := q.R.Context()
-	p := page{Trouble: trouble}
+	p := page{Trouble: trouble, Link: link}
 	var err error
 	if p.Account, err = q.API.Account(ctx, q.R.PathValue("id")); err != nil {
 		return err
 	}
+	p.Keeps = keeps(q, &p.Account)
 	a := &p.Account
 	p.Name = shell.NameOf(a)
 	if origin, err := q.API.AccountOrigin(ctx, a.ID); err == nil {
@@ -128,7 +153,7 @@ func read(q *shell.Ask) error {
 	}
 	run, err := client.Send[client.Run](ctx, q.API, http.MethodPost, "/connections/"+url.PathEscape(a.Connection)+"/sync", nil, map[string]string{"who": *a.ExternalID})
 	if err != nil {
-		return answer(q, q.Problem(err))
+		return answer(q, q.Problem(err), nil)
 	}
 	q.Say(shell.Path("runs", run.ID), "This person is being read from the directory.")
 	return nil

@@ -221,7 +221,7 @@ func underFlood(ctx context.Context, signIn func(login string) error, logins []s
 	flooded, err = signInAll(few, 1, signIn)
 	stop()
 	all.Wait()
-	return quiet, flooded, errors.Join(append(errs, err)...)
+	return quiet, flooded, errors.Join(err, errors.Join(errs...))
 }
 
 // givePasswords gives some people a password, and their logins.

@@ -76,7 +76,7 @@ func Open(ctx context.Context, path string, lookup func(string) (string, bool)) 
 		return c.Connection.Organization, nil
 	}
 	s.LoginTable.Limits = func() (idle, most time.Duration) { o := r.Config().SignIn; return o.SessionIdle, o.SessionMax }
-	people := signin.New(signin.Options{Store: s, Connections: r, Kinds: all.Named, Env: e.Env, Ring: ring, PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"),
+	people := signin.New(signin.Options{Store: s, Connections: r, Kinds: all.Named, Env: e.Env, Ring: ring, Dial: guard.Dial(false), PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"),
 		Settings: func() setting.SignIn { return r.Config().SignIn },
 		Open:     func(ctx context.Context, c setting.Connection) (signin.Door, error) { return e.Door(ctx, c) }})
 	return &App{Config: cfg, Store: s, Engine: e, Registry: r, Ring: ring, Guard: guard, SignIn: people}, nil

@@ -31,12 +31,20 @@ type door struct {
 // it vouches for. An error says that the directory could not be asked: what it says
 // is a verdict.
 func (s *Service) askDirectory(ctx context.Context, c setting.Connection, kind source.Kind, t *try) (*verdict, error) {
+	return s.atDoor(ctx, c, kind, t, func(ctx context.Context, d *door) (source.Proof, error) {
+		return d.authenticator.Prove(ctx, t.Login, t.Password, d.door.Attributes())
+	})
+}
+
+// atDoor asks the directory something about whoever stands at the door, and lets in
+// whom it vouches for.
+func (s *Service) atDoor(ctx context.Context, c setting.Connection, kind source.Kind, t *try, ask func(context.Context, *door) (source.Proof, error)) (*verdict, error) {
 	if len(c.Unset) > 0 {
 		return nil, fault.New(fault.Unavailable, "connection %s has settings without a value: %s", c.Alias, c.Unset[0].Problem)
 	}
 	d, leave := s.enter(c)
 	defer leave()
-	proof, err := s.prove(ctx, d, kind, t)
+	proof, err := s.prove(ctx, d, kind, ask)
 	if err != nil {
 		return nil, fault.New(fault.Unavailable, "%w", err)
 	}
@@ -49,7 +57,7 @@ func (s *Service) askDirectory(ctx context.Context, c setting.Connection, kind s
 // connection may be going on.
 const longestAdmission = 30 * time.Second
 
-func (s *Service) prove(ctx context.Context, d *door, kind source.Kind, t *try) (proof source.Proof, err error) {
+func (s *Service) prove(ctx context.Context, d *door, kind source.Kind, ask func(context.Context, *door) (source.Proof, error)) (proof source.Proof, err error) {
 	o := s.Settings()
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
@@ -61,7 +69,7 @@ func (s *Service) prove(ctx context.Context, d *door, kind source.Kind, t *try) 
 	if err := s.open(ctx, d, kind); err != nil {
 		return proof, err
 	}
-	return d.authenticator.Prove(ctx, t.Login, t.Password, d.door.Attributes())
+	return ask(ctx, d)
 }
 
 // open opens what asks the directory, and the door, where they are not open yet.

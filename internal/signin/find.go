@@ -17,6 +17,7 @@ type Place struct {
 	Organization string
 	Company      string // the organization's name
 	Kept         bool   // passwords are kept here, and no directory is asked
+	Provider     bool   // people sign in at their company's own provider
 }
 
 // Local reports accounts that no connection keeps.
@@ -32,7 +33,7 @@ func (s *Service) Place(ctx context.Context, alias, organization string) (*Place
 	if err != nil {
 		return nil, err
 	}
-	out := &Place{Alias: p.alias, Organization: p.organization, Kept: p.kept, Company: names[p.organization]}
+	out := &Place{Alias: p.alias, Organization: p.organization, Kept: p.kept, Provider: p.provider != nil, Company: names[p.organization]}
 	if out.Company == "" {
 		out.Company = p.organization
 	}

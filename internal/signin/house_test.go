@@ -88,6 +88,10 @@ type company struct {
 	took   func() // called in the middle, to let time pass
 }
 
+func (d *company) Find(ctx context.Context, login string, attributes []string) (source.Proof, error) {
+	return d.Prove(ctx, login, "", attributes)
+}
+
 func (d *company) Prove(ctx context.Context, login, password string, _ []string) (source.Proof, error) {
 	d.mu.Lock()
 	d.asked = append(d.asked, login)

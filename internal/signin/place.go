@@ -18,6 +18,11 @@ type place struct {
 	kept                bool // passwords are kept here
 	// ask tries the password. An error says that it could not be tried.
 	ask func(ctx context.Context, s *Service, t *try) (*verdict, error)
+	// provider is where people sign in in place of giving a password; nil for nowhere.
+	provider *source.Provider
+	// find is ask for somebody whom the provider vouches for; nil where there is no
+	// directory to ask.
+	find func(ctx context.Context, s *Service, t *try) (*verdict, error)
 }
 
 func errNoSignIn(alias string) error {
@@ -37,9 +42,15 @@ func (s *Service) place(ctx context.Context, a Attempt) (*place, error) {
 		return nil, errNoSignIn(a.Connection)
 	}
 	p := &place{alias: c.Alias, organization: c.Organization, reasons: c.SignIn.ShowReasons, changeFirst: c.SignIn.ChangeFirst}
+	if p.provider, err = source.ProviderOf(c.Backend); err != nil {
+		return nil, err
+	}
 	if kind.Authenticator == nil {
 		p.ask, p.kept = kept, true
 		return p, nil
+	}
+	p.find = func(ctx context.Context, s *Service, t *try) (*verdict, error) {
+		return s.findInDirectory(ctx, c, kind, t)
 	}
 	p.ask = func(ctx context.Context, s *Service, t *try) (*verdict, error) {
 		return s.askDirectory(ctx, c, kind, t)

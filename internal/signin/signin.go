@@ -11,6 +11,7 @@ package signin
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -114,6 +115,8 @@ type Options struct {
 	Ring Ring
 	// PublicURL is the address people reach us under; links begin with it.
 	PublicURL string
+	// Dial connects to companies' own providers, and refuses what must not be reached.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Settings are those in force; setting.DefaultSignIn unless set.
 	Settings func() setting.SignIn
 	Log      *slog.Logger
@@ -136,8 +139,9 @@ type Service struct {
 	places tries.Places
 	queue  queue
 
-	mu    sync.Mutex
-	doors map[string]*door // by alias
+	mu      sync.Mutex
+	doors   map[string]*door  // by alias
+	parties map[string]*known // too
 
 	looking sync.Mutex
 	domains *domains
@@ -147,7 +151,7 @@ type Service struct {
 func New(o Options) *Service {
 	o = withDefaults(o)
 	return &Service{Options: o, tries: tries.Table{DB: o.Store.DB, Name: "login_tries"}, places: tries.Places{DB: o.Store.DB, Name: "login_places"},
-		queue: queue{by: map[string]*line{}}, doors: map[string]*door{}}
+		queue: queue{by: map[string]*line{}}, doors: map[string]*door{}, parties: map[string]*known{}}
 }
 
 func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }
@@ -203,6 +207,9 @@ func (s *Service) authenticate(ctx context.Context, a Attempt) (*Result, error) 
 	p, err := s.place(ctx, a)
 	if err != nil {
 		return nil, err
+	}
+	if p.provider != nil {
+		return nil, errElsewhere(p.alias)
 	}
 	out := &Result{Organization: p.organization, Connection: p.alias}
 	// What could be nobody's is not counted for anybody, and no server is asked.

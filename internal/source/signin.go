@@ -17,6 +17,9 @@ type Authenticator interface {
 	// directory says is a Proof; an error says that it could not be asked, a
 	// fault.Unavailable where another try may do better.
 	Prove(ctx context.Context, login, password string, attributes []string) (Proof, error)
+	// Find is Prove for somebody whom another has vouched for: it looks, and tries no
+	// password.
+	Find(ctx context.Context, login string, attributes []string) (Proof, error)
 	Close() error
 }
 

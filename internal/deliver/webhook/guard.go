@@ -102,8 +102,8 @@ func (g *Guard) Check(u *url.URL) error {
 	return nil
 }
 
-// dial gives a DialContext that looks at each address before it connects.
-func (g *Guard) dial(plain bool) func(context.Context, string, string) (net.Conn, error) {
+// Dial gives a DialContext that looks at each address before it connects.
+func (g *Guard) Dial(plain bool) func(context.Context, string, string) (net.Conn, error) {
 	d := &net.Dialer{Timeout: 10 * time.Second, Control: func(network, address string, _ syscall.RawConn) error {
 		to, err := netip.ParseAddrPort(address)
 		if err != nil || !strings.HasPrefix(network, "tcp") {

@@ -54,7 +54,7 @@ func Clients(g *Guard, roots *x509.CertPool) (plain, secure *http.Client) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			Transport: &http.Transport{
 				Proxy:             nil, // it would look names up in our place
-				DialContext:       g.dial(plain),
+				DialContext:       g.Dial(plain),
 				TLSClientConfig:   &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 				ForceAttemptHTTP2: true, DisableCompression: true,
 				MaxIdleConns: 200, MaxIdleConnsPerHost: perEndpoint, IdleConnTimeout: 30 * time.Second,

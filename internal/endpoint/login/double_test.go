@@ -14,6 +14,10 @@ func (dead) Prove(context.Context, string, string, []string) (source.Proof, erro
 	return source.Proof{}, errDown
 }
 
+func (dead) Find(context.Context, string, []string) (source.Proof, error) {
+	return source.Proof{}, errDown
+}
+
 func (dead) Close() error { return nil }
 
 func kinds(name string) (source.Kind, bool) {

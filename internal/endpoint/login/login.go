@@ -33,6 +33,8 @@ type SignIn interface {
 	ByLink(ctx context.Context, token string) (*account.Account, error)
 	UseLink(ctx context.Context, token, fresh string) (*account.Account, error)
 	SignedOut(ctx context.Context, token string) error
+	Begin(ctx context.Context, a signin.Attempt) (address string, state []byte, err error)
+	Finish(ctx context.Context, a signin.Attempt, answer map[string][]string, state []byte) (*signin.Result, error)
 }
 
 // Deps is what the pages work with.
@@ -42,6 +44,8 @@ type Deps struct {
 	// Ring seals the forms; seal.Ring.
 	Ring interface {
 		Fingerprint(purpose, text string) (string, error)
+		Seal(purpose string, plain []byte) ([]byte, error)
+		Open(purpose string, sealed []byte) ([]byte, error)
 	}
 	PublicURL      string
 	TrustedProxies []netip.Prefix
@@ -101,6 +105,8 @@ func New(d Deps) (http.Handler, error) {
 		"POST /login":                  p.found,
 		"GET /login/{alias}":           p.form,
 		"POST /login/{alias}":          p.signIn,
+		"GET /login/provider/{alias}":  p.begin,
+		"GET /login/callback/{alias}":  p.finish,
 		"GET /login/done":              p.done,
 		"POST /login/signout":          p.signOut,
 		"GET /login/password/{token}":  p.link,

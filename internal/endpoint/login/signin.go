@@ -34,6 +34,10 @@ func (p *pages) form(q *ask) error {
 	if err != nil {
 		return err
 	}
+	if place.Provider {
+		q.redirect("/login/provider/" + place.Alias + query("next", q.next()))
+		return nil
+	}
 	return q.signInForm(http.StatusOK, place, hint(q.r.URL.Query().Get("login_hint")), nil)
 }
 
@@ -78,12 +82,16 @@ func (p *pages) answer(q *ask, place *signin.Place, a signin.Attempt, r *signin.
 	case r.Reason != "":
 		return q.signInForm(http.StatusUnauthorized, place, login, why(r, place))
 	}
-	err := q.enter(logins.Login{Organization: r.Organization, Connection: r.Connection, Account: r.Account.ID, Methods: []string{"pwd"},
+	return q.in(a, r, "pwd", q.next())
+}
+
+// in signs somebody in, in this browser, and sends them on.
+func (q *ask) in(a signin.Attempt, r *signin.Result, method, to string) error {
+	err := q.enter(logins.Login{Organization: r.Organization, Connection: r.Connection, Account: r.Account.ID, Methods: []string{method},
 		Address: admins.ShownAddress(a.From), Agent: admins.ShownAgent(a.Agent)})
 	if err != nil {
 		return err
 	}
-	to := q.next()
 	if to == "" {
 		to = "/login/done"
 	}

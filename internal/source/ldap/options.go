@@ -21,7 +21,7 @@ import (
 	"rollcall.dev/rollcall/internal/source"
 )
 
-var options = []setting.Option{
+var options = append([]setting.Option{
 	{Name: "addr", Place: true, Type: setting.List, Required: true, Label: "Servers",
 		Help: "Addresses, tried in this order: ldaps://host, ldap://host or host, each with :port where it is not 636 or 389. ldap+srv://domain (or srv:domain) stands for the servers the DNS names for a domain, with their ports, by priority and weight: its domain controllers (_ldap._tcp.dc._msdcs.domain), or else _ldap._tcp.domain. 3268 and 3269 are the ports of a Global Catalog, which holds few attributes."},
 	{Name: "bind_dn", Place: true, Label: "Account",
@@ -70,7 +70,7 @@ var options = []setting.Option{
 		Help: "The filter that finds who signs in, with %s for what was typed, as in (&(objectClass=inetOrgPerson)(mail=%s)), in place of the attribute. The filter for people holds besides, and exactly one entry must match."},
 	{Name: "authentication.timeout", Type: setting.Duration, Default: "5s", Advanced: true, Label: "Sign-in patience",
 		Help: "How long a sign-in waits for the directory, from the first server asked to the last answer."},
-}
+}, source.ProviderOptions()...)
 
 // settings are the decoded and checked settings of one connection.
 type settings struct {
@@ -202,6 +202,9 @@ func decode(v setting.Values, env source.Env) (*settings, error) {
 		return nil, err
 	}
 	if err := attributeName(optionUsername, s.username); err != nil {
+		return nil, err
+	}
+	if _, err := source.ProviderOf(v); err != nil {
 		return nil, err
 	}
 	s.tls, s.pinned, err = decodeTLS(v, env)

@@ -124,11 +124,41 @@ func (a *authenticator) Prove(ctx context.Context, login, password string, attri
 	if why := unfit(login, password); why != "" {
 		return source.Proof{}, fault.New(fault.Invalid, "ldap: sign somebody in: %s", why)
 	}
+	return a.within(ctx, func(ctx context.Context) (source.Proof, error) { return a.prove(ctx, login, password, attributes) })
+}
+
+// Find looks for somebody whom another has vouched for.
+func (a *authenticator) Find(ctx context.Context, login string, attributes []string) (source.Proof, error) {
+	if why := unfit(login, "not asked for"); why != "" {
+		return source.Proof{}, fault.New(fault.Invalid, "ldap: look for who signs in: %s", why)
+	}
+	return a.within(ctx, func(ctx context.Context) (source.Proof, error) {
+		f, err := a.find(ctx, login, attributes)
+		if err != nil {
+			return source.Proof{}, err
+		}
+		p := source.Proof{Detail: f.detail, Name: clean(f.dn), Record: f.record}
+		switch {
+		case f.people > 1:
+			p.Standing = source.Several
+		case f.dn == "":
+			p.Standing = source.Nobody
+		case f.people == 0:
+			p.Standing, p.Right = source.NotReadable, true
+		default:
+			p.Standing, p.Right = source.Proved, true
+		}
+		return p, nil
+	})
+}
+
+// within keeps to the time a sign-in may take.
+func (a *authenticator) within(ctx context.Context, fn func(context.Context) (source.Proof, error)) (source.Proof, error) {
 	slow := fmt.Errorf("the directory did not answer within %s", a.set.patience)
 	until := time.Now().Add(a.set.patience)
 	ctx, cancel := context.WithDeadlineCause(ctx, until, slow)
 	defer cancel()
-	p, err := a.prove(ctx, login, password, attributes)
+	p, err := fn(ctx)
 	// The network may notice the end of the time before the context does.
 	if err != nil && (errors.Is(context.Cause(ctx), slow) || ctx.Err() == nil && !time.Now().Before(until)) {
 		return source.Proof{}, fault.New(fault.Unavailable, "ldap: sign somebody in: %w%w", slow, silentError{err}).

@@ -44,7 +44,7 @@ type DB struct {
 	Keyed   Keyed  // nil where the installation has no key
 	read    *sql.DB
 	ready   *prepared // of read, in SQLite; pgx keeps statements prepared by itself
-	scan    *sql.DB // for reads during which others are made
+	scan    *sql.DB   // for reads during which others are made
 	write   *sql.DB
 	writer  *writer  // of SQLite
 	dsn     string   // of PostgreSQL
@@ -206,7 +206,7 @@ type reader struct {
 }
 
 func (r reader) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	s, err := r.ready.of(ctx, r.db, query)
+	s, err := r.ready.of(ctx, r.db, query) //nolint:sqlclosecheck // it is kept for the next time
 	switch {
 	case err != nil:
 		return nil, err
@@ -217,7 +217,7 @@ func (r reader) QueryContext(ctx context.Context, query string, args ...any) (*s
 }
 
 func (r reader) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	if s, err := r.ready.of(ctx, r.db, query); err == nil && s != nil {
+	if s, err := r.ready.of(ctx, r.db, query); err == nil && s != nil { //nolint:sqlclosecheck // it is kept for the next time
 		return s.QueryRowContext(ctx, args...)
 	}
 	return r.q.QueryRowContext(ctx, r.db.words(query), args...) // it comes upon the same error
@@ -255,7 +255,7 @@ func (p *prepared) of(ctx context.Context, d *DB, query string) (*sql.Stmt, erro
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if was := p.by[query]; was != nil { // somebody else was quicker
-		return was, s.Close()
+		return was, s.Close() //nolint:sqlclosecheck // nothing can fail in between
 	}
 	p.by[query] = s
 	return s, nil

@@ -288,6 +288,10 @@ func (s *Keys) Rotate(ctx context.Context, forget bool, actor string) error {
 		if _, err := tx.Exec(ctx, gone, args...); err != nil {
 			return err
 		}
+		// Of two of one moment it would be left to their IDs which one signs.
+		if _, err := tx.Exec(ctx, `UPDATE signing_keys SET active_at = active_at - 1 WHERE active_at = $1`, db.Micros(now)); err != nil {
+			return err
+		}
 		for _, k := range made {
 			if err := insert(ctx, tx, k, now, now); err != nil {
 				return err

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"rollcall.dev/rollcall/client"
 	"rollcall.dev/rollcall/internal/app"
@@ -28,23 +27,24 @@ type clientFlags struct {
 	redirects, logouts, connections, scopes []string
 	pkce                                    bool
 	access, id, refreshIdle, refreshMax     string
-	set                                     *pflag.FlagSet
+	given                                   func(option string) bool
 }
 
 func (f *clientFlags) declare(cmd *cobra.Command) {
-	f.set = cmd.Flags()
-	f.set.StringVar(&f.name, "name", "", "what people see when they sign in")
-	f.set.StringArrayVar(&f.redirects, "redirect-uri", nil, "where answers are sent, letter by letter; may be given several times")
-	f.set.StringArrayVar(&f.logouts, "post-logout-redirect-uri", nil, "where people may be sent when they have signed out; may be given several times")
-	f.set.StringVar(&f.backchannel, "backchannel-logout-uri", "", "told when a login ends")
-	f.set.StringArrayVar(&f.connections, "connection", nil, "a connection by which people may sign in (all unless given); may be given several times")
-	f.set.StringSliceVar(&f.scopes, "scopes", nil, "of openid,profile,email,phone,groups,offline_access (all but the last unless given)")
-	f.set.StringVar(&f.algorithm, "signing-algorithm", "", "RS256 (the default) or ES256")
-	f.set.BoolVar(&f.pkce, "require-pkce", true, "refuse requests without PKCE; a confidential client that cannot do it sets this to false")
-	f.set.StringVar(&f.access, "access-token-life", "", "such as 10m, the default")
-	f.set.StringVar(&f.id, "id-token-life", "", "such as 1h, the default")
-	f.set.StringVar(&f.refreshIdle, "refresh-idle", "", "after how long an unused refresh token ends, such as 14d, the default")
-	f.set.StringVar(&f.refreshMax, "refresh-max", "", "after how long any does, such as 90d, the default")
+	set := cmd.Flags()
+	f.given = set.Changed
+	set.StringVar(&f.name, "name", "", "what people see when they sign in")
+	set.StringArrayVar(&f.redirects, "redirect-uri", nil, "where answers are sent, letter by letter; may be given several times")
+	set.StringArrayVar(&f.logouts, "post-logout-redirect-uri", nil, "where people may be sent when they have signed out; may be given several times")
+	set.StringVar(&f.backchannel, "backchannel-logout-uri", "", "told when a login ends")
+	set.StringArrayVar(&f.connections, "connection", nil, "a connection by which people may sign in (all unless given); may be given several times")
+	set.StringSliceVar(&f.scopes, "scopes", nil, "of openid,profile,email,phone,groups,offline_access (all but the last unless given)")
+	set.StringVar(&f.algorithm, "signing-algorithm", "", "RS256 (the default) or ES256")
+	set.BoolVar(&f.pkce, "require-pkce", true, "refuse requests without PKCE; a confidential client that cannot do it sets this to false")
+	set.StringVar(&f.access, "access-token-life", "", "such as 10m, the default")
+	set.StringVar(&f.id, "id-token-life", "", "such as 1h, the default")
+	set.StringVar(&f.refreshIdle, "refresh-idle", "", "after how long an unused refresh token ends, such as 14d, the default")
+	set.StringVar(&f.refreshMax, "refresh-max", "", "after how long any does, such as 90d, the default")
 }
 
 // patch is what was given of it.
@@ -54,7 +54,7 @@ func (f *clientFlags) patch() (in client.OIDCClientPatchInput, err error) {
 		"backchannel-logout-uri": func() { in.BackchannelLogoutURI = &f.backchannel }, "connection": func() { in.Connections = &f.connections }, "scopes": func() { in.Scopes = &f.scopes },
 		"signing-algorithm": func() { in.SigningAlgorithm = &f.algorithm }, "require-pkce": func() { in.RequirePKCE = &f.pkce },
 	} {
-		if f.set.Changed(name) {
+		if f.given(name) {
 			into()
 		}
 	}

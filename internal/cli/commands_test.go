@@ -254,7 +254,7 @@ func TestOutputThatCannotBeWrittenIsAnError(t *testing.T) {
 	}
 }
 
-var mentioned = regexp.MustCompile("(?m)(?:`|^|^bin/|\\$ )rollcall ((?:-[a-z-]+ |[a-z]+ ?)+)")
+var mentioned = regexp.MustCompile("(?m)(?:`|^|^bin/|\\$ )rollcall ((?:-[a-z-]+ |[a-z]+(?:-[a-z]+)* ?)+)")
 
 // Every command that the documentation or a hint names is one there is.
 func TestCommandsThatAreNamedExist(t *testing.T) {

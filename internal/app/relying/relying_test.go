@@ -146,6 +146,14 @@ func TestRelyingParties(t *testing.T) {
 	t.Run("oidc-provider", s.reference)
 }
 
+// page is what a browser got, and where.
+type page struct {
+	status int
+	header http.Header
+	at     string
+	text   string
+}
+
 // apache is a site of static pages for who signed in, and who is signed out of it by
 // us.
 func (s *site) apache(t *testing.T) {
@@ -167,7 +175,7 @@ func (s *site) apache(t *testing.T) {
 	must(t, err)
 	jar.SetCookies(at, []*http.Cookie{{Name: "rollcall-login", Value: l.Token, Path: "/"}})
 	// ask is a browser that follows redirects, or does not.
-	ask := func(to string, follow bool) (*http.Response, string) {
+	ask := func(to string, follow bool) (got page) {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, to, nil)
 		must(t, err)
@@ -181,12 +189,12 @@ func (s *site) apache(t *testing.T) {
 		defer resp.Body.Close() //nolint:errcheck // read to its end
 		text, err := io.ReadAll(resp.Body)
 		must(t, err)
-		return resp, string(text)
+		return page{resp.StatusCode, resp.Header, resp.Request.URL.String(), string(text)}
 	}
-	get := func(to string) (*http.Response, string) { t.Helper(); return ask(to, true) }
-	resp, text := get(a.URL + "/app/index.html")
-	if resp.StatusCode != 200 || text != "hello" || resp.Header.Get("X-Remote-User") != "anna@sun.example" {
-		t.Fatalf("%s %s %v", resp.Status, text, resp.Header)
+	get := func(to string) page { t.Helper(); return ask(to, true) }
+	got := get(a.URL + "/app/index.html")
+	if got.status != 200 || got.text != "hello" || got.header.Get("X-Remote-User") != "anna@sun.example" {
+		t.Fatalf("%d %s %v", got.status, got.text, got.header)
 	}
 	// The account's login ends: Apache is told, and its own session with it.
 	must(t, s.app.Store.DB.Write(t.Context(), func(tx *db.Tx) error { return s.app.Store.LoginTable.End(t.Context(), tx, l.ID) }))
@@ -202,18 +210,18 @@ func (s *site) apache(t *testing.T) {
 			break
 		}
 	}
-	resp, _ = ask(a.URL+"/app/index.html", false)
-	if to := resp.Header.Get("Location"); resp.StatusCode != http.StatusFound || !strings.HasPrefix(to, s.issuer+"/oauth2/authorize") {
-		t.Errorf("after the back-channel logout: %s to %q", resp.Status, to)
+	got = ask(a.URL+"/app/index.html", false)
+	if to := got.header.Get("Location"); got.status != http.StatusFound || !strings.HasPrefix(to, s.issuer+"/oauth2/authorize") {
+		t.Errorf("after the back-channel logout: %d to %q", got.status, to)
 	}
 	// And the other way: who signs out there is signed out here.
 	l = s.signIn()
 	jar.SetCookies(at, []*http.Cookie{{Name: "rollcall-login", Value: l.Token, Path: "/"}})
-	if resp, _ := get(a.URL + "/app/index.html"); resp.StatusCode != 200 {
-		t.Fatalf("once more: %s", resp.Status)
+	if got := get(a.URL + "/app/index.html"); got.status != 200 {
+		t.Fatalf("once more: %d", got.status)
 	}
-	if resp, text := get(a.Callback + "?logout=" + url.QueryEscape(a.Bye)); text != "bye" {
-		t.Errorf("signing out ends at %s: %s", resp.Request.URL, text)
+	if got := get(a.Callback + "?logout=" + url.QueryEscape(a.Bye)); got.text != "bye" {
+		t.Errorf("signing out ends at %s: %s", got.at, got.text)
 	}
 	if _, _, err := s.app.Store.LoginTable.Check(t.Context(), l.Token); err == nil {
 		t.Error("who signed out at Apache is still signed in here")

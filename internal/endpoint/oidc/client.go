@@ -41,7 +41,7 @@ func (p *Provider) client(r *http.Request, v values) (*clients.Client, error) {
 	}
 	from := admins.From(r, p.TrustedProxies)
 	if wait := p.fails.wait(id, from); wait > 0 {
-		return nil, &tooMany{wait}
+		return nil, &tooManyError{wait}
 	}
 	c, err := p.Clients.Get(r.Context(), "", id)
 	if err != nil && fault.KindOf(err) != fault.NotFound {
@@ -91,12 +91,12 @@ const (
 	mostNames  = 10_000
 )
 
-// tooMany is for who failed too often.
-type tooMany struct{ wait time.Duration }
+// tooManyError is for who failed too often.
+type tooManyError struct{ wait time.Duration }
 
-func (e *tooMany) Error() string { return "too many failed tries" }
+func (e *tooManyError) Error() string { return "too many failed tries" }
 
-func (e *tooMany) after() string { return strconv.Itoa(int(e.wait/time.Second) + 1) }
+func (e *tooManyError) after() string { return strconv.Itoa(int(e.wait/time.Second) + 1) }
 
 // fails counts, on this node alone: secrets are 256 random bits, so this keeps
 // noise away and not guessers.

@@ -161,7 +161,7 @@ func denied(err error) error {
 // refuse answers a client that asked by itself (RFC 6749, section 5.2).
 func (p *Provider) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	status, e := http.StatusBadRequest, (*oauthError)(nil)
-	var late *tooMany
+	var late *tooManyError
 	switch {
 	case errors.As(err, &late):
 		w.Header().Set("Retry-After", late.after())

@@ -120,7 +120,7 @@ func opened(w *world, t testing.TB, dsn string) *world {
 	}
 	ctx := t.Context()
 	w.clock, w.ids = time.Now().Truncate(time.Second), map[string]account.ID{}
-	var h http.Handler = http.NotFoundHandler()
+	h := http.NotFoundHandler()
 	web := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { h.ServeHTTP(rw, r) }))
 	t.Cleanup(web.Close)
 	w.issuer = web.URL

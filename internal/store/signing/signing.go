@@ -281,11 +281,15 @@ func (s *Keys) Rotate(ctx context.Context, forget bool, actor string) error {
 			return err
 		}
 		// What was to come next may be known as well.
-		clear, args := `DELETE FROM signing_keys WHERE active_at > $1`, []any{db.Micros(now)}
+		gone, args := `DELETE FROM signing_keys WHERE active_at > $1`, []any{db.Micros(now)}
 		if forget {
-			clear, args = `DELETE FROM signing_keys`, nil
+			gone, args = `DELETE FROM signing_keys`, nil
 		}
-		if _, err := tx.Exec(ctx, clear, args...); err != nil {
+		if _, err := tx.Exec(ctx, gone, args...); err != nil {
+			return err
+		}
+		// Of two of one moment it would be left to their IDs which one signs.
+		if _, err := tx.Exec(ctx, `UPDATE signing_keys SET active_at = active_at - 1 WHERE active_at = $1`, db.Micros(now)); err != nil {
 			return err
 		}
 		for _, k := range made {

@@ -45,7 +45,9 @@ func (g guests) form(q *shell.Ask) (p *formPage, err error) {
 			return nil, err
 		}
 	}
-	p.Groups = slices.DeleteFunc(p.Groups, func(x *group) bool { return slices.Contains([]string{"policy", "limits", "schedule", "people-sign-in"}, x.Name) })
+	p.Groups = slices.DeleteFunc(p.Groups, func(x *group) bool {
+		return slices.Contains([]string{"policy", "limits", "schedule", "people-sign-in"}, x.Name)
+	})
 	return p, nil
 }
 

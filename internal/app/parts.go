@@ -53,7 +53,7 @@ func (s *Server) parts(ctx context.Context, host string) ([]part, error) {
 		return nil, fault.New(fault.Invalid, "webhooks: ca_file: %w", err)
 	}
 	deliveries := &webhook.Worker{Hooks: s.Store.HookTable, Sender: webhook.NewSender(s.Guard, roots, time.Now), Log: s.Log, Now: time.Now, Told: s.Metrics.Attempt}
-	signouts := &logout.Worker{Issuer: s.Config.PublicURL, Grants: s.Store.GrantTable, Logins: s.Store.LoginTable, Keys: s.Store.SigningKeys, Log: s.Log, Now: time.Now}
+	signouts := &logout.Worker{Issuer: s.Config.PublicURL, Grants: s.Store.GrantTable, Keys: s.Store.SigningKeys, Log: s.Log, Now: time.Now}
 	signouts.Plain, signouts.Secure = webhook.Clients(s.Guard, roots)
 	s.SignIn.Told = s.Metrics.SignIn
 	if err := errors.Join(s.Metrics.Registry.Register(s.waiting()), s.Metrics.Registry.Register(s.shut())); err != nil {

@@ -189,6 +189,10 @@ func TestErrorsNameTheirPlaceAndTheNearestKey(t *testing.T) {
 			"connections:\n- alias: local\n  backend: {csv: {file: a}}\n",
 			`f.yaml:2:10: alias: "local" is the name for accounts that no connection keeps`,
 		},
+		"an alias that is a page of sign-in": {
+			"connections:\n- alias: done\n  backend: {csv: {file: a}}\n",
+			`f.yaml:2:10: alias: "done" is a word of our own addresses, such as /login/done; choose another`,
+		},
 		"one alias twice": {
 			minimal + "  - alias: hq\n    backend: {csv: {file: a}}\n",
 			`f.yaml:4:12: alias "hq" stands twice, first on line 2`,

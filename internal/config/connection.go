@@ -21,12 +21,18 @@ var (
 	regionForm = regexp.MustCompile(`^[A-Za-z]{2}$`)
 )
 
+// reserved are words that stand in addresses where an alias could.
+var reserved = []string{"assets", "callback", "check", "done", "password", "provider", "signout"}
+
 func checkAlias(s string) error {
 	if !aliasForm.MatchString(s) || len(s) > 64 {
 		return errors.New("expected small letters, digits and dashes, 64 at most")
 	}
 	if s == account.Local {
 		return fmt.Errorf("%q is the name for accounts that no connection keeps", s)
+	}
+	if slices.Contains(reserved, s) {
+		return fmt.Errorf("%q is a word of our own addresses, such as /login/done; choose another", s)
 	}
 	return nil
 }

@@ -273,6 +273,9 @@ func (s *Service) settle(ctx context.Context, p *place, t *try, v *verdict, out 
 				return nil, err
 			}
 		}
+		if v.own {
+			return out, nil // nothing failed: they choose a password now, and come in
+		}
 		return out, s.failed(ctx, p, t, v)
 	}
 	if err := s.signedIn(ctx, p, t, v); err != nil {

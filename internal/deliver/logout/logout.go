@@ -1,8 +1,8 @@
 // Package logout tells applications that somebody signed out (OpenID Connect
-// Back-Channel Logout 1.0): it follows the feed for accounts that were disabled or
-// deleted, ends their logins, and hands a logout token to each client that asked to
-// be told of the logins that ended (package store/grants). What cannot be told is
-// tried again.
+// Back-Channel Logout 1.0): it hands a logout token to each client that asked to be
+// told of the logins that ended (package store/grants), be it that the person signed
+// out, or that their account was disabled, deleted or given another password. What
+// cannot be told is tried again.
 package logout
 
 import (
@@ -21,11 +21,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/deliver/webhook"
-	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/grants"
-	"rollcall.dev/rollcall/internal/store/logins"
 	"rollcall.dev/rollcall/internal/store/signing"
 )
 
@@ -50,7 +47,6 @@ var Schedule = []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Minut
 type Worker struct {
 	Issuer        string
 	Grants        *grants.Grants
-	Logins        *logins.Logins
 	Keys          *signing.Keys
 	Plain, Secure *http.Client // for http and https; see webhook.Clients
 	Log           *slog.Logger
@@ -80,15 +76,6 @@ func (w *Worker) Run(ctx context.Context) {
 
 // Step does what there is to do once and gives how many clients were told, or not.
 func (w *Worker) Step(ctx context.Context) (int, error) {
-	for {
-		more, err := w.Grants.Follow(ctx, func(ctx context.Context, tx *db.Tx, id account.ID) error { return w.Logins.EndOf(ctx, tx, id, "") })
-		if err != nil {
-			return 0, err
-		}
-		if !more {
-			break
-		}
-	}
 	list, err := w.Grants.ClaimLogouts(ctx, atOnce, lease)
 	var under sync.WaitGroup
 	for _, l := range list {

@@ -22,6 +22,7 @@ import (
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/deliver/logout"
 	"rollcall.dev/rollcall/internal/deliver/webhook"
+	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/rig/postgres"
 	"rollcall.dev/rollcall/internal/seal"
 	"rollcall.dev/rollcall/internal/store"
@@ -93,7 +94,7 @@ func open(t *testing.T, dsn string) *house {
 	s.SigningKeys.Ring = &seal.Ring{Path: filepath.Join(t.TempDir(), "key")}
 	s.LoginTable.Clock, s.GrantTable.Now, s.SigningKeys.Now = h.now, h.now, h.now
 	plain, secure := webhook.Clients(&webhook.Guard{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, nil)
-	h.worker = &logout.Worker{Issuer: issuer, Grants: s.GrantTable, Logins: s.LoginTable, Keys: s.SigningKeys, Plain: plain, Secure: secure, Log: slog.New(slog.DiscardHandler), Now: h.now}
+	h.worker = &logout.Worker{Issuer: issuer, Grants: s.GrantTable, Keys: s.SigningKeys, Plain: plain, Secure: secure, Log: slog.New(slog.DiscardHandler), Now: h.now}
 	h.must(s.DB.Write(t.Context(), func(tx *db.Tx) error {
 		_, err := tx.Exec(t.Context(), `INSERT INTO organizations (id, name, created_at) VALUES ('sun', 'Sun', 0)`)
 		return err
@@ -224,26 +225,80 @@ func TestAClientIsToldOfASignOutOnce(t *testing.T) {
 }
 
 func TestAnAccountThatIsDisabledIsSignedOutForGood(t *testing.T) {
+	fresh := "another hash"
+	for name, edits := range map[string][]ledger.Edit{
+		"disabled":         {{Status: new(account.Disabled)}, {Status: new(account.Active)}},
+		"deleted":          {{Status: new(account.Deleted)}, {Status: new(account.Active)}},
+		"another password": {{Hash: &fresh}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			both(t, func(h *house) {
+				client := h.application("")
+				one, two, stays := h.in(0, client, true), h.in(0, client, true), h.in(1, client, true)
+				code, err := h.store.GrantTable.Create(h.Context(), &grants.Grant{Client: client, Login: one.ID, Organization: "sun", Connection: one.Connection, Account: one.Account, Offline: true, EndsAt: one.EndsAt})
+				h.must(err)
+				good := func(*grants.Grant) error { return nil }
+				_, refresh, err := h.store.GrantTable.Redeem(h.Context(), code, time.Hour, good)
+				h.must(err)
+				waiting, err := h.store.GrantTable.Create(h.Context(), &grants.Grant{Client: client, Login: two.ID, Organization: "sun", Connection: two.Connection, Account: two.Account, EndsAt: two.EndsAt})
+				h.must(err)
+				for _, e := range edits {
+					_, err := h.store.LedgerTable.ChangeLocal(h.Context(), "", h.people[0], e, "tester")
+					h.must(err)
+				}
+				// They are active again before anybody looked: what was open has ended all the same.
+				for _, l := range []*logins.Login{one, two} {
+					if _, _, err := h.store.LoginTable.Check(h.Context(), l.Token); fault.KindOf(err) != fault.Denied {
+						t.Errorf("a login from before: %v", err)
+					}
+				}
+				if _, _, err := h.store.GrantTable.Refresh(h.Context(), refresh, time.Hour, good); fault.KindOf(err) != fault.Denied {
+					t.Errorf("a refresh token from before: %v", err)
+				}
+				if _, _, err := h.store.GrantTable.Redeem(h.Context(), waiting, time.Hour, good); fault.KindOf(err) != fault.Denied {
+					t.Errorf("a code from before: %v", err)
+				}
+				// Whoever signed in after it stays, whenever the applications are told.
+				after := h.in(0, client, true)
+				h.clock = h.clock.Add(time.Minute)
+				got := h.step(2)
+				if slices.Equal(got[:1], got[1:]) {
+					t.Error("one login was told of twice")
+				}
+				for _, l := range []*logins.Login{after, stays} {
+					if _, _, err := h.store.LoginTable.Check(h.Context(), l.Token); err != nil {
+						t.Error(err)
+					}
+				}
+				h.step(0)
+			})
+		})
+	}
+}
+
+// Two things at one moment: somebody who is just let in while their account is
+// disabled has no login when it is enabled again.
+func TestNobodyIsLetInWhileTheyAreDisabled(t *testing.T) {
 	both(t, func(h *house) {
-		client := h.application("")
-		one, two := h.in(0, client, true), h.in(0, client, true)
-		status := account.Disabled
-		for _, s := range []account.Status{account.Disabled, account.Active} {
-			status = s
-			_, err := h.store.LedgerTable.ChangeLocal(h.Context(), "", h.people[0], ledger.Edit{Status: &status}, "tester")
+		disabled, active := account.Disabled, account.Active
+		for range 10 {
+			var under sync.WaitGroup
+			var l *logins.Login
+			under.Go(func() {
+				l, _ = h.store.LoginTable.Open(h.Context(), logins.Login{Organization: "sun", Connection: account.Local, Account: h.people[0]})
+			})
+			_, err := h.store.LedgerTable.ChangeLocal(h.Context(), "", h.people[0], ledger.Edit{Status: &disabled}, "tester")
+			under.Wait()
 			h.must(err)
-		}
-		// They are active again before anybody looked: what was open has ended all the same.
-		got := h.step(2)
-		if slices.Equal(got[:1], got[1:]) {
-			h.Error("one login was told of twice")
-		}
-		for _, l := range []*logins.Login{one, two} {
-			if _, _, err := h.store.LoginTable.Check(h.Context(), l.Token); err == nil {
-				h.Error("a login from before is still good")
+			if _, err := h.store.LoginTable.Open(h.Context(), logins.Login{Organization: "sun", Connection: account.Local, Account: h.people[0]}); fault.KindOf(err) != fault.Denied {
+				t.Fatalf("a login of somebody who is disabled: %v", err)
+			}
+			_, err = h.store.LedgerTable.ChangeLocal(h.Context(), "", h.people[0], ledger.Edit{Status: &active}, "tester")
+			h.must(err)
+			if _, _, err := h.store.LoginTable.Check(h.Context(), l.Token); fault.KindOf(err) != fault.Denied {
+				t.Fatalf("a login from before it was disabled: %v", err)
 			}
 		}
-		h.step(0)
 	})
 }
 

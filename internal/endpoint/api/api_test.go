@@ -304,6 +304,8 @@ func TestEveryErrorIsAProblemWithAHint(t *testing.T) {
 		{"a key there is not", "POST", "/organizations", `{"id": "x", "nam": "y"}`, 422, []string{"nam"}},
 		{"an organization there is already", "POST", "/organizations", `{"id": "sun"}`, 409, nil},
 		{"a connection of the file", "PATCH", "/connections/sun-hq", `{"role": "x"}`, 409, []string{"rollcall.yaml"}},
+		{"an alias that is a page of sign-in", "POST", "/connections", `{"alias": "signout", "organization": "sun", "backend": {"csv": {}}}`, 422, []string{"signout", "choose another"}},
+		{"an alias that is a call of the API", "POST", "/connections", `{"alias": "check", "organization": "sun", "backend": {"csv": {}}}`, 422, []string{"check", "choose another"}},
 		{"a backend there is not", "POST", "/connections", `{"alias": "x", "organization": "sun", "backend": {"ldapp": {}}}`, 422, []string{"ldap"}},
 		{"an account that is a word", "GET", "/accounts/anna", nil, 404, []string{"who="}},
 		{"an account of a directory", "DELETE", "/accounts/{account}", nil, 409, []string{"sun-hq", "directory"}},

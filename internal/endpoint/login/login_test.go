@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -14,11 +15,14 @@ import (
 	"time"
 
 	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/config"
 	"rollcall.dev/rollcall/internal/endpoint/login"
+	"rollcall.dev/rollcall/internal/event"
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/seal"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/signin"
+	"rollcall.dev/rollcall/internal/source/all"
 	"rollcall.dev/rollcall/internal/store"
 	"rollcall.dev/rollcall/internal/store/ledger"
 )
@@ -348,6 +352,31 @@ func TestWhatThePagesSay(t *testing.T) {
 	}
 }
 
+// A page of ours must not hide behind a connection, nor a connection behind a page.
+func TestNoConnectionHasTheNameOfAPage(t *testing.T) {
+	names, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, name := range names {
+		text, err := os.ReadFile(name) //nolint:gosec // it is one of this package's own
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`"(?:GET|POST) /login/([a-z-]+)`).FindAllSubmatch(text, -1) {
+			found++
+			body := fmt.Sprintf(`{"alias": %q, "organization": "sun", "backend": {"csv": {"path": "a.csv"}}}`, m[1])
+			if _, err := config.Connection("connection", []byte(body), all.Kinds()); err == nil || !strings.Contains(err.Error(), "our own addresses") {
+				t.Errorf("a connection could be called %s: %v", m[1], err)
+			}
+		}
+	}
+	if found < 4 {
+		t.Errorf("%d pages were looked at", found)
+	}
+}
+
 func TestAPasswordOfOnesOwn(t *testing.T) {
 	s := open(t, "http://localhost")
 	s.change = true
@@ -373,6 +402,17 @@ func TestAPasswordOfOnesOwn(t *testing.T) {
 	}
 	if w := s.signIn("anna", "right"); w.Code != http.StatusUnauthorized {
 		t.Errorf("with the old one: %d", w.Code)
+	}
+	chosen := false
+	s.must(s.store.EventTable.After(t.Context(), "", 0, 1000, func(e event.Event) error {
+		chosen = chosen || e.Type == event.AccountPasswordChanged
+		if e.Type == event.AccountSignInFailed && strings.Contains(string(e.After), "must_change") {
+			t.Errorf("to choose a password is told as a failure: %s", e.After)
+		}
+		return nil
+	}))
+	if !chosen {
+		t.Error("nobody is told that a password was chosen")
 	}
 	// A link ends all logins.
 	before := s.jar["rollcall-login"]

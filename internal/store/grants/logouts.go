@@ -7,12 +7,10 @@ import (
 	"time"
 
 	"rollcall.dev/rollcall/internal/account"
-	"rollcall.dev/rollcall/internal/event"
 	"rollcall.dev/rollcall/internal/store/db"
-	"rollcall.dev/rollcall/internal/store/events"
 )
 
-// EndLogins ends what clients were given in logins that are about to be signed out,
+// EndLogins ends what clients were given in logins that are signed out,
 // and notes which of them have to be told (OpenID Connect Back-Channel Logout 1.0).
 // where picks the logins, as conditions on table grants with args.
 func EndLogins(ctx context.Context, tx *db.Tx, now time.Time, where string, args ...any) error {
@@ -40,51 +38,6 @@ func EndLogins(ctx context.Context, tx *db.Tx, now time.Time, where string, args
 	args = append(args, db.Micros(now))
 	_, err = tx.Exec(ctx, `UPDATE grants SET ended_at = `+db.Placeholder(len(args))+` WHERE id IN (SELECT g.id FROM grants g WHERE g.ended_at = 0 AND `+where+`)`, args...)
 	return err
-}
-
-// stretch is how many events one transaction looks at.
-const stretch = 5000
-
-// gone are the events after which nobody is signed in to an account any more.
-var gone = map[event.Type]bool{event.AccountDisabled: true, event.AccountDeleted: true, event.AccountPurged: true}
-
-// Follow goes through the feed from where it stood, a stretch at a time, and calls
-// end for each account that was disabled or deleted, in the transaction in which
-// its place moves. It says whether there is more.
-func (s *Grants) Follow(ctx context.Context, end func(context.Context, *db.Tx, account.ID) error) (more bool, err error) {
-	behind := false
-	err = s.DB.Reader().QueryRowContext(ctx, `SELECT (SELECT value FROM counters WHERE name = 'signed_out') < (SELECT value FROM counters WHERE name = 'event')`).Scan(&behind)
-	if err != nil || !behind {
-		return false, db.Explain("look at the feed", err)
-	}
-	err = s.DB.Write(ctx, func(tx *db.Tx) error {
-		var at, newest int64
-		if err := tx.QueryRowContext(ctx, `UPDATE counters SET value = value WHERE name = 'signed_out' RETURNING value`).Scan(&at); err != nil {
-			return db.Explain("read the place in the feed", err)
-		}
-		if err := tx.QueryRowContext(ctx, `SELECT value FROM counters WHERE name = 'event'`).Scan(&newest); err != nil {
-			return db.Explain("read the end of the feed", err)
-		}
-		upTo := min(newest, at+stretch)
-		more = upTo < newest
-		var ids []account.ID
-		if err := events.Read(ctx, tx, at, upTo, func(e event.Event) error {
-			if gone[e.Type] && e.Account != nil {
-				ids = append(ids, *e.Account)
-			}
-			return nil
-		}); err != nil {
-			return err
-		}
-		for _, id := range ids {
-			if err := end(ctx, tx, id); err != nil {
-				return err
-			}
-		}
-		_, err := tx.Exec(ctx, `UPDATE counters SET value = $1 WHERE name = 'signed_out'`, upTo)
-		return err
-	})
-	return more, err
 }
 
 // Logout is a client that has to be told that a login ended.

@@ -14,6 +14,7 @@ import (
 	"rollcall.dev/rollcall/internal/store/accounts"
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/events"
+	"rollcall.dev/rollcall/internal/store/logins"
 	"rollcall.dev/rollcall/internal/store/passwords"
 )
 
@@ -72,6 +73,9 @@ func (l *Ledger) ChangeLocal(ctx context.Context, organization string, id accoun
 		if err := w.password(id, e.Hash); err != nil {
 			return err
 		}
+		if err := logins.EndAll(ctx, tx, now, w.gone...); err != nil {
+			return err
+		}
 		if err := w.tally.write(ctx, tx, was.Organization, now); err != nil {
 			return err
 		}
@@ -98,7 +102,7 @@ func (w *writer) password(id account.ID, hash *string) error {
 		ON CONFLICT (account) DO UPDATE SET hash = excluded.hash, given = excluded.given, updated_at = excluded.updated_at`, id[:], *hash, db.Micros(w.now)); err != nil {
 		return err
 	}
-	if err := passwords.Void(w.ctx, w.tx, id); err != nil {
+	if err := passwords.Void(w.ctx, w.tx, w.now, id); err != nil {
 		return err
 	}
 	w.events = append(w.events, event.Event{Type: event.AccountUpdated, Organization: w.b.Organization, Account: &id, At: w.now, Actor: w.b.Actor,

@@ -23,6 +23,7 @@ import (
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/events"
 	"rollcall.dev/rollcall/internal/store/leases"
+	"rollcall.dev/rollcall/internal/store/logins"
 	"rollcall.dev/rollcall/internal/store/passwords"
 )
 
@@ -73,6 +74,7 @@ type writer struct {
 	was      map[account.ID]*account.Account
 	events   []event.Event
 	outcomes []apply.Outcome
+	gone     []account.ID // nobody signs in to them any more
 	tally    tally
 	indexed  []string // attributes whose values are kept for matching
 	gaps     *bool    // rows of the plan were taken out, or failed in an earlier chunk; nil while not asked
@@ -140,6 +142,9 @@ func (w *writer) run() error {
 		return err
 	}
 	if err := w.secrets(); err != nil {
+		return err
+	}
+	if err := logins.EndAll(w.ctx, w.tx, w.now, w.gone...); err != nil {
 		return err
 	}
 	if err := w.failures(); err != nil {
@@ -370,6 +375,9 @@ func (w *writer) modify(c *plan.Change) error {
 	case a.DeletedAt.IsZero():
 		a.DeletedAt = w.now
 	}
+	if a.Status != account.Active && w.was[c.Account].Status == account.Active {
+		w.gone = append(w.gone, a.ID)
+	}
 	set, args := "version = version + 1", []any{a.ID[:], c.Version}
 	into := make([]any, len(accountColumns))
 	fill(into, &a)
@@ -467,7 +475,7 @@ func (w *writer) secrets() error {
 		if c.Action == plan.Create {
 			continue // nobody was ever signed in
 		}
-		if err := passwords.Void(w.ctx, w.tx, c.Account); err != nil {
+		if err := passwords.Void(w.ctx, w.tx, w.now, c.Account); err != nil {
 			return err
 		}
 	}

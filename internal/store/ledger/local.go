@@ -15,6 +15,7 @@ import (
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/events"
 	"rollcall.dev/rollcall/internal/store/leases"
+	"rollcall.dev/rollcall/internal/store/logins"
 	"rollcall.dev/rollcall/internal/store/plans"
 )
 
@@ -153,13 +154,16 @@ func (l *Ledger) Purge(ctx context.Context, b apply.Batch, before time.Time) (in
 		if err != nil {
 			return err
 		}
+		now := time.Now().UTC()
+		if err := logins.EndAll(ctx, tx, now, ids...); err != nil {
+			return err
+		}
 		if err := l.forgetValues(ctx, tx, b.Organization, ids); err != nil {
 			return err
 		}
 		var told []event.Event
-		now := time.Now().UTC()
 		for i := range ids {
-			for _, q := range []string{`DELETE FROM memberships WHERE account_id = $1`, `DELETE FROM credentials WHERE account = $1`, `DELETE FROM logins WHERE account = $1`, `DELETE FROM password_links WHERE account = $1`, `DELETE FROM accounts WHERE id = $1`} {
+			for _, q := range []string{`DELETE FROM memberships WHERE account_id = $1`, `DELETE FROM credentials WHERE account = $1`, `DELETE FROM password_links WHERE account = $1`, `DELETE FROM accounts WHERE id = $1`} {
 				if _, err := tx.Exec(ctx, q, ids[i][:]); err != nil {
 					return err
 				}

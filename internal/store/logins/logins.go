@@ -12,6 +12,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,7 +88,8 @@ func random(n int) []byte {
 }
 
 // Open signs somebody in. Of l are taken organization, connection, account,
-// methods, address and agent.
+// methods, address and agent. An account that is not active any more is a
+// fault.Denied.
 func (s *Logins) Open(ctx context.Context, l Login) (*Login, error) {
 	now := s.now()
 	l.ID, l.Token = "ses_"+hex.EncodeToString(random(12)), prefix+base64.RawURLEncoding.EncodeToString(random(size))
@@ -98,6 +100,15 @@ func (s *Logins) Open(ctx context.Context, l Login) (*Login, error) {
 	idle, most := s.limits()
 	l.EndsAt = now.Add(most)
 	return &l, s.DB.Write(ctx, func(tx *db.Tx) error {
+		// The account may be about to be disabled: then that ends this login too, or has
+		// happened already.
+		var status string
+		if err := tx.QueryRowContext(ctx, `SELECT status FROM accounts WHERE id = $1`+tx.Locked(), l.Account).Scan(&status); err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return db.Explain("look up the account of a login", err)
+		}
+		if status != string(account.Active) {
+			return errNone()
+		}
 		// What is over goes here: as often as somebody comes.
 		if _, err := tx.Exec(ctx, `DELETE FROM logins WHERE seen_at < $1 OR created_at < $2`, db.Micros(now.Add(-idle)), db.Micros(now.Add(-most))); err != nil {
 			return err
@@ -189,18 +200,30 @@ func (s *Logins) Of(ctx context.Context, id account.ID) (list []*Login, err erro
 // End signs a login out, within a transaction of whoever tells of it: applications
 // that were told of it are told that too, and what they were given ends.
 func (s *Logins) End(ctx context.Context, tx *db.Tx, id string) error {
-	if err := grants.EndLogins(ctx, tx, s.now(), `g.login = $1`, id); err != nil {
+	// The login goes first: who is about to give a grant in it is waited for.
+	if _, err := tx.Exec(ctx, `DELETE FROM logins WHERE id = $1`, id); err != nil {
 		return err
 	}
-	_, err := tx.Exec(ctx, `DELETE FROM logins WHERE id = $1`, id)
-	return err
+	return grants.EndLogins(ctx, tx, s.now(), `g.login = $1`, id)
 }
 
-// EndOf signs an account out everywhere, but for one login ("" for none), as End does.
-func (s *Logins) EndOf(ctx context.Context, tx *db.Tx, id account.ID, but string) error {
-	if err := grants.EndLogins(ctx, tx, s.now(), `g.account = $1 AND g.login <> $2`, id, but); err != nil {
-		return err
+// most is how many accounts one statement names.
+const most = 500
+
+// EndAll signs accounts out everywhere, as End does, within the transaction of
+// whatever happened to them: what comes after it finds nobody signed in.
+func EndAll(ctx context.Context, tx *db.Tx, now time.Time, ids ...account.ID) error {
+	for part := range slices.Chunk(ids, most) {
+		args := make([]any, len(part))
+		for i := range part {
+			args[i] = part[i]
+		}
+		if _, err := tx.Exec(ctx, `DELETE FROM logins WHERE account IN `+db.In(1, len(part)), args...); err != nil {
+			return err
+		}
+		if err := grants.EndLogins(ctx, tx, now, `g.account IN `+db.In(1, len(part)), args...); err != nil {
+			return err
+		}
 	}
-	_, err := tx.Exec(ctx, `DELETE FROM logins WHERE account = $1 AND id <> $2`, id, but)
-	return err
+	return nil
 }

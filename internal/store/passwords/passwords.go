@@ -20,6 +20,7 @@ import (
 	"rollcall.dev/rollcall/internal/store/accounts"
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/events"
+	"rollcall.dev/rollcall/internal/store/logins"
 )
 
 // Passwords is the tables.
@@ -89,21 +90,19 @@ func (s *Passwords) Choose(ctx context.Context, a *account.Account, was, hash st
 
 // changed ends what the password before was good for, and tells of it.
 func (s *Passwords) changed(ctx context.Context, tx *db.Tx, a *account.Account, actor, why string) error {
-	if err := Void(ctx, tx, a.ID); err != nil {
+	if err := Void(ctx, tx, s.now(), a.ID); err != nil {
 		return err
 	}
 	return s.tell(ctx, tx, event.AccountPasswordChanged, a, actor, why)
 }
 
-// Void ends all logins of an account and the links to choose a password: it has
-// another one now.
-func Void(ctx context.Context, tx *db.Tx, id account.ID) error {
-	for _, q := range []string{`DELETE FROM logins WHERE account = $1`, `DELETE FROM password_links WHERE account = $1`} {
-		if _, err := tx.Exec(ctx, q, id); err != nil {
-			return err
-		}
+// Void ends all logins of an account, what applications were given in them, and the
+// links to choose a password: it has another one now.
+func Void(ctx context.Context, tx *db.Tx, now time.Time, id account.ID) error {
+	if _, err := tx.Exec(ctx, `DELETE FROM password_links WHERE account = $1`, id); err != nil {
+		return err
 	}
-	return nil
+	return logins.EndAll(ctx, tx, now, id)
 }
 
 func (s *Passwords) tell(ctx context.Context, tx *db.Tx, what event.Type, a *account.Account, actor, why string) error {

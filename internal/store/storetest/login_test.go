@@ -76,12 +76,20 @@ func TestALoginIsGoodForAsLongAsItIsSaid(t *testing.T) {
 		if _, a, err := l.Session(t.Context(), y.ID); err != nil || a.ID != bob.ID {
 			t.Error(err)
 		}
+		// And stays so when they come back, by the same runs.
+		w.Holds("hq", Person("anna"), Person("bob"))
+		w.Applied("hq")
+		equal(t, "status", w.Account("anna").Status, account.Active)
+		good(x, false)
+		good(open(anna), true)
 		z := open(bob)
 		list, err := l.Of(t.Context(), bob.ID)
 		w.must(err)
 		equal(t, "logins of bob", len(list), 2)
-		w.must(w.Store.DB.Write(t.Context(), func(tx *db.Tx) error { return l.EndOf(t.Context(), tx, bob.ID, z.ID) }))
+		w.must(w.Store.DB.Write(t.Context(), func(tx *db.Tx) error { return logins.EndAll(t.Context(), tx, clock, bob.ID) }))
 		good(y, false)
+		good(z, false)
+		z = open(bob)
 		good(z, true)
 		w.must(w.Store.DB.Write(t.Context(), func(tx *db.Tx) error { return l.End(t.Context(), tx, z.ID) }))
 		good(z, false)

@@ -100,11 +100,10 @@ CREATE TABLE logouts (
 );
 CREATE INDEX logouts_next ON logouts (next_at);
 
-INSERT INTO counters (name, value) SELECT 'signed_out', value FROM counters WHERE name = 'event';
 INSERT INTO counters (name, value) VALUES ('signing', 0);
 
 -- +goose Down
-DELETE FROM counters WHERE name IN ('signed_out', 'signing');
+DELETE FROM counters WHERE name = 'signing';
 DROP TABLE logouts;
 DROP TABLE signing_keys;
 DROP TABLE refresh_tokens;

@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"rollcall.dev/rollcall/client"
+	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/app"
+	"rollcall.dev/rollcall/internal/store/ledger"
 )
 
 // Both ways to the same: the database, and a server that is asked.
@@ -28,7 +31,15 @@ func TestALinkToChooseAPasswordIsPrintedOnce(t *testing.T) {
 			for _, who := range []string{"lena", "gone"} {
 				h.run(0, "accounts", "create", "--username", who, "--email", who+"@x.org", "--first-name", who, "--last-name", "Local", "--organization", "sunfix")
 			}
-			h.run(0, "accounts", "disable", "gone")
+			h.opened(func(a *app.App) {
+				list, err := a.Store.AccountTable.ByLogin(t.Context(), "sunfix", account.Local, "gone")
+				if err != nil || len(list) != 1 {
+					t.Fatal(list, err)
+				}
+				if _, err := a.Store.LedgerTable.ChangeLocal(t.Context(), "", list[0].ID, ledger.Edit{Status: new(account.Disabled)}, "tester"); err != nil {
+					t.Fatal(err)
+				}
+			})
 			link := h.run(0, with("accounts", "password-link", "lena")...)
 			path, ok := strings.CutPrefix(strings.TrimSpace(link), "https://id.example.com/login/password/rw_")
 			if !ok || len(path) != 43 {

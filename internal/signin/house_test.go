@@ -19,7 +19,7 @@ import (
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/event"
 	"rollcall.dev/rollcall/internal/fault"
-	"rollcall.dev/rollcall/internal/rig/postgres"
+	"rollcall.dev/rollcall/internal/rig/databases"
 	"rollcall.dev/rollcall/internal/seal"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/signin"
@@ -29,23 +29,7 @@ import (
 	"rollcall.dev/rollcall/internal/store/ledger"
 )
 
-var server *postgres.Server
-
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	var err error
-	if server, err = postgres.Start(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	code := m.Run()
-	if err := server.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
-}
+func TestMain(m *testing.M) { os.Exit(databases.Main(m)) }
 
 // clock stands still until somebody sleeps.
 type clock struct {
@@ -169,12 +153,9 @@ var (
 
 func both(t *testing.T, fn func(h *house)) {
 	t.Helper()
-	t.Run("SQLite", func(t *testing.T) { open(t, "sqlite:"+filepath.Join(t.TempDir(), "rollcall.db"), fn) })
+	t.Run("SQLite", func(t *testing.T) { open(t, databases.SQLite(t), fn) })
 	t.Run("PostgreSQL", func(t *testing.T) {
-		dsn, err := server.NewDatabase(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		dsn := databases.PostgreSQL(t)
 		open(t, dsn, fn)
 	})
 }

@@ -3,7 +3,6 @@ package logout_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -23,7 +22,7 @@ import (
 	"rollcall.dev/rollcall/internal/deliver/logout"
 	"rollcall.dev/rollcall/internal/deliver/webhook"
 	"rollcall.dev/rollcall/internal/fault"
-	"rollcall.dev/rollcall/internal/rig/postgres"
+	"rollcall.dev/rollcall/internal/rig/databases"
 	"rollcall.dev/rollcall/internal/seal"
 	"rollcall.dev/rollcall/internal/store"
 	"rollcall.dev/rollcall/internal/store/clients"
@@ -33,23 +32,7 @@ import (
 	"rollcall.dev/rollcall/internal/store/logins"
 )
 
-var server *postgres.Server
-
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	var err error
-	if server, err = postgres.Start(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	code := m.Run()
-	if err := server.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
-}
+func TestMain(m *testing.M) { os.Exit(databases.Main(m)) }
 
 // house is a database with two people, an application that is told of sign-outs,
 // and a clock.
@@ -69,12 +52,9 @@ const issuer = "https://id.example"
 
 func both(t *testing.T, fn func(h *house)) {
 	t.Helper()
-	t.Run("SQLite", func(t *testing.T) { fn(open(t, "sqlite:"+filepath.Join(t.TempDir(), "rollcall.db"))) })
+	t.Run("SQLite", func(t *testing.T) { fn(open(t, databases.SQLite(t))) })
 	t.Run("PostgreSQL", func(t *testing.T) {
-		dsn, err := server.NewDatabase(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		dsn := databases.PostgreSQL(t)
 		fn(open(t, dsn))
 	})
 }
@@ -333,7 +313,7 @@ func TestAClientThatDoesNotAnswerIsToldAgain(t *testing.T) {
 
 // An address inside the operator's network is not reached, whatever a client says.
 func TestAClientLeadsNobodyIntoTheNetwork(t *testing.T) {
-	h := open(t, "sqlite:"+filepath.Join(t.TempDir(), "rollcall.db"))
+	h := open(t, databases.SQLite(t))
 	h.worker.Plain, h.worker.Secure = webhook.Clients(&webhook.Guard{}, nil)
 	h.end(h.in(0, h.application(""), true))
 	h.end(h.in(0, h.application("https://169.254.169.254/latest"), true))

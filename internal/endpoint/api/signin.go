@@ -18,7 +18,7 @@ func (s *server) signIn() {
 	const tag = "sign-in"
 	register(s, operation{id: "authenticate", method: http.MethodPost, path: "/authenticate", tag: tag, summary: "Try somebody's password: 200 and the account, or 401 and the reason",
 		description: "The directory is asked once. A refusal has a `reason`, and says in `shown` whether the person may be told. `503` means that the directory could not be asked, and that nobody's password is wrong; " +
-			"`429` that there were too many wrong passwords, and in `Retry-After` when to try again.", body: 16 << 10, fails: []int{http.StatusNotFound}}, s.authenticate)
+			"`429` that there were too many wrong passwords, and in `Retry-After` when to try again; `409` that these people sign in at their company's own provider.", body: 16 << 10, fails: []int{http.StatusNotFound, http.StatusConflict}}, s.authenticate)
 	register(s, operation{id: "create-password-link", method: http.MethodPost, path: "/accounts/{id}/password-link", tag: tag, summary: "Make a one-time link by which somebody chooses another password",
 		description: "For accounts that no connection keeps, and those of connections that bring passwords (`csv`). The link is good once and for a day; one made before is void. Using it ends all sign-ins of the account.",
 		status:      http.StatusCreated, fails: []int{http.StatusConflict}}, s.passwordLink)

@@ -1,7 +1,6 @@
 package oidc_test
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -22,7 +21,7 @@ import (
 	"rollcall.dev/rollcall/internal/app"
 	"rollcall.dev/rollcall/internal/endpoint/oidc"
 	"rollcall.dev/rollcall/internal/engine"
-	"rollcall.dev/rollcall/internal/rig/postgres"
+	"rollcall.dev/rollcall/internal/rig/databases"
 	"rollcall.dev/rollcall/internal/store/accounts"
 	"rollcall.dev/rollcall/internal/store/clients"
 	"rollcall.dev/rollcall/internal/store/db"
@@ -30,32 +29,7 @@ import (
 	"rollcall.dev/rollcall/internal/store/logins"
 )
 
-// server is the one PostgreSQL of these tests, started when the first asks for it.
-var (
-	started bool
-	server  = sync.OnceValues(func() (*postgres.Server, error) {
-		started = true
-		return postgres.Start(context.Background())
-	})
-)
-
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	code := m.Run()
-	if !started {
-		return code
-	}
-	s, err := server()
-	if err == nil {
-		err = s.Stop()
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
-}
+func TestMain(m *testing.M) { os.Exit(databases.Main(m)) }
 
 // world is an installation with two tenants, sun and moon, some of their people, a
 // provider in front of it, and a clock that stands still.
@@ -87,14 +61,7 @@ func both(t *testing.T, fn func(w *world)) {
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
 		t.Parallel()
-		s, err := server()
-		if err != nil {
-			t.Fatal(err)
-		}
-		dsn, err := s.NewDatabase(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		dsn := databases.PostgreSQL(t)
 		fn(open(t, dsn))
 	})
 }

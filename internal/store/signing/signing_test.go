@@ -1,9 +1,7 @@
 package signing_test
 
 import (
-	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,29 +12,13 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"rollcall.dev/rollcall/internal/fault"
-	"rollcall.dev/rollcall/internal/rig/postgres"
+	"rollcall.dev/rollcall/internal/rig/databases"
 	"rollcall.dev/rollcall/internal/seal"
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/signing"
 )
 
-var server *postgres.Server
-
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	var err error
-	if server, err = postgres.Start(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	code := m.Run()
-	if err := server.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
-}
+func TestMain(m *testing.M) { os.Exit(databases.Main(m)) }
 
 // house is a database with a clock, and as many nodes as are asked for.
 type house struct {
@@ -50,23 +32,12 @@ func both(t *testing.T, fn func(h *house)) {
 	t.Helper()
 	open := func(t *testing.T, dsn string) {
 		t.Helper()
-		d, err := db.Open(t.Context(), dsn, t.TempDir())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := d.Close(); err != nil {
-				t.Error(err)
-			}
-		})
+		d := databases.Open(t, dsn)
 		fn(&house{T: t, db: d, clock: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC), ring: &seal.Ring{Path: filepath.Join(t.TempDir(), "key")}})
 	}
 	t.Run("SQLite", func(t *testing.T) { open(t, "sqlite:rollcall.db") })
 	t.Run("PostgreSQL", func(t *testing.T) {
-		dsn, err := server.NewDatabase(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		dsn := databases.PostgreSQL(t)
 		open(t, dsn)
 	})
 }

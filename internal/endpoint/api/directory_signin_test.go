@@ -18,8 +18,8 @@ import (
 	"rollcall.dev/rollcall/internal/event"
 	"rollcall.dev/rollcall/internal/rig/company"
 	"rollcall.dev/rollcall/internal/rig/people"
-	"rollcall.dev/rollcall/internal/simulator"
 	"rollcall.dev/rollcall/internal/setting"
+	"rollcall.dev/rollcall/internal/simulator"
 	entries "rollcall.dev/rollcall/internal/simulator/tree"
 )
 

@@ -233,12 +233,12 @@ func TestPeopleSignInAtThePageByTheirDirectory(t *testing.T) {
 			d.must(err)
 			return r.StatusCode, r.Request.URL.Path, string(text)
 		}
-		_, _, text := read(browser.Get(at))
+		_, _, text := read(browser.Get(at)) //nolint:bodyclose // read closes it
 		form := sealed.FindStringSubmatch(text)
 		if form == nil {
 			t.Fatalf("no form in\n%s", text)
 		}
-		return read(browser.PostForm(at, url.Values{"form": {form[1]}, "login": {who}, "password": {password}}))
+		return read(browser.PostForm(at, url.Values{"form": {form[1]}, "login": {who}, "password": {password}})) //nolint:bodyclose // read closes it
 	}
 	d.works("joe")
 	d.works("vic", "title", "Visitor")

@@ -12,11 +12,13 @@ import (
 	"testing"
 	"time"
 
+	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/app"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/rig/browser"
 	"rollcall.dev/rollcall/internal/rig/company"
 	"rollcall.dev/rollcall/internal/rig/people"
+	"rollcall.dev/rollcall/internal/store/accounts"
 )
 
 var (
@@ -26,7 +28,7 @@ var (
 )
 
 // installation is a server with a company of ten thousand people, as a user has it.
-func installation(t *testing.T) (base, link string, c *company.Company) {
+func installation(t *testing.T) (base, link, person string, c *company.Company) {
 	t.Helper()
 	c, err := company.Start(people.Options{People: 10_000, Groups: 60, LargestGroup: 400, Broken: 40})
 	if err != nil {
@@ -53,6 +55,7 @@ connections:
     region: BE
     backend: {ldap: {addr: %[2]s, bind_dn: "%[3]s", bind_password: "%[4]s", base_dn: "%[5]s", groups: {base_dn: "ou=groups,%[5]s"}}}
     mapping: {department: {expr: 'first(departmentNumber)'}}
+  - {alias: gone, organization: wide, backend: {ldap: {addr: "ldap://127.0.0.1:1", bind_dn: cn=x, bind_password: x, base_dn: dc=wide}}}
 `, listen, c.URL, c.BindDN, c.Password, c.Suffix, base)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -66,6 +69,12 @@ connections:
 		t.Fatal(err)
 	}
 	if _, err := a.Engine.Sync(t.Context(), conn, engine.Options{Actor: "operator:test", Trigger: "manual"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Store.AccountTable.List(t.Context(), accounts.Filter{Connection: "demo", Status: account.Active}, func(one *account.Account) error {
+		person = one.Text[account.Username]
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	locals(t, a)
@@ -97,7 +106,7 @@ connections:
 			t.Log(logs)
 		}
 	})
-	return base, base + "/welcome/" + token, c
+	return base, base + "/welcome/" + token, person, c
 }
 
 func free(t *testing.T) string {
@@ -112,11 +121,11 @@ func free(t *testing.T) string {
 
 // Every flow is a user's: see flows.mjs, which says what it looks at.
 func TestTheConsoleInABrowser(t *testing.T) {
-	base, link, c := installation(t)
+	base, link, person, c := installation(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
 	var out bytes.Buffer
-	err := browser.Run(ctx, "flows.mjs", &out, "BASE="+base, "LINK="+link, "ONLY="+*only, "PICTURES="+*pictures, "DIRECTORY="+c.URL, "BIND_DN="+c.BindDN, "BIND_PASSWORD="+c.Password, "SUFFIX="+c.Suffix)
+	err := browser.Run(ctx, "flows.mjs", &out, "BASE="+base, "LINK="+link, "ONLY="+*only, "PICTURES="+*pictures, "DIRECTORY="+c.URL, "BIND_DN="+c.BindDN, "BIND_PASSWORD="+c.Password, "SUFFIX="+c.Suffix, "PERSON="+person, "EVERYBODYS="+company.Everybodys)
 	if *keep {
 		fmt.Println(out.String(), base)
 		<-ctx.Done()

@@ -44,6 +44,26 @@ export async function flows(page) {
     await two.context().close();
   });
 
+  await flow("sign-in of people by their directory", async () => {
+    const one = await open({ javaScriptEnabled: false });
+    await one.goto("/login/demo");
+    await signIn(one, process.env.PERSON, "a wrong one");
+    check((await one.textContent("[role=alert]")).includes("wrong"), "the directory says that a password is wrong");
+    await signIn(one, process.env.PERSON, process.env.EVERYBODYS);
+    await one.waitForURL("/login/done");
+    check((await one.textContent("h1")).includes("signed in"), "and that it is right");
+    await one.context().close();
+
+    const two = await open();
+    await two.goto("/login/gone");
+    await signIn(two, "anna", "right or not");
+    check((await two.textContent("[role=alert]")).includes("not tried"), "nobody's password is wrong when the directory is away");
+    await looked(two, "login-unreachable");
+    await two.click("button:has-text('Try again')");
+    check((await two.inputValue("#login")) === "anna", "who tries again types no name");
+    await two.context().close();
+  });
+
   await flow("sign-in with a password by a link", async () => {
     await page.goto("/people?q=doris");
     await page.locator("tbody .person").first().click();

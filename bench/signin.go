@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -117,11 +118,16 @@ func measureSignIns(ctx context.Context, o options) (err error) {
 			note("round %d, %2d workers%s", round, n, words)
 		}
 	}
-	quiet, flooded, err := underFlood(ctx, whole, logins)
-	if err != nil {
-		return err
+	few := logins[:min(len(logins), 300)]
+	var beside [3]attempts // alone, beside a flood of wrong passwords, beside a directory that does not answer
+	for i, others := range []func(w, n int) string{nil,
+		func(w, n int) string { return fmt.Sprintf("%s%d-%d", wrong, w, n) },
+		func(w, n int) string { return fmt.Sprintf("%s%d-%d", away, w, n) }} {
+		if beside[i], err = besides(ctx, whole, few, others); err != nil {
+			return err
+		}
 	}
-	return writeSignIns(os.Stdout, o, ways, workers, results, quiet, flooded)
+	return writeSignIns(os.Stdout, o, ways, workers, results, beside)
 }
 
 // way is one way of signing in.
@@ -130,7 +136,7 @@ type way struct {
 	signIn func(login string) error
 }
 
-func writeSignIns(to io.Writer, o options, ways []way, workers []int, results map[int][][]attempts, quiet, flooded attempts) error {
+func writeSignIns(to io.Writer, o options, ways []way, workers []int, results map[int][][]attempts, beside [3]attempts) error {
 	middle := func(list []attempts) attempts {
 		slices.SortFunc(list, func(a, b attempts) int { return int(a.wall - b.wall) })
 		return list[len(list)/2]
@@ -148,8 +154,10 @@ func writeSignIns(to io.Writer, o options, ways []way, workers []int, results ma
 			fmt.Fprintf(&w, "| %d | %s | %.2f ms | %.2f ms | %.2f ms | %.0f | %.2f |\n", n, way.name, ms(x.at(0.5)), ms(x.at(0.5)-floor.at(0.5)), ms(x.at(0.99)), x.rate(), x.rate()/floor.rate())
 		}
 	}
-	fmt.Fprintf(&w, "\nWith %d strangers who try wrong passwords without a pause, one person after the other signs in with a p50 of %.2f ms (p99 %.2f ms); without them with %.2f ms (p99 %.2f ms).\n",
-		strangers, ms(flooded.at(0.5)), ms(flooded.at(0.99)), ms(quiet.at(0.5)), ms(quiet.at(0.99)))
+	fmt.Fprintf(&w, "\nOne person after the other signs in, and beside that | p50 | p99\n|---|---|---|\n")
+	for i, what := range []string{"nobody else", fmt.Sprintf("%d strangers try wrong passwords without a pause", strangers), fmt.Sprintf("%d people want in by another connection, whose directory does not answer", strangers)} {
+		fmt.Fprintf(&w, "| %s | %.2f ms | %.2f ms |\n", what, ms(beside[i].at(0.5)), ms(beside[i].at(0.99)))
+	}
 	_, err := io.WriteString(to, w.String())
 	return err
 }
@@ -158,8 +166,14 @@ func writeSignIns(to io.Writer, o options, ways []way, workers []int, results ma
 // the API does.
 func wholeSignIn(ctx context.Context, dir string, s *openldap.Server) (signIn func(login string) error, done func() error, err error) {
 	path := filepath.Join(dir, "rollcall.yaml")
-	text := fmt.Sprintf("organizations: [{id: sample, name: Sample}]\nconnections:\n  - {alias: hq, organization: sample, backend: {ldap: {addr: %q, bind_dn: %q, bind_password: %q, base_dn: %q}}}\n",
-		s.URL, s.ReaderDN, s.ReaderPassword, s.Suffix)
+	// It takes connections, and says nothing.
+	silent, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, err
+	}
+	const backend = "backend: {ldap: {addr: %q, bind_dn: %q, bind_password: %q, base_dn: %q}}}\n"
+	text := fmt.Sprintf("organizations: [{id: sample, name: Sample}]\nconnections:\n  - {alias: hq, organization: sample, "+backend+"  - {alias: silent, organization: sample, "+backend,
+		s.URL, s.ReaderDN, s.ReaderPassword, s.Suffix, "ldap://"+silent.Addr().String(), s.ReaderDN, s.ReaderPassword, s.Suffix)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return nil, nil, err
 	}
@@ -175,19 +189,27 @@ func wholeSignIn(ctx context.Context, dir string, s *openldap.Server) (signIn fu
 		return nil, nil, errors.Join(err, a.Close())
 	}
 	return func(login string) error {
-		r, err := a.SignIn.Authenticate(ctx, signin.Attempt{Connection: "hq", Login: login, Password: passwordOf(login), From: addressOf(login), Via: "api"})
-		if err == nil && r.Account == nil && !strings.HasPrefix(login, wrong) {
+		to := "hq"
+		if strings.HasPrefix(login, away) {
+			to = "silent"
+		}
+		r, err := a.SignIn.Authenticate(ctx, signin.Attempt{Connection: to, Login: login, Password: passwordOf(login), From: addressOf(login), Via: "api"})
+		if err == nil && r.Account == nil && !strings.ContainsAny(login[:1], wrong+away) {
 			err = fmt.Errorf("%s is not let in: %+v", login, r)
 		}
 		return err
-	}, a.Close, nil
+	}, func() error { return errors.Join(a.Close(), silent.Close()) }, nil
 }
 
-// wrong before a login has somebody try a wrong password for it.
-const wrong = "!"
+// wrong before a login has somebody try a wrong password for it, and away has them
+// try it where the directory does not answer.
+const (
+	wrong = "!"
+	away  = "?"
+)
 
 func passwordOf(login string) string {
-	if strings.HasPrefix(login, wrong) {
+	if strings.ContainsAny(login[:1], wrong+away) {
 		return "not the password"
 	}
 	return signInPassword
@@ -201,27 +223,26 @@ func addressOf(login string) netip.Addr {
 
 const strangers = 64
 
-// underFlood measures somebody who signs in while strangers try wrong passwords, and
-// without them.
-func underFlood(ctx context.Context, signIn func(login string) error, logins []string) (quiet, flooded attempts, err error) {
-	few := logins[:min(len(logins), 300)]
-	if quiet, err = signInAll(few, 1, signIn); err != nil {
-		return quiet, flooded, err
-	}
-	flood, stop := context.WithCancel(ctx)
+// besides measures somebody who signs in while others do as well, who never come in;
+// others says what they type.
+func besides(ctx context.Context, signIn func(login string) error, logins []string, others func(w, n int) string) (attempts, error) {
+	crowd, stop := context.WithCancel(ctx)
 	var all sync.WaitGroup
 	errs := make([]error, strangers)
 	for w := range strangers {
+		if others == nil {
+			break
+		}
 		all.Go(func() {
-			for i := 0; flood.Err() == nil && errs[w] == nil; i++ {
-				errs[w] = signIn(fmt.Sprintf("%s%d-%d", wrong, w, i))
+			for n := 0; crowd.Err() == nil && errs[w] == nil; n++ {
+				errs[w] = signIn(others(w, n))
 			}
 		})
 	}
-	flooded, err = signInAll(few, 1, signIn)
+	got, err := signInAll(logins, 1, signIn)
 	stop()
 	all.Wait()
-	return quiet, flooded, errors.Join(err, errors.Join(errs...))
+	return got, errors.Join(err, errors.Join(errs...))
 }
 
 // givePasswords gives some people a password, and their logins.

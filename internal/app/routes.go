@@ -53,7 +53,7 @@ func (s *Server) login() (http.Handler, error) {
 // provider is OpenID Connect for the applications that people sign in to.
 func (s *Server) provider() *oidc.Provider {
 	return oidc.New(oidc.Deps{Issuer: s.Config.PublicURL, Logins: s.Store.LoginTable, Clients: s.Store.ClientTable, Grants: s.Store.GrantTable, Keys: s.Store.SigningKeys,
-		Accounts: s.Store.AccountTable, Ring: s.Ring, Connection: s.Store.ClientTable.Known, TrustedProxies: s.Config.Console.TrustedProxies, Log: s.Log})
+		Accounts: s.Store.AccountTable, Ring: s.Ring, Connection: s.Store.ClientTable.Known, SignedOut: s.SignIn.SignedOut, TrustedProxies: s.Config.Console.TrustedProxies, Log: s.Log})
 }
 
 // installation is what operators are told of it.

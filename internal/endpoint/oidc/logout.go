@@ -163,12 +163,18 @@ func (p *Provider) agree(w http.ResponseWriter, r *http.Request) {
 
 // end signs a login out: clients that were told of it are told that too.
 func (p *Provider) end(w http.ResponseWriter, r *http.Request, l *logins.Login, to string) {
-	err := p.Logins.DB.Write(r.Context(), func(tx *db.Tx) error { return p.Logins.End(r.Context(), tx, l.ID) })
-	if err != nil {
+	if err := p.signOut(r, l); err != nil {
 		p.fail(w, r, err)
 		return
 	}
 	p.left(w, r, to)
+}
+
+func (p *Provider) signOut(r *http.Request, l *logins.Login) error {
+	if cookie, err := r.Cookie(p.cookie); err == nil && p.SignedOut != nil {
+		return p.SignedOut(r.Context(), cookie.Value)
+	}
+	return p.Logins.DB.Write(r.Context(), func(tx *db.Tx) error { return p.Logins.End(r.Context(), tx, l.ID) })
 }
 
 // left is for who is signed out.

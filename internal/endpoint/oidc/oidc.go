@@ -44,6 +44,8 @@ type Deps struct {
 	Ring     Ring
 	// Connection gives the organization of a connection, or a fault.NotFound.
 	Connection func(ctx context.Context, alias string) (organization string, err error)
+	// SignedOut ends the login of a token and tells of it; nil ends it only.
+	SignedOut func(ctx context.Context, token string) error
 	// TrustedProxies are those whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
 	Log            *slog.Logger

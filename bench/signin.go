@@ -90,12 +90,26 @@ func measureSignIns(ctx context.Context, o options) (err error) {
 		return err
 	}
 	floor := func(login string) error { return b.signIn(login, server.Suffix, attributes) }
-	whole, done, err := wholeSignIn(ctx, dir, server)
+	whole, door, done, err := wholeSignIn(ctx, dir, server)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	ways := []way{{"floor", floor}, {"rollcall's search and bind", ours}, {"a whole sign-in", whole}}
+	checked := func(login string) error {
+		p, err := a.Prove(ctx, login, signInPassword, door.Attributes())
+		if err == nil && p.Standing != source.Proved {
+			err = fmt.Errorf("%s: %s %s", login, p.Standing, p.Detail)
+		}
+		if err != nil {
+			return err
+		}
+		admission, err := door.Admit(ctx, p.Record, "bench")
+		if err == nil && (admission.Account == nil || admission.Run != "") {
+			err = fmt.Errorf("%s: %+v", login, admission)
+		}
+		return err
+	}
+	ways := []way{{"floor", floor}, {"search and bind", ours}, {"and just-in-time check", checked}, {"and limits and event", whole}}
 	results := map[int][][]attempts{}
 	workers := []int{1, 16, 64}
 	for round := range 1 + signInRounds {
@@ -144,7 +158,7 @@ func writeSignIns(to io.Writer, o options, ways []way, workers []int, results ma
 	ms := func(d time.Duration) float64 { return d.Seconds() * 1000 }
 	var w strings.Builder
 	fmt.Fprintf(&w, "# Signing in against a directory of %d people\n\nWritten by `make bench BENCH=\"-signin %d\"` on %s: %s, %d processors, %s. %d sign-ins a round, OpenLDAP on loopback without TLS, the middle of %d rounds. "+
-		"The floor is one search and one bind on open connections of go-ldap. A whole sign-in counts the try, searches, binds, looks whether the person is as they were, and writes the event, on SQLite.\n\n"+
+		"The floor is one search and one bind on open connections of go-ldap. Each way does what the one above it does, on SQLite: the check looks whether the person and their account are as they were; limits count the try before it, and the event is written after.\n\n"+
 		"| at once | way | p50 | added | p99 | a second | of the floor |\n|---|---|---|---|---|---|---|\n",
 		signInPeople, o.signIns, time.Now().UTC().Format("2 January 2006"), processor(), runtime.NumCPU(), runtime.Version(), o.signIns, signInRounds)
 	for _, n := range workers {
@@ -163,30 +177,33 @@ func writeSignIns(to io.Writer, o options, ways []way, workers []int, results ma
 }
 
 // wholeSignIn is an installation that has read the directory, and signs people in as
-// the API does.
-func wholeSignIn(ctx context.Context, dir string, s *openldap.Server) (signIn func(login string) error, done func() error, err error) {
+// the API does; and the door of its connection.
+func wholeSignIn(ctx context.Context, dir string, s *openldap.Server) (signIn func(login string) error, door *engine.Door, done func() error, err error) {
 	path := filepath.Join(dir, "rollcall.yaml")
 	// It takes connections, and says nothing.
 	silent, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	const backend = "backend: {ldap: {addr: %q, bind_dn: %q, bind_password: %q, base_dn: %q}}}\n"
 	text := fmt.Sprintf("organizations: [{id: sample, name: Sample}]\nconnections:\n  - {alias: hq, organization: sample, "+backend+"  - {alias: silent, organization: sample, "+backend,
 		s.URL, s.ReaderDN, s.ReaderPassword, s.Suffix, "ldap://"+silent.Addr().String(), s.ReaderDN, s.ReaderPassword, s.Suffix)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	a, err := app.Open(ctx, path, func(string) (string, bool) { return "", false })
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	c, err := a.Registry.Connection(ctx, "hq")
 	if err == nil {
 		_, err = a.Engine.Sync(ctx, c, engine.Options{Actor: "bench", Trigger: "manual"})
 	}
+	if err == nil {
+		door, err = a.Engine.Door(ctx, c)
+	}
 	if err != nil {
-		return nil, nil, errors.Join(err, a.Close())
+		return nil, nil, nil, errors.Join(err, a.Close())
 	}
 	return func(login string) error {
 		to := "hq"
@@ -198,7 +215,7 @@ func wholeSignIn(ctx context.Context, dir string, s *openldap.Server) (signIn fu
 			err = fmt.Errorf("%s is not let in: %+v", login, r)
 		}
 		return err
-	}, func() error { return errors.Join(a.Close(), silent.Close()) }, nil
+	}, door, func() error { return errors.Join(a.Close(), silent.Close()) }, nil
 }
 
 // wrong before a login has somebody try a wrong password for it, and away has them

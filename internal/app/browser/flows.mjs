@@ -119,7 +119,7 @@ await flow("a connection is made, tested part by part", async () => {
   await page.fill("#backend-ldap-bind-password", "wrong");
   await page.click("#group-sign-in button[name=test]");
   await page.locator("#test-sign-in .holds.bad").first().waitFor();
-  check(!(await page.content()).includes(process.env.BIND_PASSWORD), "a wrong password gets a red light");
+  check(!(await page.content()).includes(`value="${process.env.BIND_PASSWORD}"`), "a wrong password gets a red light");
   await page.fill("#backend-ldap-bind-password", process.env.BIND_PASSWORD);
   await page.click("#group-sign-in button[name=test]");
   await page.locator("#test-sign-in .holds.good").first().waitFor();

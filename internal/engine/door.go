@@ -148,19 +148,9 @@ func (s *standing) active() bool { return s.account != nil && s.account.Status =
 
 func (d *Door) standing(ctx context.Context, r *directory.Record) (s standing, err error) {
 	key := directory.KeyOf(directory.User, r.ID)
-	linked, err := d.e.Store.Accounts().Linked(ctx, d.c.Alias, []directory.Digest{key})
-	if err != nil {
+	if s.account, err = d.e.Store.Accounts().Holding(ctx, d.c.Alias, key); err != nil || s.account == nil {
 		return s, err
 	}
-	h, ok := linked[key]
-	if !ok {
-		return s, nil
-	}
-	found, err := d.e.Store.Accounts().Fetch(ctx, []account.ID{h.ID})
-	if err != nil {
-		return s, err
-	}
-	s.account = found[h.ID]
 	hash, _, known, err := d.e.Store.Mirror().Find(ctx, d.c.Alias, key)
 	var hasher directory.Hasher
 	s.same = known && hash == hasher.Hash(r, "")

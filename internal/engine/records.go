@@ -212,6 +212,8 @@ type Accounts interface {
 	// Holders gives the accounts that carry one of the names, or one of the values of
 	// indexed attributes; of each value at the most one more than match.MostHolders.
 	Holders(ctx context.Context, organization string, usernames, emails []string, values []account.Value) ([]match.Holder, error)
+	// Holding gives the account that a connection keeps under a key, nil where there is none.
+	Holding(ctx context.Context, connection string, key directory.Digest) (*account.Account, error)
 	Fetch(ctx context.Context, ids []account.ID) (map[account.ID]*account.Account, error)
 	Find(ctx context.Context, organization, word string) ([]*account.Account, error)
 	// Any reports whether an organization has accounts at all.

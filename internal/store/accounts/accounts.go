@@ -134,6 +134,16 @@ func (s *Accounts) Fetch(ctx context.Context, ids []account.ID) (map[account.ID]
 	return s.ByID(ctx, s.DB.Reader(), ids)
 }
 
+// Holding gives the account that a connection keeps under a key, nil where there is
+// none.
+func (s *Accounts) Holding(ctx context.Context, connection string, key directory.Digest) (a *account.Account, err error) {
+	err = db.Each(ctx, s.DB.Reader(), `SELECT `+Columns+` FROM accounts WHERE connection = $1 AND key = $2`, []any{connection, key[:]}, func(rows *sql.Rows) error {
+		a, err = Scan(rows)
+		return err
+	})
+	return a, err
+}
+
 // Any reports whether an organization has accounts at all, deleted ones too.
 func (s *Accounts) Any(ctx context.Context, organization string) (found bool, err error) {
 	err = s.DB.Reader().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM accounts WHERE organization = $1)`, organization).Scan(&found)

@@ -27,7 +27,7 @@ type Organization struct {
 
 const selected = `SELECT id, name, licence_limit,
 	(SELECT COALESCE(sum(t.active), 0) FROM tallies t WHERE t.organization = o.id),
-	(SELECT count(*) FROM accounts a WHERE a.organization = o.id AND a.status <> 'deleted') FROM organizations o`
+	(SELECT COALESCE(sum(t.here), 0) FROM tallies t WHERE t.organization = o.id) FROM organizations o`
 
 // List gives those after an ID in their order, at most limit (0 for all): only the
 // one of that name where organization is not "".

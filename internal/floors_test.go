@@ -29,6 +29,7 @@ var floors = [][]string{
 	{"internal/directory", "internal/account", "internal/event", "internal/setting", "internal/fault", "internal/seal"},
 	{"client"},             // what programs see of us; it knows nothing of how we do it
 	{"internal/simulator"}, // a directory to rehearse with; it knows nothing of us
+	{"internal/scim"},      // the protocol knows nothing of us
 	{"internal/telemetry"}, // logs, metrics and traces know nothing of what they tell of
 	{"internal/source"},
 	{"internal/source/*", "internal/config", "internal/simulator"},

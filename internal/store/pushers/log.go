@@ -121,15 +121,23 @@ func clean(s string) string {
 }
 
 func (s *Pushers) write(ctx context.Context, connection string, list []Exchange) error {
+	organization, err := s.organization(ctx, connection)
+	if kind := fault.KindOf(err); err != nil && (kind == fault.NotFound || kind == fault.Conflict) {
+		return nil // it was taken away meanwhile
+	}
+	if err != nil {
+		return err
+	}
 	return s.DB.Write(ctx, func(tx *db.Tx) error {
+		if _, err := alone(ctx, tx, connection, organization); err != nil {
+			return err
+		}
 		var last int64
-		err := tx.QueryRowContext(ctx, `INSERT INTO pushers (connection, client_id, logged) VALUES ($1, $2, $3)
-			ON CONFLICT (connection) DO UPDATE SET logged = pushers.logged + excluded.logged RETURNING logged`, connection, newClientID(), len(list)).Scan(&last)
-		if err != nil {
+		if err := tx.QueryRowContext(ctx, `UPDATE pushers SET logged = logged + $2 WHERE connection = $1 RETURNING logged`, connection, len(list)).Scan(&last); err != nil {
 			return db.Explain("number requests", err)
 		}
 		first := last - int64(len(list)) + 1
-		err = tx.Insert(ctx, "pusher_log", []string{"connection", "id", "at", "method", "path", "query", "status", "took", "client", "remote", "request", "answer", "token"}, len(list), func(i int, into []any) {
+		err := tx.Insert(ctx, "pusher_log", []string{"connection", "id", "at", "method", "path", "query", "status", "took", "client", "remote", "request", "answer", "token"}, len(list), func(i int, into []any) {
 			e := &list[i]
 			copy(into, []any{connection, first + int64(i), db.Micros(e.At), e.Method, e.Path, e.Query, int64(e.Status), e.Took.Microseconds(), e.Client, e.Remote, e.Request, e.Answer, e.Token})
 		}, "")
@@ -159,6 +167,9 @@ func scanExchange(row interface{ Scan(...any) error }) (Exchange, error) {
 // Exchanges gives the last exchanges of a connection, the newest first: those before
 // one (0 for all), at most limit.
 func (s *Pushers) Exchanges(ctx context.Context, connection string, f Filter, before int64, limit int) ([]Exchange, error) {
+	if _, err := s.organization(ctx, connection); err != nil {
+		return nil, err
+	}
 	out := []Exchange{}
 	err := db.Each(ctx, s.DB.Reader(), logged+`AND ($2 = 0 OR id < $2) AND (status >= 400 OR NOT $3) ORDER BY id DESC LIMIT $4`, []any{connection, before, f.Failed, limit}, func(rows *sql.Rows) error {
 		e, err := scanExchange(rows)
@@ -170,6 +181,9 @@ func (s *Pushers) Exchanges(ctx context.Context, connection string, f Filter, be
 
 // OneExchange gives one of them; a fault.NotFound where it is no longer kept.
 func (s *Pushers) OneExchange(ctx context.Context, connection string, id int64) (Exchange, error) {
+	if _, err := s.organization(ctx, connection); err != nil {
+		return Exchange{}, err
+	}
 	e, err := scanExchange(s.DB.Reader().QueryRowContext(ctx, logged+`AND id = $2`, connection, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return e, fault.New(fault.NotFound, "there is no request %d of connection %s", id, connection).WithHint("the last %d are kept", MostKept)

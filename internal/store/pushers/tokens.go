@@ -152,43 +152,43 @@ func (s *Pushers) end(ctx context.Context, tx *db.Tx, t *Token, actor string, no
 	return tell(ctx, tx, event.ConnectionTokenRevoked, t, actor, now, nil)
 }
 
-// change runs fn alone among those who change a connection's tokens. Those that an
-// organization left behind which had the alias before are not the next one's: they go.
+// change runs fn alone among those who change a connection's tokens, and notes when
+// they run out.
 func (s *Pushers) change(ctx context.Context, connection string, fn func(tx *db.Tx, organization, client string) error) error {
 	organization, err := s.organization(ctx, connection)
 	if err != nil {
 		return err
 	}
 	return s.DB.Write(ctx, func(tx *db.Tx) error {
-		var before, client string
-		err := tx.QueryRowContext(ctx, `INSERT INTO pushers (connection, organization, client_id) VALUES ($1, $2, $3)
-			ON CONFLICT (connection) DO UPDATE SET connection = excluded.connection RETURNING organization, client_id`,
-			connection, organization, newClientID()).Scan(&before, &client)
+		client, err := alone(ctx, tx, connection, organization)
+		if err == nil {
+			err = fn(tx, organization, client)
+		}
 		if err != nil {
-			return db.Explain("look up who pushes", err)
-		}
-		if before != organization {
-			if client, err = anew(ctx, tx, connection, before, organization, client); err != nil {
-				return err
-			}
-		}
-		if err := fn(tx, organization, client); err != nil {
 			return err
 		}
-		return s.notice(ctx, tx, connection, organization)
+		return notice(ctx, tx, connection, organization)
 	})
 }
 
-func anew(ctx context.Context, tx *db.Tx, connection, before, organization, client string) (string, error) {
-	if before != "" {
-		client = newClientID()
-		for _, table := range []string{"pusher_tokens", "pusher_log"} {
-			if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE connection = $1`, connection); err != nil {
-				return "", err
-			}
+// alone locks what belongs to a connection until the transaction ends, and gives its
+// client ID. What an organization left behind that had the alias before is not the
+// next one's: it goes.
+func alone(ctx context.Context, tx *db.Tx, connection, organization string) (client string, err error) {
+	var before string
+	err = tx.QueryRowContext(ctx, `INSERT INTO pushers (connection, organization, client_id) VALUES ($1, $2, $3)
+		ON CONFLICT (connection) DO UPDATE SET connection = excluded.connection RETURNING organization, client_id`,
+		connection, organization, newClientID()).Scan(&before, &client)
+	if err != nil || before == organization {
+		return client, db.Explain("look up who pushes", err)
+	}
+	for _, table := range []string{"pusher_tokens", "pusher_log"} {
+		if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE connection = $1`, connection); err != nil {
+			return "", err
 		}
 	}
-	_, err := tx.Exec(ctx, `UPDATE pushers SET organization = $2, client_id = $3 WHERE connection = $1`, connection, organization, client)
+	client = newClientID()
+	_, err = tx.Exec(ctx, `UPDATE pushers SET organization = $2, client_id = $3 WHERE connection = $1`, connection, organization, client)
 	return client, err
 }
 
@@ -256,7 +256,7 @@ func Forget(ctx context.Context, tx *db.Tx, connection string) error {
 
 // notice keeps when tokens run out where people are told of it ahead (package
 // notices). One that was replaced ends on purpose.
-func (s *Pushers) notice(ctx context.Context, tx *db.Tx, connection, organization string) error {
+func notice(ctx context.Context, tx *db.Tx, connection, organization string) error {
 	if _, err := tx.Exec(ctx, `DELETE FROM expiries WHERE connection = $1 AND told_by = 'tokens'`, connection); err != nil {
 		return err
 	}

@@ -1,9 +1,9 @@
 -- +goose Up
--- Connections that SCIM clients push to. "organization" is the one whose tokens these
--- are, '' while there is none; "logged" numbers what was logged.
+-- Connections that SCIM clients push to. "organization" is the one whose tokens and
+-- log these are; "logged" numbers what was logged.
 CREATE TABLE pushers (
 	connection   text PRIMARY KEY,
-	organization text NOT NULL DEFAULT '',
+	organization text NOT NULL,
 	client_id    text NOT NULL,
 	logged       bigint NOT NULL DEFAULT 0
 );

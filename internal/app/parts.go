@@ -70,6 +70,7 @@ func (s *Server) parts(ctx context.Context, host string) ([]part, error) {
 		background("notifications", notices.Run),
 		background("sign-outs", signouts.Run),
 		background("people", s.warm),
+		background("log of pushes", s.logPushes),
 	}, nil
 }
 
@@ -85,6 +86,11 @@ func (s *Server) warm(ctx context.Context) {
 	if _, err := s.Store.People.Warm(ctx); err != nil && ctx.Err() == nil {
 		s.Log.Warn("people are read when somebody first asks for them", "error", err.Error())
 	}
+}
+
+// logPushes writes what SCIM clients asked for.
+func (s *Server) logPushes(ctx context.Context) {
+	s.Store.PusherTable.Run(ctx, func(err error) { s.Log.Warn("requests of SCIM clients are missing in their log", "error", err.Error()) })
 }
 
 // background is a part that runs until its context ends.

@@ -62,6 +62,11 @@ const (
 	ConnectionRecovered    Type = "connection.recovered"     // it left quarantine by a run that ended well
 	ConnectionFileUploaded Type = "connection.file_uploaded" // a CSV file came through the API
 
+	// What SCIM clients sign in with: tokens, and secrets of OAuth clients.
+	ConnectionTokenCreated Type = "connection.token_created"
+	ConnectionTokenRotated Type = "connection.token_rotated"
+	ConnectionTokenRevoked Type = "connection.token_revoked"
+
 	APIKeyCreated Type = "apikey.created"
 	APIKeyRevoked Type = "apikey.revoked"
 
@@ -115,6 +120,7 @@ func Types() []Type {
 		RunHeld, RunFailed, RunCancelled, PlanApproved, PlanRejected,
 		OrganizationCreated, OrganizationUpdated, OrganizationDeleted, ConnectionCreated, ConnectionUpdated,
 		ConnectionDeleted, ConnectionReset, ConnectionQuarantined, ConnectionRecovered, ConnectionFileUploaded,
+		ConnectionTokenCreated, ConnectionTokenRotated, ConnectionTokenRevoked,
 		APIKeyCreated, APIKeyRevoked, AdminInvited, AdminCreated, AdminUpdated,
 		AdminDisabled, AdminEnabled, AdminDeleted, AdminSignedIn, AdminSignInFailed,
 		AdminSignedOut, AdminSessionsEnded, AdminPasswordChanged, AdminFactorChanged, AdminRecoveryCodeUsed,

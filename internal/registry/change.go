@@ -16,6 +16,7 @@ import (
 	"rollcall.dev/rollcall/internal/store/declarations"
 	"rollcall.dev/rollcall/internal/store/events"
 	"rollcall.dev/rollcall/internal/store/organizations"
+	"rollcall.dev/rollcall/internal/store/pushers"
 )
 
 // Who is who changes something: the organization that its key belongs to ("" for
@@ -302,6 +303,9 @@ func (r *Registry) Delete(ctx context.Context, who Who, alias string) (err error
 			return err
 		}
 		if err := r.Store.UploadTable.Delete(ctx, tx, alias); err != nil {
+			return err
+		}
+		if err := pushers.Forget(ctx, tx, alias); err != nil {
 			return err
 		}
 		return r.tell(ctx, tx, event.ConnectionDeleted, who, c, row.Body, nil, nil)

@@ -35,6 +35,7 @@ import (
 	"rollcall.dev/rollcall/internal/store/passwords"
 	"rollcall.dev/rollcall/internal/store/people"
 	"rollcall.dev/rollcall/internal/store/plans"
+	"rollcall.dev/rollcall/internal/store/pushers"
 	"rollcall.dev/rollcall/internal/store/runs"
 	"rollcall.dev/rollcall/internal/store/schedules"
 	"rollcall.dev/rollcall/internal/store/secrets"
@@ -73,6 +74,7 @@ type Store struct {
 	GrantTable        *grants.Grants
 	SigningKeys       *signing.Keys // its Ring too
 	SetupTable        *setups.Setups
+	PusherTable       *pushers.Pushers // its Known too
 	People            *people.People
 	Overview          *overview.Overview
 }
@@ -91,7 +93,7 @@ func Open(ctx context.Context, dsn, dir string) (*Store, error) {
 		WorkTable: &work.Work{DB: d}, Schedules: &schedules.Schedules{DB: d}, Health: &health.Health{DB: d}, Nodes: &nodes.Nodes{DB: d}, KeyTable: &keys.Keys{DB: d},
 		HookTable: &hooks.Hooks{DB: d, Now: time.Now}, NoticeTable: &notices.Notices{DB: d, Now: time.Now}, AdminTable: &admins.Admins{DB: d}, LoginTable: &logins.Logins{DB: d}, PasswordTable: &passwords.Passwords{DB: d},
 		ClientTable: &clients.Clients{DB: d}, GrantTable: &grants.Grants{DB: d}, SigningKeys: &signing.Keys{DB: d},
-		SetupTable: &setups.Setups{DB: d}, People: &people.People{DB: d}, Overview: &overview.Overview{DB: d}}, nil
+		SetupTable: &setups.Setups{DB: d}, PusherTable: &pushers.Pushers{DB: d}, People: &people.People{DB: d}, Overview: &overview.Overview{DB: d}}, nil
 }
 
 // Close closes the database.

@@ -150,7 +150,7 @@ func (s *Notices) Forget(ctx context.Context, tx *db.Tx, organization, connectio
 // is written.
 func (s *Notices) Expires(ctx context.Context, organization, connection string, ends map[string]time.Time) error {
 	had := map[string]int64{}
-	err := db.Each(ctx, s.DB.Reader(), `SELECT name, expires_at FROM expiries WHERE connection = $1 AND organization = $2`, []any{connection, organization}, func(rows *sql.Rows) error {
+	err := db.Each(ctx, s.DB.Reader(), `SELECT name, expires_at FROM expiries WHERE connection = $1 AND organization = $2 AND told_by = ''`, []any{connection, organization}, func(rows *sql.Rows) error {
 		var name string
 		var at int64
 		err := rows.Scan(&name, &at)
@@ -168,7 +168,7 @@ func (s *Notices) Expires(ctx context.Context, organization, connection string, 
 		return nil
 	}
 	return s.DB.Write(ctx, func(tx *db.Tx) error {
-		if _, err := tx.Exec(ctx, `DELETE FROM expiries WHERE connection = $1`, connection); err != nil {
+		if _, err := tx.Exec(ctx, `DELETE FROM expiries WHERE connection = $1 AND told_by = ''`, connection); err != nil {
 			return err
 		}
 		for name, at := range want {

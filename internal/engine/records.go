@@ -236,7 +236,7 @@ type Plans interface {
 	// Begin makes a plan that is not whole yet.
 	Begin(ctx context.Context, lease mirror.Lease, p *Plan) error
 	// Append adds a chunk to a part ("changes" or "notes").
-	Append(ctx context.Context, lease mirror.Lease, plan, part string, seq int, first int64, body []byte) error
+	Append(ctx context.Context, lease mirror.Lease, id, part string, c plan.Chunk) error
 	// Finish makes it whole: hash, verdict, summary, overlaps. Earlier plans of
 	// the connection that wait are superseded; by one made with settings that were
 	// not saved, only those that were too.

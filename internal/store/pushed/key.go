@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -101,10 +103,12 @@ func textsOf(v any, sub string) []string {
 	switch v := v.(type) {
 	case string:
 		return []string{v}
+	case json.Number:
+		return []string{v.String()}
+	case bool:
+		return []string{strconv.FormatBool(v)}
 	case scim.Object:
-		if text, ok := v[sub].(string); ok {
-			return []string{text}
-		}
+		return textsOf(v[sub], "value")
 	case []any:
 		var out []string
 		for _, one := range v {

@@ -11,10 +11,11 @@ import (
 	"rollcall.dev/rollcall/internal/store/db"
 )
 
-// encode gives the body of a resource as it is stored, the same for the same body.
+// encode gives the body of a resource as it is stored, the same for the same body. A
+// password is for nobody here, and is not kept (Okta sends one with every user).
 func encode(t scim.Type, body scim.Object) (string, error) {
 	kept := maps.Clone(body)
-	for _, name := range []string{"id", "meta"} {
+	for _, name := range []string{"id", "meta", "password"} {
 		delete(kept, name)
 	}
 	switch t {

@@ -308,6 +308,9 @@ func (r *Registry) Delete(ctx context.Context, who Who, alias string) (err error
 		if err := pushers.Forget(ctx, tx, alias); err != nil {
 			return err
 		}
+		if err := r.Store.Pushed.Delete(ctx, tx, alias); err != nil {
+			return err
+		}
 		return r.tell(ctx, tx, event.ConnectionDeleted, who, c, row.Body, nil, nil)
 	})
 	if err == nil && r.Changed != nil {

@@ -206,8 +206,8 @@ func (m *masker) object(n *node, at place) {
 			m.path(item)
 		case lower == "detail":
 			m.detail(item)
-		case lower == "value" || lower == "displayname" && at.refers:
-			m.write(item, place{attr: at.attr, refers: at.refers && lower == "value", secret: at.secret, hidden: at.hidden})
+		case lower == "value":
+			m.write(item, at)
 		default:
 			m.write(item, place{attr: last, refers: refer[first] && last == first, secret: at.secret || secret(last), hidden: at.hidden})
 		}
@@ -215,7 +215,9 @@ func (m *masker) object(n *node, at place) {
 	m.end(n, '}')
 }
 
-func secret(name string) bool { return directory.Secret(name) || name == "authorization" || name == "assertion" }
+func secret(name string) bool {
+	return directory.Secret(name) || name == "authorization" || name == "assertion"
+}
 
 // path writes a path or a filter: what it compares with may be people's.
 func (m *masker) path(n *node) {

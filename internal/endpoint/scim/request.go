@@ -44,7 +44,7 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, route string, h
 	}
 	took := e.Now().Sub(began)
 	if e.Observe != nil {
-		e.Observe(r.Method, "/scim/v2/{alias}"+route, q.status, took)
+		e.Observe(route, q.status, took)
 	}
 	if q.c != nil {
 		e.Pushers.Log(q.c.alias, q.exchange(began, took))

@@ -38,8 +38,9 @@ type Deps struct {
 	// TrustedProxies are those whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
 	Log            *slog.Logger
-	// Observe is told of each request, for metrics; nil tells nobody.
-	Observe func(method, route string, status int, took time.Duration)
+	// Observe is told of every answer: the route ("GET /scim/v2/{alias}/Users/{id}"), its
+	// status and how long it took; nil tells nobody.
+	Observe func(route string, status int, took time.Duration)
 	Now     func() time.Time // time.Now unless set
 }
 
@@ -99,11 +100,12 @@ func New(d Deps) *Endpoint {
 		if !any {
 			method, path = "", pattern
 		}
-		e.mux.HandleFunc(strings.TrimSpace(method+" "+Prefix+"{alias}"+path), func(w http.ResponseWriter, r *http.Request) { e.serve(w, r, path, handle) })
+		route := strings.TrimSpace(method + " " + Prefix + "{alias}" + path)
+		e.mux.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) { e.serve(w, r, route, handle) })
 	}
 	e.mux.HandleFunc("POST "+Prefix+"{alias}/oauth/token", e.token)
 	for _, one := range []string{"/Users", "/Users/{id}", "/Groups", "/Groups/{id}", "/Schemas", "/Schemas/{id}", "/ResourceTypes", "/ResourceTypes/{id}", "/ServiceProviderConfig", "/Bulk", "/.search"} {
-		e.mux.HandleFunc(Prefix+"{alias}"+one, func(w http.ResponseWriter, r *http.Request) { e.serve(w, r, one, (*request).wrongMethod) })
+		e.mux.HandleFunc(Prefix+"{alias}"+one, func(w http.ResponseWriter, r *http.Request) { e.serve(w, r, "other", (*request).wrongMethod) })
 	}
 	e.mux.HandleFunc(Prefix+"{alias}/", func(w http.ResponseWriter, r *http.Request) { e.serve(w, r, "other", (*request).nowhere) })
 	e.mux.HandleFunc(Prefix, func(w http.ResponseWriter, r *http.Request) { e.serve(w, r, "other", (*request).nowhere) })

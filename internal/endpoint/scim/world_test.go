@@ -59,7 +59,7 @@ func open(t testing.TB, dsn string) *world {
 		}
 	})
 	w.app = a
-	w.endpoint = scim.New(scim.Deps{PublicURL: w.web.URL, Pushed: a.Store.Pushed, Pushers: a.Store.Pushers, Connection: a.Registry.Connection, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	w.endpoint = scim.New(scim.Deps{PublicURL: w.web.URL, Pushed: a.Store.Pushed, Pushers: a.Store.PusherTable, Connection: a.Registry.Connection, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	h = w.endpoint
 	w.token = w.newToken(t, "push")
 	return w
@@ -67,7 +67,7 @@ func open(t testing.TB, dsn string) *world {
 
 func (w *world) newToken(t testing.TB, alias string) string {
 	t.Helper()
-	_, secret, err := w.app.Store.Pushers.Create(t.Context(), alias, "test", nil, "test")
+	_, secret, err := w.app.Store.PusherTable.Create(t.Context(), alias, "test", nil, "test")
 	if err != nil {
 		t.Fatal(err)
 	}

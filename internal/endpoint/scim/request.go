@@ -51,12 +51,11 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, route string, h
 	}
 }
 
-// exchange is the request for the log, masked as the connection's settings say.
+// exchange is the request for the log, which masks it as the connection's settings say.
 func (q *request) exchange(at time.Time, took time.Duration) pushers.Exchange {
-	x := pushers.Exchange{At: at.UTC(), Method: q.r.Method, Path: strings.TrimPrefix(q.r.URL.Path, Prefix+q.c.alias), Query: pushers.MaskQuery(q.r.URL.RawQuery, q.c.mask),
-		Status: q.status, Took: took, Client: q.r.UserAgent(), Remote: q.e.address(q.r), Token: q.token.Name}
-	x.Request, x.Answer = pushers.Mask(q.body, q.c.mask), pushers.Mask(q.answer, q.c.mask)
-	return x
+	const most = 64 << 10 // of a body; the log keeps less
+	return pushers.Exchange{At: at.UTC(), Method: q.r.Method, Path: strings.TrimPrefix(q.r.URL.Path, Prefix+q.c.alias), Query: q.r.URL.RawQuery, Status: q.status, Took: took,
+		Client: q.r.UserAgent(), Remote: q.e.address(q.r), Token: q.token.ID, Mode: q.c.mask, Request: string(q.body[:min(len(q.body), most)]), Answer: string(q.answer[:min(len(q.answer), most)])}
 }
 
 // admit finds out who asks, for which connection, and whether it may do so now. A

@@ -79,3 +79,37 @@ func (s *Server) Stop() error {
 	_ = s.cmd.Wait() // how it ended does not matter
 	return os.RemoveAll(s.where)
 }
+
+//go:embed validate.mjs
+var validate []byte
+
+// Refusals gives what scimmy's own checks do not accept of what a SCIM server said:
+// its schemas, resources and lists, as JSON.
+func Refusals(ctx context.Context, said []byte) (refusals []string, err error) {
+	dir, err := Folder(ctx)
+	if err != nil {
+		return nil, err
+	}
+	where, err := os.MkdirTemp(dir, "run-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(where)) }()
+	file := filepath.Join(where, "validate.mjs")
+	if err := os.WriteFile(file, validate, 0o600); err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, "node", file)
+	cmd.Stdin = bytes.NewReader(said)
+	var log bytes.Buffer
+	cmd.Stderr = &log
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("scimmy rig: %w\n%s", err, log.String())
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if lines[len(lines)-1] != "done" {
+		return nil, fmt.Errorf("scimmy rig: it did not end: %s", out)
+	}
+	return lines[:len(lines)-1], nil
+}

@@ -271,6 +271,9 @@ type Runs interface {
 	Get(ctx context.Context, id string) (*Run, error)
 	// Interrupted ends runs whose process is gone; the given one is spared.
 	Interrupted(ctx context.Context, lease mirror.Lease, spare string) error
+	// Recent gives what runs of a connection that ended since then applied, those from
+	// the last decision of a person on.
+	Recent(ctx context.Context, connection string, since time.Time) (safeguard.Recent, error)
 }
 
 // Events reads events.

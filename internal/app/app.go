@@ -66,7 +66,7 @@ func Open(ctx context.Context, path string, lookup func(string) (string, bool)) 
 		Uploads: func(ctx context.Context, connection string) (io.ReadCloser, error) {
 			_, body, err := s.UploadTable.Newest(ctx, connection)
 			return body, err
-		}, Retention: cfg.Retention, Now: time.Now}
+		}, Pushed: s.Pushed.Of, Retention: cfg.Retention, Now: time.Now}
 	r.Validate = e.Validate
 	s.ClientTable.Known = func(ctx context.Context, alias string) (string, error) {
 		c, err := r.Describe(ctx, "", alias)

@@ -32,7 +32,9 @@ type Engine struct {
 	// settings. Their secrets need not be opened.
 	Connections func(ctx context.Context, organization string) ([]setting.Connection, error)
 	// Uploads gives the newest file given to a connection through the API.
-	Uploads   func(ctx context.Context, connection string) (io.ReadCloser, error)
+	Uploads func(ctx context.Context, connection string) (io.ReadCloser, error)
+	// Pushed gives what clients pushed to a connection.
+	Pushed    func(connection string) source.Pushed
 	Retention setting.Retention
 	Now       func() time.Time
 }

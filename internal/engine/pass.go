@@ -92,6 +92,9 @@ func (e *Engine) env(alias string) source.Env {
 	if e.Uploads != nil {
 		env.Upload = func(ctx context.Context) (io.ReadCloser, error) { return e.Uploads(ctx, alias) }
 	}
+	if e.Pushed != nil {
+		env.Pushed = e.Pushed(alias)
+	}
 	return env
 }
 

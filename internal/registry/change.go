@@ -305,6 +305,9 @@ func (r *Registry) Delete(ctx context.Context, who Who, alias string) (err error
 		if err := r.Store.UploadTable.Delete(ctx, tx, alias); err != nil {
 			return err
 		}
+		if err := r.Store.Pushed.Delete(ctx, tx, alias); err != nil {
+			return err
+		}
 		if err := pushers.Forget(ctx, tx, alias); err != nil {
 			return err
 		}

@@ -28,6 +28,9 @@ type Kind struct {
 	// Passwords says that its records may carry passwords: people sign in with what is
 	// kept of them.
 	Passwords bool
+	// Pushes says that clients push its records one by one: a run follows each change
+	// soon, and safeguards count what the runs of a while did together.
+	Pushes bool
 	// Refer normalises a ref as spelled by some record, so that two spellings
 	// of one entry (a DN in other case) compare equal.
 	Refer func(ref string) string
@@ -39,6 +42,8 @@ type Env struct {
 	// Upload gives the newest file given to the connection through the API, or a
 	// fault.NotFound; nil where there is no such way in.
 	Upload func(ctx context.Context) (io.ReadCloser, error)
+	// Pushed is what clients pushed to the connection; nil where nobody keeps that.
+	Pushed Pushed
 }
 
 // Source is one opened connection's directory. Its methods are not called at

@@ -35,6 +35,7 @@ import (
 	"rollcall.dev/rollcall/internal/store/passwords"
 	"rollcall.dev/rollcall/internal/store/people"
 	"rollcall.dev/rollcall/internal/store/plans"
+	"rollcall.dev/rollcall/internal/store/pushed"
 	"rollcall.dev/rollcall/internal/store/pushers"
 	"rollcall.dev/rollcall/internal/store/runs"
 	"rollcall.dev/rollcall/internal/store/schedules"
@@ -60,6 +61,7 @@ type Store struct {
 	DeclarationTable  *declarations.Declarations
 	SecretTable       *secrets.Secrets // its Ring is set by who opens the installation
 	UploadTable       *uploads.Uploads // its Ring too
+	Pushed            *pushed.Pushed   // its Line is set by who carries out runs
 	WorkTable         *work.Work
 	Schedules         *schedules.Schedules
 	Health            *health.Health
@@ -89,7 +91,7 @@ func Open(ctx context.Context, dsn, dir string) (*Store, error) {
 	return &Store{DB: d, LeaseTable: &leases.Leases{DB: d}, MirrorTable: &mirrors.Mirrors{DB: d}, AccountTable: a, PlanTable: &plans.Plans{DB: d},
 		RunTable: &runs.Runs{DB: d}, EventTable: &events.Events{DB: d}, LedgerTable: &ledger.Ledger{DB: d, Accounts: a},
 		OrganizationTable: &organizations.Organizations{DB: d}, DeclarationTable: &declarations.Declarations{DB: d},
-		SecretTable: &secrets.Secrets{DB: d}, UploadTable: &uploads.Uploads{DB: d},
+		SecretTable: &secrets.Secrets{DB: d}, UploadTable: &uploads.Uploads{DB: d}, Pushed: &pushed.Pushed{DB: d, Now: time.Now},
 		WorkTable: &work.Work{DB: d}, Schedules: &schedules.Schedules{DB: d}, Health: &health.Health{DB: d}, Nodes: &nodes.Nodes{DB: d}, KeyTable: &keys.Keys{DB: d},
 		HookTable: &hooks.Hooks{DB: d, Now: time.Now}, NoticeTable: &notices.Notices{DB: d, Now: time.Now}, AdminTable: &admins.Admins{DB: d}, LoginTable: &logins.Logins{DB: d}, PasswordTable: &passwords.Passwords{DB: d},
 		ClientTable: &clients.Clients{DB: d}, GrantTable: &grants.Grants{DB: d}, SigningKeys: &signing.Keys{DB: d},

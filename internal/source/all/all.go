@@ -7,6 +7,7 @@ import (
 	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/source/csv"
 	"rollcall.dev/rollcall/internal/source/ldap"
+	"rollcall.dev/rollcall/internal/source/scim"
 )
 
 // Kinds lists every kind, in the order in which people are offered them.
@@ -14,6 +15,7 @@ func Kinds() []source.Kind {
 	return []source.Kind{
 		ldap.Kind,
 		csv.Kind,
+		scim.Kind,
 	}
 }
 

@@ -16,10 +16,11 @@ import (
 //go:embed schema/*.sql
 var schema embed.FS
 
-// words turns the one schema into each database's own.
+// words turns the one schema into each database's own. EXACT is text that is compared
+// and ordered byte by byte.
 var words = map[Dialect]*strings.Replacer{
-	SQLite:     strings.NewReplacer("BYTES", "blob", "WITHOUT_ROWID", "WITHOUT ROWID", "ROWID", "integer"),
-	PostgreSQL: strings.NewReplacer("BYTES", "bytea", " WITHOUT_ROWID", "", "ROWID", "bigint"),
+	SQLite:     strings.NewReplacer("BYTES", "blob", "WITHOUT_ROWID", "WITHOUT ROWID", "ROWID", "integer", "EXACT", "text"),
+	PostgreSQL: strings.NewReplacer("BYTES", "bytea", " WITHOUT_ROWID", "", "ROWID", "bigint", "EXACT", `text COLLATE "C"`),
 }
 
 // migrations gives the schema's steps in the words of a dialect.

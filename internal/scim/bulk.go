@@ -1,0 +1,144 @@
+package scim
+
+import (
+	"encoding/json"
+	"strings"
+)
+
+// BulkOperation is one operation of a bulk request (RFC 7644, section 3.7).
+type BulkOperation struct {
+	Method  string // POST, PUT, PATCH, DELETE
+	Path    string // /Users, /Groups/5
+	BulkID  string // the client's name for what a POST makes; "" for none
+	Version string // the ETag that the resource must have; "" for any
+	Data    []byte // the body, JSON; nil for DELETE
+}
+
+// ParseBulk reads the body of a bulk request with most operations at most.
+// FailOnErrors is how many errors end it, 0 for never. An error is an *Error: of
+// status 413 where there are too many operations, else of invalidSyntax.
+func ParseBulk(raw []byte, most int) (ops []BulkOperation, failOnErrors int, err error) {
+	body, err := decodeObject(raw)
+	if err != nil {
+		return nil, 0, err
+	}
+	if v := get(body, "failOnErrors"); v != nil {
+		n, ok := whole(v)
+		if !ok || n < 0 {
+			return nil, 0, Bad(InvalidSyntax, "failOnErrors is not a number of errors")
+		}
+		failOnErrors = n
+	}
+	list, ok := get(body, "Operations").([]any)
+	switch {
+	case !ok || len(list) == 0:
+		return nil, 0, Bad(InvalidSyntax, "the body has no list `Operations`, or an empty one")
+	case len(list) > most:
+		e := Bad(TooMany, "there are %d operations, and %d are taken at most", len(list), most)
+		e.Status = 413
+		return nil, 0, e
+	}
+	names := map[string]bool{}
+	for i, v := range list {
+		op, err := bulkOperation(v)
+		if err != nil {
+			return nil, 0, Bad(InvalidSyntax, "operation %d: %s", i+1, err)
+		}
+		if op.BulkID != "" && names[op.BulkID] {
+			return nil, 0, Bad(InvalidSyntax, "operation %d: the bulkId %q is that of another one too", i+1, op.BulkID)
+		}
+		names[op.BulkID] = true
+		ops = append(ops, op)
+	}
+	return ops, failOnErrors, nil
+}
+
+func bulkOperation(v any) (BulkOperation, error) {
+	var op BulkOperation
+	o, ok := v.(Object)
+	if !ok {
+		return op, Bad("", "it is not an object")
+	}
+	for name, to := range map[string]*string{"method": &op.Method, "path": &op.Path, "bulkId": &op.BulkID, "version": &op.Version} {
+		switch s := get(o, name).(type) {
+		case nil:
+		case string:
+			*to = s
+		default:
+			return op, Bad("", "its %s is not a text", name)
+		}
+	}
+	op.Method = strings.ToUpper(op.Method)
+	data, hasData := get(o, "data").(Object)
+	switch op.Method {
+	case "POST":
+		if op.BulkID == "" {
+			return op, Bad("", "a POST needs a bulkId")
+		}
+	case "PUT", "PATCH", "DELETE":
+	default:
+		return op, Bad("", "its method is %q, which is none of POST, PUT, PATCH and DELETE", op.Method)
+	}
+	if !strings.HasPrefix(op.Path, "/") {
+		return op, Bad("", "its path is %q, and should begin with a slash", op.Path)
+	}
+	if op.Method == "DELETE" {
+		return op, nil
+	}
+	if !hasData {
+		return op, Bad("", "it has no object as its data")
+	}
+	var err error
+	op.Data, err = json.Marshal(data)
+	return op, err
+}
+
+// Resolve puts the identifiers of what was made before in place of `bulkId:NAME` in
+// the path and the data (RFC 7644, section 3.7.2). Missing is the first name that ids
+// does not have.
+func (op *BulkOperation) Resolve(ids map[string]string) (missing string, err error) {
+	resolve := func(s string) string {
+		name, is := strings.CutPrefix(s, "bulkId:")
+		if !is {
+			return s
+		}
+		id, ok := ids[name]
+		if !ok {
+			if missing == "" {
+				missing = name
+			}
+			return s
+		}
+		return id
+	}
+	parts := strings.Split(op.Path, "/")
+	for i := range parts {
+		parts[i] = resolve(parts[i])
+	}
+	op.Path = strings.Join(parts, "/")
+	if op.Data == nil {
+		return missing, nil
+	}
+	v, err := decode(op.Data)
+	if err != nil {
+		return missing, err
+	}
+	op.Data, err = json.Marshal(resolved(v, resolve))
+	return missing, err
+}
+
+func resolved(v any, resolve func(string) string) any {
+	switch v := v.(type) {
+	case string:
+		return resolve(v)
+	case []any:
+		for i := range v {
+			v[i] = resolved(v[i], resolve)
+		}
+	case Object:
+		for _, k := range names(v) {
+			v[k] = resolved(v[k], resolve)
+		}
+	}
+	return v
+}

@@ -1,0 +1,131 @@
+package pushed
+
+import (
+	"strings"
+
+	"rollcall.dev/rollcall/internal/scim"
+	"rollcall.dev/rollcall/internal/store/db"
+)
+
+// narrowing puts as much of a filter into SQL as the indexes answer: every resource
+// that the filter fits is among those it leaves over, and others may be. The filter
+// itself is then asked of those.
+type narrowing struct {
+	connection string
+	t          scim.Type
+	args       []any
+}
+
+func (n *narrowing) arg(v any) string {
+	n.args = append(n.args, v)
+	return db.Placeholder(len(n.args))
+}
+
+// where gives a condition, or "" where the indexes know nothing of the filter.
+func (n *narrowing) where(f *scim.Filter) string {
+	switch f.Op {
+	case scim.And:
+		left, right := n.where(f.Left), n.where(f.Right)
+		if left == "" || right == "" {
+			return left + right
+		}
+		return "(" + left + " AND " + right + ")"
+	case scim.Or:
+		kept := len(n.args)
+		left := n.where(f.Left)
+		if left == "" {
+			return ""
+		}
+		right := n.where(f.Right)
+		if right == "" {
+			n.args = n.args[:kept]
+			return ""
+		}
+		return "(" + left + " OR " + right + ")"
+	case scim.Eq:
+		return n.equal(f.Path, f.Value)
+	case scim.Pr:
+		if f.Path.Filter != nil && f.Path.Sub == "" {
+			return n.within(f.Path, f.Path.Filter)
+		}
+	default: // what is not so is found by no index
+	}
+	return ""
+}
+
+// within narrows `emails[type eq "work" and value eq "x"]`: a value that fits has a
+// part that fits.
+func (n *narrowing) within(path scim.Path, f *scim.Filter) string {
+	switch f.Op {
+	case scim.And:
+		if left := n.within(path, f.Left); left != "" {
+			return left
+		}
+		return n.within(path, f.Right)
+	case scim.Eq:
+		if f.Path.Schema == "" && f.Path.Sub == "" && f.Path.Filter == nil {
+			return n.equal(scim.Path{Schema: path.Schema, Attr: path.Attr, Sub: f.Path.Attr}, f.Value)
+		}
+	default:
+	}
+	return ""
+}
+
+// equal narrows `path eq value`. The path's own filter only narrows further.
+func (n *narrowing) equal(path scim.Path, v any) string {
+	value, ok := v.(string)
+	if !ok || value == "" {
+		return ""
+	}
+	switch n.name(path) {
+	case "id":
+		return "id = " + n.arg(keyOf(value, true))
+	case "externalId":
+		return "(external = " + n.arg(keyOf(value, true)) + " AND external <> '')"
+	case "displayName":
+		return "(display_key = " + n.arg(keyOf(value, false)) + " AND display_key <> '')"
+	case "userName":
+		if n.t == scim.User {
+			return "(username_key = " + n.arg(keyOf(value, false)) + " AND kind = 'User' AND gone_at = 0)"
+		}
+	case "members", "members.value":
+		if n.t == scim.Group {
+			return "id IN (SELECT grp FROM pushed_members WHERE connection = " + n.arg(n.connection) + " AND member = " + n.arg(keyOf(value, true)) + ")"
+		}
+	case "groups", "groups.value":
+		if n.t == scim.User {
+			return "id IN (SELECT member FROM pushed_members WHERE connection = " + n.arg(n.connection) + " AND grp = " + n.arg(keyOf(value, true)) + ")"
+		}
+	}
+	for _, a := range indexed[n.t] {
+		if path.Schema == a.schema && strings.EqualFold(path.Attr, a.attr) && (strings.EqualFold(path.Sub, a.sub) || path.Sub == "" && a.sub == "value") {
+			return "id IN (SELECT id FROM pushed_values WHERE connection = " + n.arg(n.connection) + " AND attr = " + n.arg(a.name) + " AND value = " + n.arg(keyOf(value, false)) + ")"
+		}
+	}
+	return ""
+}
+
+// name is a path of the core schema, spelled as there, without its filter.
+func (n *narrowing) name(path scim.Path) string {
+	if path.Schema != "" {
+		return ""
+	}
+	name := path.Attr
+	if path.Sub != "" {
+		name += "." + path.Sub
+	}
+	for _, known := range []string{"id", "externalId", "displayName", "userName", "members", "members.value", "groups", "groups.value"} {
+		if strings.EqualFold(name, known) {
+			return known
+		}
+	}
+	return ""
+}
+
+// asks reports whether a filter speaks of an attribute, which has to be read for it.
+func asks(f *scim.Filter, attr string) bool {
+	if f == nil {
+		return false
+	}
+	return f.Path.Schema == "" && strings.EqualFold(f.Path.Attr, attr) || asks(f.Left, attr) || asks(f.Right, attr)
+}

@@ -8,8 +8,8 @@ import (
 )
 
 func (r *root) connections() *cobra.Command {
-	cmd := &cobra.Command{Use: "connections", Short: "List connections; make, change, export, reset or delete them"}
-	cmd.AddCommand(r.connectionsList(), r.connectionsApply(), r.connectionsDelete(), r.connectionsExport(), r.connectionsReset())
+	cmd := &cobra.Command{Use: "connections", Short: "List connections; make, change, export, reset or delete them; let SCIM clients in"}
+	cmd.AddCommand(r.connectionsList(), r.connectionsApply(), r.connectionsDelete(), r.connectionsExport(), r.connectionsReset(), r.connectionsToken())
 	return cmd
 }
 

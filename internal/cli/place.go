@@ -73,6 +73,12 @@ type place interface {
 	CreateKey(ctx context.Context, in client.KeyInput) (client.NewKey, error)
 	RevokeKey(ctx context.Context, id string) (client.Key, error)
 
+	// Push tokens are what SCIM clients sign in with.
+	CreatePushToken(ctx context.Context, alias string, in client.PushTokenInput) (client.NewPushToken, error)
+	RotatePushToken(ctx context.Context, alias string, in client.PushRotateInput) (client.NewPushToken, error)
+	PushTokens(ctx context.Context, alias string) ([]client.PushToken, error)
+	RevokePushToken(ctx context.Context, alias, id string) (client.PushToken, error)
+
 	// Clients are those of OpenID Connect.
 	Clients(ctx context.Context) ([]client.OIDCClient, error)
 	Client(ctx context.Context, id string) (client.OIDCClient, error)

@@ -305,10 +305,10 @@ func (r *Registry) Delete(ctx context.Context, who Who, alias string) (err error
 		if err := r.Store.UploadTable.Delete(ctx, tx, alias); err != nil {
 			return err
 		}
-		if err := pushers.Forget(ctx, tx, alias); err != nil {
+		if err := r.Store.Pushed.Delete(ctx, tx, alias); err != nil {
 			return err
 		}
-		if err := r.Store.Pushed.Delete(ctx, tx, alias); err != nil {
+		if err := pushers.Forget(ctx, tx, alias); err != nil {
 			return err
 		}
 		return r.tell(ctx, tx, event.ConnectionDeleted, who, c, row.Body, nil, nil)

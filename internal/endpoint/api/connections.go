@@ -37,6 +37,7 @@ func (s *server) connections() {
 		description: "Nothing is kept or changed. With `Accept: text/event-stream` each step is an event `step` as it ends, and the whole an event `end`."},
 		map[string]*huma.Schema{"application/json": s.schemaOf(client.Check{}), eventStream: text}, s.check)
 	s.drafts(tag)
+	s.pushes()
 }
 
 // changes are the operations that make, change and take away connections.

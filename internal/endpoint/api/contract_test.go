@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -18,6 +19,7 @@ import (
 	"rollcall.dev/rollcall/internal/endpoint/api"
 	"rollcall.dev/rollcall/internal/source/all"
 	"rollcall.dev/rollcall/internal/store/db"
+	"rollcall.dev/rollcall/internal/store/pushers"
 )
 
 // cases call every operation of the document, in an order in which they can all
@@ -136,6 +138,15 @@ var cases = []struct {
 	{op: "update-client", path: "/clients/{client}", body: `{"name": "New", "access_token_seconds": 300, "backchannel_logout_uri": ""}`},
 	{op: "rotate-client-secret", path: "/clients/{client}/secret", body: `{"overlap_seconds": 60}`},
 	{op: "delete-client", path: "/clients/{client}", status: 204},
+	{op: "create-push-token", path: "/connections/{pushed}/token", body: `{"name": "Entra ID", "expires_at": "2099-01-01T00:00:00Z"}`, status: 201},
+	{op: "create-push-token", path: "/connections/{pushed}/token", body: `{"kind": "oauth", "no_expiry": true}`, status: 201},
+	{op: "create-push-token", path: "/connections/sun-hq/token", status: 409}, // a table: nobody pushes to it
+	{op: "rotate-push-token", path: "/connections/{pushed}/token/rotate", status: 201},
+	{op: "rotate-push-token", path: "/connections/{pushed}/token/rotate", body: `{"kind": "oauth", "overlap_seconds": 60}`, status: 201},
+	{op: "list-push-tokens", path: "/connections/{pushed}/tokens"},
+	{op: "revoke-push-token", path: "/connections/{pushed}/tokens/{token}"},
+	{op: "list-exchanges", path: "/connections/{pushed}/exchanges?failed=true&limit=10"},
+	{op: "get-exchange", path: "/connections/{pushed}/exchanges/{exchange}"},
 	{op: "plan-revert", path: "/runs/{first}/revert/plan"},
 	{op: "revert-run", path: "/runs/{first}/revert", status: 202},
 	{op: "reset-connection", path: "/connections/sun-hq/reset", status: 204},
@@ -167,6 +178,21 @@ func (w *world) names(text string) string {
 	put("{client}", func() string {
 		return want[client.NewOIDCClient](w, 201, w.ask("operator", "POST", "/clients", `{"organization": "sun", "name": "App", "redirect_uris": ["https://app.sun.example/callback"]}`)).ID
 	})
+	put("{pushed}", w.pushed)
+	put("{token}", func() string {
+		path := "/connections/" + w.pushed() + "/token"
+		if found := get[list[client.PushToken]](w, "operator", path+"s").Items; len(found) > 0 {
+			return found[0].ID
+		}
+		return want[client.NewPushToken](w, 201, w.ask("operator", "POST", path, nil)).ID
+	})
+	put("{exchange}", func() string {
+		w.app.Store.PusherTable.Log(w.pushed(), pushers.Exchange{Method: "POST", Path: "/Users", Status: 201, Request: `{"userName": "anna"}`, Token: "rcp_x"})
+		if err := w.app.Store.PusherTable.Flush(w.t.Context()); err != nil {
+			w.t.Fatal(err)
+		}
+		return strconv.FormatInt(get[list[client.Exchange]](w, "operator", "/connections/"+w.pushed()+"/exchanges").Items[0].ID, 10)
+	})
 	put("{delivery}", func() string {
 		path := "/webhooks/" + w.webhook()
 		if found := get[list[client.Delivery]](w, "operator", path+"/deliveries").Items; len(found) > 0 {
@@ -182,6 +208,16 @@ func (w *world) names(text string) string {
 		})
 	}
 	return text
+}
+
+// pushed is a connection of sun that SCIM clients push to, made when it is first named.
+func (w *world) pushed() string {
+	w.t.Helper()
+	const alias = "sun-push"
+	if w.ask("operator", "GET", "/connections/"+alias, nil).Code == http.StatusNotFound {
+		want[client.Connection](w, 201, w.ask("operator", "POST", "/connections", `{"alias": "sun-push", "organization": "sun", "backend": {"scim": {}}}`))
+	}
+	return alias
 }
 
 func (w *world) webhook() string {

@@ -47,7 +47,7 @@ var options = []setting.Option{
 	{Name: "username_is_email", Type: setting.Bool, Label: "User name is e-mail", Help: "Keeps userName and the work e-mail address the same: whichever of them a client changes, the other follows."},
 	{Name: "rate", Type: setting.Int, Label: "Requests a second", Help: "How many requests a second are taken of this connection's clients; more are asked to come again (429). Entra ID needs 25.", Default: "50", Advanced: true},
 	{Name: "burst", Type: setting.Int, Label: "Requests at once", Help: "How many more may come at once after a silence.", Default: "100", Advanced: true},
-	{Name: "log", Label: "Log of requests", Help: "What is kept of requests: with masked, their contents without what names people; with full, everything but secrets; with off, nothing.", Default: "masked", Choices: []string{"masked", "full", "off"}, Advanced: true},
+	{Name: "log", Label: "Log of requests", Help: "What is kept of the contents of requests: with masked, of values of people their first letter; with full, everything; with off, nothing. Secrets are never kept.", Default: "masked", Choices: []string{"masked", "full", "off"}, Advanced: true},
 }
 
 // inbox is one opened connection's directory.

@@ -299,27 +299,3 @@ func moment(t time.Time) *time.Time {
 	}
 	return &t
 }
-
-// MarshalJSON shows a token: id, kind, client_id, name, created_by, created_at,
-// expires_at, replaced_at, last_used_at, revoked_at, revoked_by; null for what is not.
-func (t Token) MarshalJSON() ([]byte, error) {
-	text := func(s string) *string {
-		if s == "" {
-			return nil
-		}
-		return &s
-	}
-	return json.Marshal(struct {
-		ID         string     `json:"id"`
-		Kind       Kind       `json:"kind"`
-		ClientID   *string    `json:"client_id"`
-		Name       string     `json:"name"`
-		CreatedBy  string     `json:"created_by"`
-		CreatedAt  time.Time  `json:"created_at"`
-		ExpiresAt  *time.Time `json:"expires_at"`
-		ReplacedAt *time.Time `json:"replaced_at"`
-		LastUsedAt *time.Time `json:"last_used_at"`
-		RevokedAt  *time.Time `json:"revoked_at"`
-		RevokedBy  *string    `json:"revoked_by"`
-	}{t.ID, t.Kind, text(t.ClientID), t.Name, t.CreatedBy, t.CreatedAt, moment(t.ExpiresAt), moment(t.ReplacedAt), moment(t.LastUsedAt), moment(t.RevokedAt), text(t.RevokedBy)})
-}

@@ -79,7 +79,7 @@ func (t *Tx) Create(typ scim.Type, body scim.Object) (*Resource, error) {
 	if typ == scim.Group {
 		name, of = "display_key", k.display
 	}
-	err = t.tx.QueryRowContext(t.ctx, `SELECT id, version FROM pushed WHERE connection = $1 AND kind = CAST($2 AS text) AND `+name+` = $3 AND external = $4 AND gone_at > 0 ORDER BY gone_at DESC LIMIT 1`,
+	err = t.tx.QueryRowContext(t.ctx, `SELECT id, version FROM pushed WHERE connection = $1 AND kind = $2 AND `+name+` = $3 AND external = $4 AND gone_at > 0 ORDER BY gone_at DESC LIMIT 1`,
 		t.connection, string(typ), of, k.external).Scan(&r.ID, &r.Version)
 	switch {
 	case noRows(err) != nil:
@@ -87,7 +87,7 @@ func (t *Tx) Create(typ scim.Type, body scim.Object) (*Resource, error) {
 	case err == nil:
 		r.Version++
 		_, err = t.tx.Exec(t.ctx, `UPDATE pushed SET seq = $4, version = $5, created_at = $6, modified_at = $7, gone_at = 0, username_key = $8, display_key = $9, external = $10, body = $11
-			WHERE connection = $1 AND kind = CAST($2 AS text) AND id = $3`, t.connection, string(typ), r.ID, t.seq, r.Version, at, at, k.username, k.display, k.external, kept)
+			WHERE connection = $1 AND kind = $2 AND id = $3`, t.connection, string(typ), r.ID, t.seq, r.Version, at, at, k.username, k.display, k.external, kept)
 	default:
 		r.ID = t.p.newID()
 		_, err = t.tx.Exec(t.ctx, `INSERT INTO pushed (connection, kind, id, seq, version, created_at, modified_at, gone_at, username_key, display_key, external, body)
@@ -135,7 +135,7 @@ func (t *Tx) Replace(r *Resource, body scim.Object) error {
 		}
 	}
 	if _, err := t.tx.Exec(t.ctx, `UPDATE pushed SET seq = $4, version = version + 1, modified_at = $5, username_key = $6, display_key = $7, external = $8, body = $9
-		WHERE connection = $1 AND kind = CAST($2 AS text) AND id = $3`, t.connection, string(r.Type), r.ID, t.seq, db.Micros(t.now), k.username, k.display, k.external, kept); err != nil {
+		WHERE connection = $1 AND kind = $2 AND id = $3`, t.connection, string(r.Type), r.ID, t.seq, db.Micros(t.now), k.username, k.display, k.external, kept); err != nil {
 		return err
 	}
 	t.touched(r)
@@ -158,7 +158,7 @@ func (t *Tx) touched(r *Resource) {
 // for a while, in case it comes again.
 func (t *Tx) Delete(r *Resource) error {
 	at := db.Micros(t.now)
-	if _, err := t.tx.Exec(t.ctx, `UPDATE pushed SET seq = $4, version = version + 1, modified_at = $5, gone_at = $6 WHERE connection = $1 AND kind = CAST($2 AS text) AND id = $3`,
+	if _, err := t.tx.Exec(t.ctx, `UPDATE pushed SET seq = $4, version = version + 1, modified_at = $5, gone_at = $6 WHERE connection = $1 AND kind = $2 AND id = $3`,
 		t.connection, string(r.Type), r.ID, t.seq, at, at); err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ func (d *directory) Each(ctx context.Context, t scim.Type, after int64, fn func(
 	for {
 		query, args := `SELECT `+columns+`, seq, gone_at`+ours+` AND id > $3 ORDER BY id LIMIT `+strconv.Itoa(chunk), []any{d.connection, string(t), last.id}
 		if after > 0 {
-			query = `SELECT ` + columns + `, seq, gone_at FROM pushed WHERE connection = $1 AND kind = CAST($2 AS text) AND (seq, id) > ($3, $4) ORDER BY seq, id LIMIT ` + strconv.Itoa(chunk)
+			query = `SELECT ` + columns + `, seq, gone_at FROM pushed WHERE connection = $1 AND kind = $2 AND (seq, id) > ($3, $4) ORDER BY seq, id LIMIT ` + strconv.Itoa(chunk)
 			if last.id == "" {
 				last.seq++ // (seq, "") is before all of a mark
 			}

@@ -84,9 +84,7 @@ func columnOf(q *Query) (column string, known bool) {
 }
 
 // ours is the condition that all of a list fulfil.
-// The kind is cast so that SQLite does not plan each query anew: what is compared with a
-// parameter could make the index of user names fit, or not.
-const ours = ` FROM pushed WHERE connection = $1 AND kind = CAST($2 AS text) AND gone_at = 0`
+const ours = ` FROM pushed WHERE connection = $1 AND kind = $2 AND gone_at = 0`
 
 // direct has the database do all of it.
 func (l *lister) direct(column string) error {

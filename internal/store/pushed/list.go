@@ -169,22 +169,28 @@ func (l *lister) goesOn() (err error) {
 	return err
 }
 
-// each hands on what the filter fits, in the order of IDs.
-func (l *lister) each(fn func(*Resource) error) error {
+// narrowed is the query for what may fit the filter.
+func (l *lister) narrowed() (string, []any) {
 	n := narrowing{connection: l.connection, t: l.query.Type, args: []any{l.connection, string(l.query.Type)}}
 	query := `SELECT ` + columns + ours
 	if l.query.Filter != nil {
-		if where := n.where(l.query.Filter); where != "" {
-			query += ` AND ` + where
+		if set := n.set(l.query.Filter); set != "" {
+			query += ` AND id IN (` + set + `)`
 		}
 	}
+	return query, n.args
+}
+
+// each hands on what the filter fits, in the order of IDs.
+func (l *lister) each(fn func(*Resource) error) error {
+	query, given := l.narrowed()
 	members, groups := asks(l.query.Filter, "members"), asks(l.query.Filter, "groups")
 	compare, direction := " > ", ""
 	if l.query.Descending && l.query.Sort == nil {
 		compare, direction = " < ", " DESC"
 	}
 	for last := ""; ; {
-		args, from := n.args, ""
+		args, from := given, ""
 		if last != "" {
 			args = append(slices.Clip(args), last)
 			from = ` AND id` + compare + db.Placeholder(len(args))

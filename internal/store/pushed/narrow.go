@@ -88,7 +88,7 @@ func (n *narrowing) equal(path scim.Path, v any) string {
 		return n.column("display_key", keyOf(value, false), " AND display_key <> ''")
 	case "userName":
 		if n.t == scim.User {
-			return n.column("username_key", keyOf(value, false), " AND kind = 'User' AND gone_at = 0")
+			return n.column("username_key", keyOf(value, false), " AND gone_at = 0")
 		}
 	case "members", "members.value":
 		if n.t == scim.Group {
@@ -109,7 +109,7 @@ func (n *narrowing) equal(path scim.Path, v any) string {
 
 // column finds by a column of the table itself; more are the terms of its index.
 func (n *narrowing) column(name, key, more string) string {
-	return "SELECT id FROM pushed WHERE connection = " + n.arg(n.connection) + " AND kind = " + n.arg(string(n.t)) + " AND " + name + " = " + n.arg(key) + more
+	return "SELECT id FROM pushed WHERE connection = " + n.arg(n.connection) + " AND " + is(n.t) + " AND " + name + " = " + n.arg(key) + more
 }
 
 // name is a path of the core schema, spelled as there, without its filter.

@@ -80,7 +80,7 @@ func (*inbox) Preset(context.Context) (source.Preset, error) {
 func mapping() map[string]setting.Rule {
 	return map[string]setting.Rule{
 		"username":     {Attribute: "userName"},
-		"email":        {Expr: `firstOf(attr("emails.work"), emails, userName contains "@" ? userName : "")`},
+		"email":        {Expr: `firstOf(attr("emails.work"), emails, userName contains "@" ? first(userName) : "")`},
 		"first_name":   {Attribute: "name.givenName"},
 		"last_name":    {Attribute: "name.familyName"},
 		"display_name": {Expr: `firstOf(displayName, attr("name.formatted"))`},

@@ -178,12 +178,16 @@ func (t *Tx) touched(r *Resource) {
 // for a while, in case it comes again.
 func (t *Tx) Delete(r *Resource) error {
 	at := db.Micros(t.now)
+	was, err := decode(r.text)
+	if err != nil {
+		return err
+	}
 	if _, err := t.tx.Exec(t.ctx, `UPDATE pushed SET seq = $3, version = version + 1, modified_at = $4, gone_at = $5 WHERE connection = $1 AND `+is(r.Type)+` AND id = $2`,
 		t.connection, r.ID, t.seq, at, at); err != nil {
 		return err
 	}
 	t.touched(r)
-	if err := t.dropValues(r.ID, valuesOf(r.Type, r.Body)); err != nil {
+	if err := t.dropValues(r.ID, valuesOf(r.Type, was)); err != nil {
 		return err
 	}
 	// The groups that hold it are others without it.

@@ -36,6 +36,7 @@ type options struct {
 	binary    string
 
 	signIns int // how many are measured, in place of runs
+	pushes  int // requests of SCIM clients a round, in place of runs
 
 	console int // people of whom the console's pages are measured
 
@@ -73,6 +74,7 @@ func run(ctx context.Context, args []string) error {
 	f.StringVar(&o.binary, "binary", "bin/rollcall", "the program to measure")
 	f.IntVar(&o.console, "console", 0, "measure the console's pages with so many people in place of runs, such as 100000")
 	f.IntVar(&o.signIns, "signin", 0, "measure so many sign-ins in place of runs, such as 2000")
+	f.IntVar(&o.pushes, "scim", 0, "measure so many requests of SCIM clients a round in place of runs, such as 2000")
 	f.IntVar(&o.connections, "connections", 0, "measure so many small connections in place of one directory, such as 10000")
 	f.IntVar(&o.each, "each", 100, "with -connections: people of each")
 	f.IntVar(&o.workers, "workers", 4, "with -connections: runs at a time")
@@ -101,6 +103,9 @@ func run(ctx context.Context, args []string) error {
 	}
 	if o.signIns > 0 {
 		return measureSignIns(ctx, o)
+	}
+	if o.pushes > 0 {
+		return measurePushes(ctx, o)
 	}
 	if o.console > 0 {
 		return measureConsole(ctx, o)

@@ -44,6 +44,7 @@ func (s *Server) parts(ctx context.Context, host string) ([]part, error) {
 	}
 	s.Registry.Changed = func(ctx context.Context, alias string) {
 		s.SignIn.Forget(alias)
+		s.Pushes.Forget(alias)
 		if err := s.Operator.Reschedule(context.WithoutCancel(ctx), alias); err != nil {
 			s.Log.Warn("the new schedule is noticed within ten minutes", "connection", alias, "error", err.Error())
 		}

@@ -9,6 +9,7 @@ import (
 	"rollcall.dev/rollcall/internal/endpoint/api"
 	"rollcall.dev/rollcall/internal/endpoint/login"
 	"rollcall.dev/rollcall/internal/endpoint/oidc"
+	"rollcall.dev/rollcall/internal/endpoint/scim"
 	"rollcall.dev/rollcall/internal/setting"
 )
 
@@ -31,6 +32,8 @@ func (s *Server) routes() (http.Handler, error) {
 	}
 	mux.Handle(login.Prefix, s.traced(people))
 	mux.Handle(login.Prefix+"/", s.traced(people))
+	s.Pushes = s.pushes()
+	mux.Handle(scim.Prefix, s.traced(s.Pushes))
 	pages, err := s.console(rest)
 	if err != nil {
 		return nil, err
@@ -48,6 +51,12 @@ func (s *Server) api() api.Deps {
 func (s *Server) login() (http.Handler, error) {
 	return login.New(login.Deps{SignIn: s.SignIn, Logins: s.Store.LoginTable, Ring: s.Ring, PublicURL: s.Config.PublicURL, TrustedProxies: s.Config.Console.TrustedProxies,
 		About: s.Provider.About, Leads: s.Provider.Leads, Settings: func() setting.SignIn { return s.Registry.Config().SignIn }, Log: s.Log})
+}
+
+// pushes takes what SCIM clients send.
+func (s *Server) pushes() *scim.Endpoint {
+	return scim.New(scim.Deps{PublicURL: s.Config.PublicURL, Pushed: s.Store.Pushed, Pushers: s.Store.PusherTable, Connection: s.Registry.Connection,
+		TrustedProxies: s.Config.Console.TrustedProxies, Log: s.Log, Observe: s.Metrics.Request})
 }
 
 // provider is OpenID Connect for the applications that people sign in to.

@@ -15,6 +15,7 @@ import (
 	"rollcall.dev/rollcall/internal/config"
 	"rollcall.dev/rollcall/internal/endpoint/health"
 	"rollcall.dev/rollcall/internal/endpoint/oidc"
+	"rollcall.dev/rollcall/internal/endpoint/scim"
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/operate"
 	"rollcall.dev/rollcall/internal/source/all"
@@ -32,6 +33,7 @@ type Server struct {
 
 	Operator *operate.Operator
 	Provider *oidc.Provider
+	Pushes   *scim.Endpoint
 	draining chan struct{}
 }
 

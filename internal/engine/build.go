@@ -49,9 +49,9 @@ type builder struct {
 func newBuilder(ctx context.Context, p *pass, made *Plan) *builder {
 	b := &builder{ctx: ctx, p: p, plan: made, managers: map[account.ID]account.ID{}, primary: map[directory.Digest]directory.Digest{}, further: match.Further(p.c.Match),
 		sel: Selection{Connection: p.c.Alias, All: made.Basis.All, Planned: p.state.Planned, Now: made.Basis.At, Batch: batchSize}}
-	keep := func(part string) func(int, int64, []byte) error {
-		return func(seq int, first int64, body []byte) error {
-			return p.e.Store.Plans().Append(ctx, p.lease, made.ID, part, seq, first, body)
+	keep := func(part string) func(plan.Chunk) error {
+		return func(c plan.Chunk) error {
+			return p.e.Store.Plans().Append(ctx, p.lease, made.ID, part, c)
 		}
 	}
 	b.changes = plan.NewWriter(made.BasisText, keep("changes"))

@@ -397,6 +397,9 @@ func (p *pass) facts(ctx context.Context) (f safeguard.Facts, err error) {
 	f.FirstRun = p.state.Rules == ""
 	f.RulesChanged = changedRules(p.state.RulesText, p.rules.text)
 	f.Attention = p.state.Attention
+	if err == nil && p.kind.Pushes {
+		f.Recent, err = p.e.Store.Runs().Recent(ctx, p.c.Alias, p.began.Add(-safeguard.Window))
+	}
 	return f, err
 }
 

@@ -236,7 +236,7 @@ type Plans interface {
 	// Begin makes a plan that is not whole yet.
 	Begin(ctx context.Context, lease mirror.Lease, p *Plan) error
 	// Append adds a chunk to a part ("changes" or "notes").
-	Append(ctx context.Context, lease mirror.Lease, plan, part string, seq int, first int64, body []byte) error
+	Append(ctx context.Context, lease mirror.Lease, id, part string, c plan.Chunk) error
 	// Finish makes it whole: hash, verdict, summary, overlaps. Earlier plans of
 	// the connection that wait are superseded; by one made with settings that were
 	// not saved, only those that were too.
@@ -271,6 +271,9 @@ type Runs interface {
 	Get(ctx context.Context, id string) (*Run, error)
 	// Interrupted ends runs whose process is gone; the given one is spared.
 	Interrupted(ctx context.Context, lease mirror.Lease, spare string) error
+	// Recent gives what runs of a connection that ended since then applied, those from
+	// the last decision of a person on.
+	Recent(ctx context.Context, connection string, since time.Time) (safeguard.Recent, error)
 }
 
 // Events reads events.

@@ -99,9 +99,9 @@ func (e *Engine) planRevert(ctx context.Context, c setting.Connection, lease mir
 		return nil, err
 	}
 	p := &pass{e: e, c: c, lease: lease, rules: nil}
-	keep := func(part string) func(int, int64, []byte) error {
-		return func(seq int, first int64, body []byte) error {
-			return e.Store.Plans().Append(ctx, lease, made.ID, part, seq, first, body)
+	keep := func(part string) func(plan.Chunk) error {
+		return func(c plan.Chunk) error {
+			return e.Store.Plans().Append(ctx, lease, made.ID, part, c)
 		}
 	}
 	b := &builder{ctx: ctx, p: p, plan: made, changes: plan.NewWriter(made.BasisText, keep("changes")), notes: plan.NewWriter(nil, keep("notes"))}

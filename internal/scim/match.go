@@ -56,12 +56,9 @@ func (f *Filter) matches(o Object, within *Path) bool {
 
 // values finds what a path leads to; a list counts as each of its values.
 func (p Path) values(o Object) []any {
-	if p.Schema != "" {
-		ext, _ := get(o, p.Schema).(Object)
-		if p.Attr == "" {
-			return []any{ext}
-		}
-		o = ext
+	o, ext := container(o, p)
+	if ext != "" && (p.Attr == "" || strings.EqualFold(ext, p.Schema+":"+p.Attr)) {
+		return []any{o}
 	}
 	found := each(get(o, p.Attr))
 	if p.Filter == nil && p.Sub == "" {

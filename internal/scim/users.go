@@ -5,7 +5,7 @@ package scim
 
 var externalID = attr("externalId", "string", "The identifier given by the client.", caseExact)
 
-var userSchema = schema{UserSchema, "User", "A person's account.", []Attribute{
+var userSchema = schema{UserSchema, "User", "User Account", []Attribute{
 	externalID,
 	attr("userName", "string", "The name the person signs in with.", required, unique),
 	attr("name", "complex", "The parts of the person's name.", subs(
@@ -57,7 +57,7 @@ var userSchema = schema{UserSchema, "User", "A person's account.", []Attribute{
 	}, "work", "other"),
 }}
 
-var enterpriseSchema = schema{EnterpriseSchema, "EnterpriseUser", "What an enterprise knows of a person.", []Attribute{
+var enterpriseSchema = schema{EnterpriseSchema, "EnterpriseUser", "Enterprise User", []Attribute{
 	attr("employeeNumber", "string", "The number given by the organization."),
 	attr("costCenter", "string", "The cost center."),
 	attr("organization", "string", "The organization."),
@@ -70,7 +70,7 @@ var enterpriseSchema = schema{EnterpriseSchema, "EnterpriseUser", "What an enter
 	)),
 }}
 
-var groupSchema = schema{GroupSchema, "Group", "A group of people.", []Attribute{
+var groupSchema = schema{GroupSchema, "Group", "Group", []Attribute{
 	externalID,
 	attr("displayName", "string", "The name of the group.", required),
 	attr("members", "complex", "The members of the group.", multi, subs(

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"hash"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -242,11 +243,17 @@ func (r *changeReader) account(f Fields) *account.Account {
 	return a
 }
 
+// Chunk is a part of a plan as it is kept.
+type Chunk struct {
+	Seq   int    // its number, from 0
+	First int64  // the sequence number of its first row
+	Kinds string // of changes, what kinds of them it holds: see Narrow.MayHold
+	Body  []byte // compressed
+}
+
 // Writer turns a stream of changes or notes into chunks.
 type Writer struct {
-	// Flush keeps a chunk: its number, the sequence number of its first row, and
-	// its compressed body.
-	Flush   func(seq int, first int64, body []byte) error
+	Flush   func(Chunk) error
 	sum     hash.Hash
 	buf     []byte
 	spare   []byte     // what is being compressed and kept meanwhile
@@ -255,11 +262,12 @@ type Writer struct {
 	first   int64
 	next    int64
 	count   int
+	kinds   map[string]bool // of the changes that are buffered
 }
 
 // NewWriter starts a stream whose hash begins with a basis.
-func NewWriter(basis []byte, flush func(seq int, first int64, body []byte) error) *Writer {
-	w := &Writer{Flush: flush, sum: sha256.New(), next: 1, first: 1}
+func NewWriter(basis []byte, flush func(Chunk) error) *Writer {
+	w := &Writer{Flush: flush, sum: sha256.New(), next: 1, first: 1, kinds: map[string]bool{}}
 	w.sum.Write(basis)
 	return w
 }
@@ -268,6 +276,7 @@ func NewWriter(basis []byte, flush func(seq int, first int64, body []byte) error
 func (w *Writer) Write(c *Change) error {
 	c.Seq = w.next
 	w.buf = AppendChange(w.buf, c)
+	w.kinds[kindOf(c.Action, c.Target)] = true
 	w.next += c.Rows()
 	if c.Target == Membership {
 		return w.added(max(1, c.Rows()/8))
@@ -286,7 +295,7 @@ func (w *Writer) WriteNote(n *Note) error {
 }
 
 // NewNotes writes notes as one chunk.
-func NewNotes(flush func(seq int, first int64, body []byte) error, notes []Note) error {
+func NewNotes(flush func(Chunk) error, notes []Note) error {
 	var text []byte
 	for i := range notes {
 		line, err := json.Marshal(&notes[i])
@@ -299,7 +308,7 @@ func NewNotes(flush func(seq int, first int64, body []byte) error, notes []Note)
 	if err != nil {
 		return err
 	}
-	return flush(0, 0, body)
+	return flush(Chunk{Body: body})
 }
 
 func (w *Writer) added(rows int64) error {
@@ -317,14 +326,15 @@ func (w *Writer) flush() error {
 	}
 	w.buf, w.spare = w.spare[:0], w.buf
 	w.writing = make(chan error, 1)
-	go func(text []byte, count int, first int64, done chan<- error) {
-		body, err := compress(text)
-		if err == nil {
-			w.sum.Write(body)
-			err = w.Flush(count, first, body)
+	go func(text []byte, c Chunk, done chan<- error) {
+		var err error
+		if c.Body, err = compress(text); err == nil {
+			w.sum.Write(c.Body)
+			err = w.Flush(c)
 		}
 		done <- err
-	}(w.spare, w.count, w.first, w.writing)
+	}(w.spare, Chunk{Seq: w.count, First: w.first, Kinds: strings.Join(slices.Sorted(maps.Keys(w.kinds)), ",")}, w.writing)
+	clear(w.kinds)
 	w.count++
 	w.rows, w.first = 0, w.next
 	return nil

@@ -48,11 +48,23 @@ type written struct {
 func write(t *testing.T, basis string, list []Change) written {
 	t.Helper()
 	var out written
-	w := NewWriter([]byte(basis), func(seq int, first int64, body []byte) error {
-		if seq != len(out.bodies) {
-			t.Errorf("chunk %d comes after %d others", seq, len(out.bodies))
+	w := NewWriter([]byte(basis), func(c Chunk) error {
+		if c.Seq != len(out.bodies) {
+			t.Errorf("chunk %d comes after %d others", c.Seq, len(out.bodies))
 		}
-		out.bodies, out.firsts = append(out.bodies, bytes.Clone(body)), append(out.firsts, first)
+		out.bodies, out.firsts = append(out.bodies, bytes.Clone(c.Body)), append(out.firsts, c.First)
+		held := map[string]bool{}
+		changes, err := Changes(c.Body)
+		for i := range changes {
+			held[kindOf(changes[i].Action, changes[i].Target)] = true
+			only := Narrow{Actions: []Action{changes[i].Action}, Target: changes[i].Target}
+			if !only.MayHold(c.Kinds) {
+				t.Errorf("chunk %d of %q would be passed by, which holds %s %s", c.Seq, c.Kinds, changes[i].Action, changes[i].Target)
+			}
+		}
+		if err != nil || len(held) != strings.Count(c.Kinds, ",")+1 {
+			t.Errorf("chunk %d says it holds %q, and holds %v (%v)", c.Seq, c.Kinds, held, err)
+		}
 		return nil
 	})
 	for i := range list {
@@ -280,7 +292,7 @@ func TestNotesComeBackAsTheyWereWritten(t *testing.T) {
 		{Kind: Refused, Action: Disable, Carried: true, Text: "no"},
 	}
 	bodies := map[string][]byte{}
-	w := NewWriter(nil, func(_ int, _ int64, body []byte) error { bodies["stream"] = body; return nil })
+	w := NewWriter(nil, func(c Chunk) error { bodies["stream"] = c.Body; return nil })
 	for i := range want {
 		if err := w.WriteNote(&want[i]); err != nil {
 			t.Fatal(err)
@@ -289,7 +301,7 @@ func TestNotesComeBackAsTheyWereWritten(t *testing.T) {
 	if _, _, err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := NewNotes(func(_ int, _ int64, body []byte) error { bodies["one chunk"] = body; return nil }, want); err != nil {
+	if err := NewNotes(func(c Chunk) error { bodies["one chunk"] = c.Body; return nil }, want); err != nil {
 		t.Fatal(err)
 	}
 	for name, body := range bodies {
@@ -304,7 +316,7 @@ func TestNotesComeBackAsTheyWereWritten(t *testing.T) {
 
 func TestAStoreThatFailsEndsTheStream(t *testing.T) {
 	full := errors.New("the disk is full")
-	w := NewWriter(nil, func(int, int64, []byte) error { return full })
+	w := NewWriter(nil, func(Chunk) error { return full })
 	list := updates(3 * ChunkRows)
 	var err error
 	for i := range list {
@@ -315,7 +327,7 @@ func TestAStoreThatFailsEndsTheStream(t *testing.T) {
 	if !errors.Is(err, full) {
 		t.Errorf("three chunks on: %v", err)
 	}
-	w = NewWriter(nil, func(int, int64, []byte) error { return full })
+	w = NewWriter(nil, func(Chunk) error { return full })
 	if err := w.Write(&list[0]); err != nil {
 		t.Fatal(err)
 	}
@@ -327,8 +339,8 @@ func TestAStoreThatFailsEndsTheStream(t *testing.T) {
 
 func TestAStreamCanBeReadSoFar(t *testing.T) {
 	kept := 0
-	w := NewWriter(nil, func(_ int, _ int64, body []byte) error {
-		list, err := Changes(body)
+	w := NewWriter(nil, func(c Chunk) error {
+		list, err := Changes(c.Body)
 		kept += len(list)
 		return err
 	})

@@ -15,6 +15,24 @@ type Narrow struct {
 	Word    string // in the name, the external ID, the reason or a value, in any case
 }
 
+// kindOf is a kind of changes in the words of Chunk.Kinds.
+func kindOf(a Action, t Target) string { return string(a) + " " + string(t) }
+
+// MayHold reports whether a chunk that holds such kinds of changes may hold one that
+// is wanted. Of chunks from before kinds were kept, which have none, nothing is known.
+func (n *Narrow) MayHold(kinds string) bool {
+	if kinds == "" || len(n.Actions) == 0 && n.Target == "" {
+		return true
+	}
+	for kind := range strings.SplitSeq(kinds, ",") {
+		action, target, _ := strings.Cut(kind, " ")
+		if (n.Target == "" || n.Target == Target(target)) && (len(n.Actions) == 0 || slices.Contains(n.Actions, Action(action))) {
+			return true
+		}
+	}
+	return false
+}
+
 // mayHold looks at a change as it is stored, so that of many the few are decoded
 // that are wanted.
 func (n *Narrow) mayHold(r changeReader) bool {

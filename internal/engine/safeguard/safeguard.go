@@ -5,6 +5,7 @@ package safeguard
 
 import (
 	"fmt"
+	"time"
 
 	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/setting"
@@ -25,6 +26,34 @@ type Facts struct {
 	RulesChanged string
 	// Attention is a reason kept from earlier, such as a reverted run.
 	Attention string
+	// Recent is what the limits count besides, where changes come one by one.
+	Recent Recent
+}
+
+// Window is for how long what was applied counts against the limits of a connection
+// whose clients push: five hundred people disabled one after the other are held as
+// they would be all at once.
+const Window = time.Hour
+
+// Recent is what runs of the window applied that no person decided upon, since a
+// person last decided.
+type Recent struct {
+	Removals           int // accounts disabled or deleted
+	GroupRemovals      int
+	MembershipRemovals int
+	IdentityChanges    int
+	Creates            int
+	Accounts           int // the most that the connection had before one of these runs, as in Facts
+}
+
+// Add counts a run; what a person decided upon is not one of them.
+func (r *Recent) Add(s *plan.Summary) {
+	r.Removals += s.Disable + s.Delete
+	r.GroupRemovals += s.Groups.Delete
+	r.MembershipRemovals += s.Remove
+	r.IdentityChanges += s.Identity
+	r.Creates += s.Create
+	r.Accounts = max(r.Accounts, s.Keep+s.Update+s.Disable+s.Delete)
 }
 
 // Judge gives the verdict and its reasons.
@@ -35,25 +64,30 @@ func Judge(s *plan.Summary, f Facts, l setting.Limits) (plan.Verdict, []string) 
 	var because []string
 	say := func(format string, args ...any) { because = append(because, fmt.Sprintf(format, args...)) }
 
-	removals := s.Disable + s.Delete
-	if f.Users == 0 && f.Accounts > 0 && removals > 0 {
+	accounts := max(f.Accounts, f.Recent.Accounts)
+	removals := tally{s.Disable + s.Delete, f.Recent.Removals, "account", "accounts"}
+	if f.Users == 0 && f.Accounts > 0 && removals.now > 0 {
 		say("The reading found nobody, while %s kept by this connection.", count(f.Accounts, "account is", "accounts are"))
 	} else {
-		judgeRemovals(removals, f.Accounts, l, say)
+		judgeRemovals(removals, accounts, l, say)
 	}
-	if f.GroupRows == 0 && f.Groups > 0 && s.Groups.Delete > 0 {
+	// What was removed meanwhile was there when the window began.
+	groups := tally{s.Groups.Delete, f.Recent.GroupRemovals, "group", "groups"}
+	if f.GroupRows == 0 && f.Groups > 0 && groups.now > 0 {
 		say("The reading found no group, while %s kept by this connection.", count(f.Groups, "group is", "groups are"))
-	} else if over(s.Groups.Delete, f.Groups, l.GroupRemovals, l.GroupRemovalsMin) {
-		say("%s would be removed, %s of %d; the limit is %s.", count(s.Groups.Delete, "group", "groups"), share(s.Groups.Delete, f.Groups), f.Groups, percent(l.GroupRemovals))
+	} else if all := f.Groups + groups.recent; groups.over(all, l.GroupRemovals, l.GroupRemovalsMin) {
+		say("%s, %s of %d; the limit is %s.", groups.would("be removed"), share(groups.all(), all), all, percent(l.GroupRemovals))
 	}
-	if over(s.Remove, f.Memberships, l.MembershipRemovals, l.MembershipRemovalsMin) {
-		say("%s would be removed, %s of %d; the limit is %s.", count(s.Remove, "membership", "memberships"), share(s.Remove, f.Memberships), f.Memberships, percent(l.MembershipRemovals))
+	members := tally{s.Remove, f.Recent.MembershipRemovals, "membership", "memberships"}
+	if all := f.Memberships + members.recent; members.over(all, l.MembershipRemovals, l.MembershipRemovalsMin) {
+		say("%s, %s of %d; the limit is %s.", members.would("be removed"), share(members.all(), all), all, percent(l.MembershipRemovals))
 	}
-	if over(s.Identity, f.Accounts, l.IdentityChanges, l.IdentityChangesMin) {
-		say("%s would get another username or e-mail address, %s of %d; the limit is %s.", count(s.Identity, "account", "accounts"), share(s.Identity, f.Accounts), f.Accounts, percent(l.IdentityChanges))
+	names := tally{s.Identity, f.Recent.IdentityChanges, "account", "accounts"}
+	if names.over(accounts, l.IdentityChanges, l.IdentityChangesMin) {
+		say("%s, %s of %d; the limit is %s.", names.would("get another username or e-mail address"), share(names.all(), accounts), accounts, percent(l.IdentityChanges))
 	}
-	if l.Creates > 0 && s.Create > l.Creates {
-		say("%s would be created; the limit is %d.", count(s.Create, "account", "accounts"), l.Creates)
+	if creates := (tally{s.Create, f.Recent.Creates, "account", "accounts"}); l.Creates > 0 && creates.now > 0 && creates.all() > l.Creates {
+		say("%s; the limit is %d.", creates.would("be created"), l.Creates)
 	}
 	if f.RulesChanged != "" {
 		say("%s changed since the last applied run; look at what that does before it is done.", f.RulesChanged)
@@ -81,23 +115,44 @@ func Licence(s *plan.Summary, f Facts) string {
 		count(after, "seat", "seats"), f.Licence, after-f.Licence)
 }
 
-func judgeRemovals(removals, accounts int, l setting.Limits, say func(string, ...any)) {
-	switch {
+func judgeRemovals(t tally, accounts int, l setting.Limits, say func(string, ...any)) {
+	removals := t.all()
+	switch would := t.would("be disabled or deleted"); {
+	case t.now == 0:
 	case l.RemovalsMax > 0 && removals > l.RemovalsMax:
-		say("%s would be disabled or deleted; the limit is %d.", count(removals, "account", "accounts"), l.RemovalsMax)
-	case over(removals, accounts, l.Removals, l.RemovalsMin):
-		say("%s would be disabled or deleted, %s of %d; the limit is %s.", count(removals, "account", "accounts"), share(removals, accounts), accounts, percent(l.Removals))
+		say("%s; the limit is %d.", would, l.RemovalsMax)
+	case t.over(accounts, l.Removals, l.RemovalsMin):
+		say("%s, %s of %d; the limit is %s.", would, share(removals, accounts), accounts, percent(l.Removals))
 	case l.Removals < 1 && removals >= 3 && removals*2 > accounts:
 		// Below removals_min the share is not looked at, so that a team of five
 		// can lose two people. More than half of everybody is never routine.
-		say("%s would be disabled or deleted, more than half of %d.", count(removals, "account", "accounts"), accounts)
+		say("%s, more than half of %d.", would, accounts)
 	}
 }
 
-// over reports n of all being at least min, and more than the share.
-func over(n, all int, limit setting.Share, least int) bool {
+// tally is how many a plan changes of something, and recent runs did.
+type tally struct {
+	now, recent int
+	one, many   string
+}
+
+func (t tally) all() int { return t.now + t.recent }
+
+// would says how many it is, both together where there were some.
+func (t tally) would(what string) string {
+	text := count(t.now, t.one, t.many) + " would " + what
+	if t.recent > 0 {
+		text += fmt.Sprintf(", %d with those of the last hour", t.all())
+	}
+	return text
+}
+
+// over reports a plan that changes some, and together with recent runs at least so
+// many and more than the share of all. What was applied is no reason to hold a plan
+// that does none of it.
+func (t tally) over(all int, limit setting.Share, least int) bool {
 	const rounding = 1e-6 // 29 of 100 are not more than 29 %, whatever 0.29*100 is
-	return n > 0 && n >= least && float64(n) > float64(limit)*float64(all)+rounding
+	return t.now > 0 && t.all() >= least && float64(t.all()) > float64(limit)*float64(all)+rounding
 }
 
 func count(n int, one, many string) string {

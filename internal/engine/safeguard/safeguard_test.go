@@ -74,6 +74,22 @@ func TestEachLimitAtBelowAndAbove(t *testing.T) {
 
 		{"changed rules", counts(plan.Counts{Update: 1}), facts(func(f *Facts) { f.RulesChanged = "The mapping" }), limits, "The mapping changed since the last applied run; look at what that does before it is done."},
 		{"a reason from earlier", counts(plan.Counts{Update: 1}), facts(func(f *Facts) { f.Attention = "Run r-1 was reverted." }), limits, "Run r-1 was reverted."},
+		{"removals that reach the limit with recent ones", counts(plan.Counts{Disable: 1}), facts(func(f *Facts) { f.Recent = Recent{Removals: 19, Accounts: 100} }), limits, ""},
+		{"removals over the limit with recent ones", counts(plan.Counts{Disable: 1}), facts(func(f *Facts) { f.Recent = Recent{Removals: 20, Accounts: 100} }), limits,
+			"1 account would be disabled or deleted, 21 with those of the last hour, 21 % of 100; the limit is 20 %."},
+		{"recent removals count of those who were there", counts(plan.Counts{Delete: 1}), facts(func(f *Facts) { f.Accounts, f.Recent = 81, Recent{Removals: 19, Accounts: 100} }), limits, ""},
+		{"recent removals, and a plan that removes nobody", counts(plan.Counts{Update: 5}), facts(func(f *Facts) { f.Recent = Recent{Removals: 90, Accounts: 100} }), limits, ""},
+		{"a limit by count, with recent ones", counts(plan.Counts{Delete: 1}), facts(func(f *Facts) { f.Recent = Recent{Removals: 3} }), with(limits, func(l *setting.Limits) { l.RemovalsMax = 3 }),
+			"1 account would be disabled or deleted, 4 with those of the last hour; the limit is 3."},
+		{"more than half of a few, one after the other", counts(plan.Counts{Disable: 1}), facts(func(f *Facts) { f.Accounts, f.Recent = 5, Recent{Removals: 2, Accounts: 5} }), limits,
+			"1 account would be disabled or deleted, 3 with those of the last hour, more than half of 5."},
+		{"memberships with recent ones", plan.Summary{Remove: 1}, facts(func(f *Facts) { f.Memberships, f.Recent = 350, Recent{MembershipRemovals: 150} }), limits,
+			"1 membership would be removed, 151 with those of the last hour, 30 % of 500; the limit is 30 %."},
+		{"groups with recent ones", groups(1), facts(func(f *Facts) { f.Groups, f.Recent = 20, Recent{GroupRemovals: 4} }), limits, "1 group would be removed, 5 with those of the last hour, 21 % of 24; the limit is 20 %."},
+		{"identities with recent ones", plan.Summary{Counts: plan.Counts{Update: 1}, Identity: 1}, facts(func(f *Facts) { f.Recent = Recent{IdentityChanges: 20} }), limits,
+			"1 account would get another username or e-mail address, 21 with those of the last hour, 21 % of 100; the limit is 20 %."},
+		{"created accounts with recent ones", counts(plan.Counts{Create: 1}), facts(func(f *Facts) { f.Recent = Recent{Creates: 50} }), with(limits, func(l *setting.Limits) { l.Creates = 50 }),
+			"1 account would be created, 51 with those of the last hour; the limit is 50."},
 		{"updates are no danger", counts(plan.Counts{Update: 100, Enable: 100, Restore: 100, Link: 100}), usual(), limits, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

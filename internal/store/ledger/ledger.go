@@ -448,8 +448,8 @@ func (w *writer) failures() error {
 	if len(w.outcomes) == 0 {
 		return nil
 	}
-	return plan.NewNotes(func(_ int, _ int64, body []byte) error {
-		_, err := w.tx.Exec(w.ctx, `INSERT INTO plan_chunks (plan, part, seq, first, body) VALUES ($1, 'failed', $2, 0, $3)`, w.b.Plan, w.b.Seq, body)
+	return plan.NewNotes(func(c plan.Chunk) error {
+		_, err := w.tx.Exec(w.ctx, `INSERT INTO plan_chunks (plan, part, seq, first, body) VALUES ($1, 'failed', $2, 0, $3)`, w.b.Plan, w.b.Seq, c.Body)
 		return err
 	}, apply.Notes(w.outcomes))
 }

@@ -55,7 +55,23 @@ func (s *Plans) RowsOf(ctx context.Context, p *engine.Plan, after int64, only pl
 	if err != nil {
 		return db.Explain("read plan "+p.ID, err)
 	}
+	others := map[int]bool{} // chunks that hold nothing that is wanted
+	err = db.Each(ctx, s.DB.Reader(), `SELECT seq, kinds FROM plan_chunks WHERE plan = $1 AND part = 'changes' AND seq >= $2 ORDER BY seq`, []any{p.ID, from}, func(rows *sql.Rows) error {
+		var seq int
+		var kinds string
+		err := rows.Scan(&seq, &kinds)
+		if !only.MayHold(kinds) {
+			others[seq] = true
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	for seq := from; seq < p.Chunks; seq++ {
+		if others[seq] {
+			continue
+		}
 		body, err := s.Chunk(ctx, p.ID, "changes", seq)
 		if err != nil {
 			return err

@@ -59,9 +59,9 @@ func (s *Plans) Begin(ctx context.Context, lease mirror.Lease, p *engine.Plan) e
 }
 
 // Append adds a chunk.
-func (s *Plans) Append(ctx context.Context, lease mirror.Lease, id, part string, seq int, first int64, body []byte) error {
+func (s *Plans) Append(ctx context.Context, lease mirror.Lease, id, part string, c plan.Chunk) error {
 	return s.held(ctx, lease, func(tx *db.Tx) error {
-		_, err := tx.Exec(ctx, `INSERT INTO plan_chunks (plan, part, seq, first, body) VALUES ($1, $2, $3, $4, $5)`, id, part, seq, first, body)
+		_, err := tx.Exec(ctx, `INSERT INTO plan_chunks (plan, part, seq, first, kinds, body) VALUES ($1, $2, $3, $4, $5, $6)`, id, part, c.Seq, c.First, c.Kinds, c.Body)
 		return err
 	})
 }

@@ -81,9 +81,9 @@ func Unmanage(ctx context.Context, tx *db.Tx, by By) error {
 
 // keepNotes adds notes to a plan that is being applied.
 func keepNotes(ctx context.Context, tx *db.Tx, id string, notes []plan.Note) error {
-	return plan.NewNotes(func(_ int, _ int64, body []byte) error {
+	return plan.NewNotes(func(c plan.Chunk) error {
 		_, err := tx.Exec(ctx, `INSERT INTO plan_chunks (plan, part, seq, first, body)
-			SELECT $1, 'unmanaged', count(*), 0, CAST($3 AS `+tx.Bytes()+`) FROM plan_chunks WHERE plan = $2 AND part = 'unmanaged'`, id, id, body)
+			SELECT $1, 'unmanaged', count(*), 0, CAST($3 AS `+tx.Bytes()+`) FROM plan_chunks WHERE plan = $2 AND part = 'unmanaged'`, id, id, c.Body)
 		return err
 	}, notes)
 }

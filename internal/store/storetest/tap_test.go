@@ -91,8 +91,8 @@ func (p tapPlans) Begin(ctx context.Context, lease mirror.Lease, made *engine.Pl
 	return p.t.do("plan begin", func() error { return p.Plans.Begin(ctx, lease, made) })
 }
 
-func (p tapPlans) Append(ctx context.Context, lease mirror.Lease, id, part string, seq int, first int64, body []byte) error {
-	return p.t.do("plan append", func() error { return p.Plans.Append(ctx, lease, id, part, seq, first, body) })
+func (p tapPlans) Append(ctx context.Context, lease mirror.Lease, id, part string, c plan.Chunk) error {
+	return p.t.do("plan append", func() error { return p.Plans.Append(ctx, lease, id, part, c) })
 }
 
 func (p tapPlans) Finish(ctx context.Context, lease mirror.Lease, made *engine.Plan, overlaps []engine.Overlap) error {

@@ -57,7 +57,11 @@ CREATE TABLE pushed_members (
 ) WITHOUT_ROWID;
 CREATE INDEX pushed_members_member ON pushed_members (connection, member, grp);
 
+-- What was applied a moment ago counts against the limits of what comes next.
+CREATE INDEX runs_ended ON runs (connection, finished_at) WHERE finished_at > 0;
+
 -- +goose Down
+DROP INDEX runs_ended;
 DROP TABLE pushed_members;
 DROP TABLE pushed_values;
 DROP TABLE pushed;

@@ -80,18 +80,32 @@ type heard struct {
 	Advice string // what to do about it
 }
 
+// since is a time that has passed, as people say it: whole seconds, then more and more
+// roughly.
+func since(d time.Duration) string {
+	if d < time.Minute {
+		return strconv.Itoa(int(max(0, d)/time.Second)) + " s"
+	}
+	return shell.Length(d.Truncate(time.Second))
+}
+
+// lasted is how long an answer took, where a millisecond is much.
+func lasted(d time.Duration) string {
+	if d < 10*time.Millisecond {
+		return strconv.FormatFloat(float64(d.Microseconds())/1000, 'f', 1, 64) + " ms"
+	}
+	return shell.Length(d)
+}
+
 // hear tells of an exchange.
 func hear(e client.Exchange, now time.Time) *heard {
-	h := &heard{Exchange: e, Who: "A client without a name", Lasted: shell.Length(time.Duration(e.Took) * time.Microsecond), Since: shell.Length(max(0, now.Sub(e.At)).Truncate(time.Second))}
-	if now.Sub(e.At) < time.Second {
-		h.Since = "less than a second"
-	}
+	h := &heard{Exchange: e, Who: "A client without a name", Lasted: lasted(time.Duration(e.Took) * time.Microsecond), Since: since(now.Sub(e.At))}
 	if e.Client != "" {
 		h.Who = e.Client
 	}
 	switch {
 	case e.Status == http.StatusUnauthorized:
-		h.Advice = "What it signed in with is not valid here. Make another token below, and put it into the identity provider's form as it is, without “Bearer” in front of it."
+		h.Advice = "What it signed in with is not valid here. Make another token, and put it into the identity provider's form as it is, without “Bearer” in front of it."
 	case e.Status == http.StatusTooManyRequests:
 		h.Advice = "It asked more often than the connection's settings let it. It comes again by itself."
 	case e.Status >= http.StatusInternalServerError:

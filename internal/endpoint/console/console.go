@@ -20,6 +20,7 @@ import (
 	"rollcall.dev/rollcall/internal/endpoint/console/people"
 	"rollcall.dev/rollcall/internal/endpoint/console/plans"
 	"rollcall.dev/rollcall/internal/endpoint/console/profile"
+	"rollcall.dev/rollcall/internal/endpoint/console/provisioning"
 	"rollcall.dev/rollcall/internal/endpoint/console/runs"
 	"rollcall.dev/rollcall/internal/endpoint/console/settings"
 	"rollcall.dev/rollcall/internal/endpoint/console/setup"
@@ -59,6 +60,7 @@ func sections(d Deps) []shell.Section {
 		overview.Section(),
 		connections.Section(d.Kinds),
 		connections.Guest(d.Kinds, d.Setups),
+		provisioning.Section(d.Admins, d.PublicURL),
 		setup.Section(setup.Deps{Setups: d.Setups, Admins: d.Admins, Kinds: d.Kinds, PublicURL: d.PublicURL}),
 		plans.Section(),
 		runs.Section(),

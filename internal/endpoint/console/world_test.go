@@ -24,6 +24,7 @@ import (
 	"rollcall.dev/rollcall/internal/source/all"
 	"rollcall.dev/rollcall/internal/store/admins"
 	"rollcall.dev/rollcall/internal/store/db"
+	"rollcall.dev/rollcall/internal/store/pushers"
 	"rollcall.dev/rollcall/internal/store/setups"
 )
 
@@ -115,6 +116,10 @@ func (w *world) furnish() {
 	w.ids["run"] = done.Run.ID
 	w.call("POST", "/connections", `{"alias": "sun-up", "organization": "sun", "backend": {"csv": {"upload": true}}}`)
 	w.call("POST", "/connections", `{"alias": "sun-guest", "organization": "sun", "backend": {"csv": {"upload": true}}}`)
+	w.call("POST", "/connections", `{"alias": "sun-push", "organization": "sun", "backend": {"scim": {}}}`)
+	asked := pushers.Exchange{Method: "GET", Path: "/Users", Query: "filter=userName+eq+%22anna%22", Status: 200, Client: "Okta SCIM Client 1.0.0", Answer: `{"Resources":[],"totalResults":0}`}
+	w.app.Store.PusherTable.Log("sun-push", asked)
+	w.must(w.app.Store.PusherTable.Flush(ctx))
 	w.ids["plan"] = w.call("POST", "/connections/sun-hq/plan", "")["id"].(string)
 	w.ids["key"] = w.call("POST", "/apikeys", `{"scope": "organization:sun", "name": "The sunny shop"}`)["id"].(string)
 	w.ids["hook"] = w.call("POST", "/webhooks", `{"organization": "sun", "url": "https://sunfix.example/hook"}`)["id"].(string)

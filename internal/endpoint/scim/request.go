@@ -21,7 +21,8 @@ type request struct {
 	e      *Endpoint
 	r      *http.Request
 	w      http.ResponseWriter
-	c      *connection
+	c      *connection // it was let in to
+	door   *connection // it came to
 	token  pushers.Token
 	body   []byte
 	status int
@@ -46,16 +47,19 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, route string, h
 	if e.Observe != nil {
 		e.Observe(route, q.status, took)
 	}
-	if q.c != nil {
-		e.Pushers.Log(q.c.alias, q.exchange(began, took))
+	switch {
+	case q.c != nil:
+		e.Pushers.Log(q.c.alias, q.exchange(q.c, began, took))
+	case q.door != nil:
+		e.Pushers.LogRefused(q.door.alias, q.exchange(q.door, began, took))
 	}
 }
 
 // exchange is the request for the log, which masks it as the connection's settings say.
-func (q *request) exchange(at time.Time, took time.Duration) pushers.Exchange {
+func (q *request) exchange(c *connection, at time.Time, took time.Duration) pushers.Exchange {
 	const most = 64 << 10 // of a body; the log keeps less
-	return pushers.Exchange{At: at.UTC(), Method: q.r.Method, Path: strings.TrimPrefix(q.r.URL.Path, Prefix+q.c.alias), Query: q.r.URL.RawQuery, Status: q.status, Took: took,
-		Client: q.r.UserAgent(), Remote: q.e.address(q.r), Token: q.token.ID, Mode: q.c.mask, Request: string(q.body[:min(len(q.body), most)]), Answer: string(q.answer[:min(len(q.answer), most)])}
+	return pushers.Exchange{At: at.UTC(), Method: q.r.Method, Path: strings.TrimPrefix(q.r.URL.Path, Prefix+c.alias), Query: q.r.URL.RawQuery, Status: q.status, Took: took,
+		Client: q.r.UserAgent(), Remote: q.e.address(q.r), Token: q.token.ID, Mode: c.mask, Request: string(q.body[:min(len(q.body), most)]), Answer: string(q.answer[:min(len(q.answer), most)])}
 }
 
 // admit finds out who asks, for which connection, and whether it may do so now. A
@@ -70,6 +74,7 @@ func (q *request) admit() error {
 	if err != nil {
 		return err
 	}
+	q.door = c
 	scheme, secret, _ := strings.Cut(q.r.Header.Get("Authorization"), " ")
 	secret = strings.TrimSpace(secret)
 	if c != nil && strings.EqualFold(scheme, "Bearer") && secret != "" {

@@ -38,6 +38,8 @@ const (
 
 	mostRead  = 4 * MostBody // of a body, before it is masked
 	mostField = 500
+	// RefusedEvery is how often a request is logged that was not let in.
+	RefusedEvery = 5 * time.Second
 	// FlushEvery is how often a part that runs beside the requests writes the log.
 	FlushEvery = time.Second
 )
@@ -59,6 +61,31 @@ func (s *Pushers) Log(connection string, e Exchange) {
 		w = slices.Clone(w[len(w)-MostKept:])
 	}
 	s.waiting[connection] = w
+}
+
+// LogRefused takes a request into the log that was not let in: whoever gave the client
+// a wrong token sees it come. Strangers make such requests as well, so it keeps neither
+// query nor bodies, and one in RefusedEvery at the most: nobody empties a log with them.
+func (s *Pushers) LogRefused(connection string, e Exchange) {
+	now := s.now()
+	s.mu.Lock()
+	if s.refused == nil {
+		s.refused = map[string]time.Time{}
+	}
+	for c, at := range s.refused {
+		if now.Sub(at) >= RefusedEvery {
+			delete(s.refused, c)
+		}
+	}
+	_, lately := s.refused[connection]
+	if !lately {
+		s.refused[connection] = now
+	}
+	s.mu.Unlock()
+	if !lately {
+		e.Query, e.Request, e.Answer = "", "", ""
+		s.Log(connection, e)
+	}
 }
 
 // head is the beginning of a text, in a memory of its own where it was cut.

@@ -79,3 +79,23 @@ func TestWhatIsLeftOfTheLogIsWrittenAtTheEnd(t *testing.T) {
 		}
 	})
 }
+
+func TestOfRequestsThatAreNotLetInOneIsLoggedNowAndThen(t *testing.T) {
+	both(t, func(h *house) {
+		begin := h.clock
+		for _, after := range []time.Duration{0, 1, 4, 5, 9, 10} {
+			h.clock = begin.Add(after * time.Second)
+			h.p.LogRefused("entra", pushers.Exchange{Method: "GET", Path: "/Users", Query: "filter=x", Status: 401, Request: `{"id":"1"}`, Answer: `{"id":"1"}`})
+		}
+		h.p.LogRefused("okta", pushers.Exchange{Method: "GET", Status: 401})
+		h.must(h.p.Flush(h.Context()))
+		all, err := h.p.Exchanges(h.Context(), "entra", pushers.Filter{}, 0, 10)
+		h.must(err)
+		if len(all) != 3 || all[0].Query+all[0].Request+all[0].Answer != "" || all[0].Path != "/Users" {
+			h.Errorf("logged: %+v", all)
+		}
+		if other, err := h.p.Exchanges(h.Context(), "okta", pushers.Filter{Failed: true}, 0, 10); err != nil || len(other) != 1 {
+			h.Errorf("of the other connection: %v %v", other, err)
+		}
+	})
+}

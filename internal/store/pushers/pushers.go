@@ -27,6 +27,7 @@ type Pushers struct {
 
 	mu      sync.Mutex
 	waiting map[string][]Exchange // by connection, oldest first: what Flush writes
+	refused map[string]time.Time  // when one was logged of a connection that was not let in
 }
 
 // Kind is how a client proves who it is.

@@ -80,6 +80,8 @@ func groupsOf(kind string) []*group {
 			{Name: "people", Title: "People", Help: "Who is read: below which base, by which filter.", sections: []string{"base", "layout", "users", "changes"}, own: at(b)},
 		}
 		own[2], own[3] = own[3], own[2] // people take what groups leave, and stand before them
+	case "scim":
+		own = []*group{{Name: "source", Title: "Pushes", Help: "The identity provider pushes its people and groups. The address and the token that it needs are on the page that follows.", sections: []string{"settings", "address", "users", "groups", "changes"}, own: at(b)}}
 	default:
 		own = []*group{{Name: "source", Title: "Source", Help: "Where the people come from.", sections: []string{"settings", "address", "tls", "sign-in", "base", "layout", "users", "groups", "changes"}, own: at(b)}}
 	}

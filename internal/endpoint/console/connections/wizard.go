@@ -95,6 +95,10 @@ func (s section) create(q *shell.Ask) error {
 	if err != nil {
 		return p.refuse(q, err)
 	}
+	if p.Kind.Pushes {
+		q.Say(shell.Path("connections", made.Alias, "provisioning"), "The connection is made. Make a token, and give it to the identity provider with the address.")
+		return nil
+	}
 	q.Say(shell.Path("connections", made.Alias), "The connection is made. Nothing was read yet: “Plan only” shows what would happen.")
 	return nil
 }

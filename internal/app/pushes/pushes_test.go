@@ -145,7 +145,9 @@ func TestWhatAClientPushesBecomesAccounts(t *testing.T) {
 	databases.Both(t, func(t *testing.T, dsn string) {
 		s := begin(t, dsn)
 		bo := s.push("POST", "/Users", boss)
-		s.next("account.created")
+		if first := s.next("account.created"); first.Actor != "push" {
+			t.Errorf("the first: %+v", first)
+		}
 		who := s.push("POST", "/Users", fmt.Sprintf(ada, bo))
 		made := s.next("account.created")
 		a := s.account(*made.Account)
@@ -173,8 +175,8 @@ func TestWhatAClientPushesBecomesAccounts(t *testing.T) {
 		if e := s.next("account.disabled"); text(e.Account) != a.ID || s.account(a.ID).Status != "disabled" {
 			t.Errorf("disabled: %+v", e)
 		}
-		why, err := client.Get[client.Why](t.Context(), s.api, "/why", url.Values{"connection": {"push"}, "who": {"ada@sun.example"}})
-		if err != nil || why.Entry == nil || len(why.Steps) == 0 || why.Account == nil {
+		why, err := client.Get[client.Page[client.Why]](t.Context(), s.api, "/why", url.Values{"connection": {"push"}, "who": {"ada@sun.example"}})
+		if err != nil || len(why.Items) != 1 || why.Items[0].Entry == nil || len(why.Items[0].Steps) == 0 || why.Items[0].Account == nil {
 			t.Errorf("why: %+v %v", why, err)
 		}
 		s.push("PATCH", "/Users/"+who, `{"Operations":[{"op":"Replace","path":"active","value":"True"}]}`)

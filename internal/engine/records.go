@@ -112,7 +112,7 @@ type Run struct {
 	ID           string         `json:"id"`
 	Organization string         `json:"organization"`
 	Connection   string         `json:"connection"`
-	Trigger      string         `json:"trigger"` // "manual", "approve", "revert", "schedule", "watch", "person", "sign-in"
+	Trigger      string         `json:"trigger"` // "manual", "approve", "revert", "schedule", "watch", "person", "sign-in", "push"
 	Actor        string         `json:"actor"`
 	State        RunState       `json:"state"`
 	Reading      *ReadingReport `json:"reading"`

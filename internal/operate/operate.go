@@ -79,11 +79,12 @@ type Timing struct {
 	Refresh time.Duration // between comparisons of the schedules with the connections
 	Busy    time.Duration // before trying a connection again that a command line works on
 	Follow  time.Duration // between looks at a run that somebody follows
+	Push    time.Duration // between the first thing pushed and the run that follows
 }
 
 // DefaultTiming is for servers.
 var DefaultTiming = Timing{Beat: 5 * time.Second, Gone: 20 * time.Second, Sweep: 3 * time.Second, Tick: time.Second, Report: time.Second,
-	Refresh: 10 * time.Minute, Busy: 3 * time.Second, Follow: 500 * time.Millisecond}
+	Refresh: 10 * time.Minute, Busy: 3 * time.Second, Follow: 500 * time.Millisecond, Push: time.Second}
 
 // Options of an Operator.
 type Options struct {
@@ -146,7 +147,9 @@ func New(ctx context.Context, o Options) (*Operator, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Operator{o: o, queue: queue, running: map[string]*pass{}}, nil
+	op := &Operator{o: o, queue: queue, running: map[string]*pass{}}
+	o.Store.Pushed.Line = op.follow
+	return op, nil
 }
 
 // Node is the name of this node.
@@ -169,6 +172,7 @@ func (o *Operator) Start(ctx context.Context) error {
 	if o.o.Workers > 0 {
 		o.queue.Handle(turnKind, o.o.Workers, o.turn)
 		o.queue.Handle(choreKind, 1, o.chore)
+		o.queue.Handle(pushKind, 1, o.push)
 	}
 	if err := o.queue.Start(ctx); err != nil {
 		return err
@@ -183,6 +187,7 @@ func (o *Operator) Start(ctx context.Context) error {
 		o.loop(loops, "work of nodes that are gone", t.Sweep, o.sweep)
 		o.loop(loops, "schedules due", t.Tick, o.tick)
 		o.loop(loops, "schedules", t.Refresh, o.Refresh)
+		o.loop(loops, "what was pushed", t.Sweep, o.pushes)
 	}
 	o.o.Log.Info("node started", "node", o.o.Node.ID, "workers", o.o.Workers)
 	return nil

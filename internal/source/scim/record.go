@@ -53,7 +53,9 @@ func attributes(body scim.Object) []directory.Attribute {
 		case name == scim.EnterpriseSchema: // below
 		case isObject && strings.Contains(name, ":"):
 			for sub, v := range extended {
-				f.add(name+":"+sub, v)
+				if !directory.Secret(sub) {
+					f.add(name+":"+sub, v)
+				}
 			}
 		default:
 			f.add(name, v)
@@ -61,7 +63,7 @@ func attributes(body scim.Object) []directory.Attribute {
 	}
 	if enterprise, ok := body[scim.EnterpriseSchema].(scim.Object); ok {
 		for name, v := range enterprise {
-			if _, taken := f[name]; !taken {
+			if _, taken := f[name]; !taken && !directory.Secret(name) {
 				f.add(name, v)
 			}
 		}

@@ -80,7 +80,7 @@ func (*inbox) Preset(context.Context) (source.Preset, error) {
 func mapping() map[string]setting.Rule {
 	return map[string]setting.Rule{
 		"username":     {Attribute: "userName"},
-		"email":        {Expr: `firstOf(attr("emails.work"), emails, userName contains "@" ? userName : "")`},
+		"email":        {Expr: `firstOf(attr("emails.work"), emails, userName contains "@" ? first(userName) : "")`},
 		"first_name":   {Attribute: "name.givenName"},
 		"last_name":    {Attribute: "name.familyName"},
 		"display_name": {Expr: `firstOf(displayName, attr("name.formatted"))`},
@@ -204,10 +204,17 @@ func (in *inbox) Check(ctx context.Context, report func(source.Step)) {
 	}
 	step.Detail = "the last change came at " + state.ChangedAt.Format(time.DateTime) + " UTC"
 	report(step)
-	users := source.Step{Name: "people", Section: source.Users, Verdict: source.OK, Detail: fmt.Sprintf("%d people", state.Users)}
+	users := source.Step{Name: "people", Section: source.Users, Verdict: source.OK, Detail: count(state.Users, "person", "people")}
 	if state.Users == 0 {
 		users.Verdict, users.Hint = source.Warn, "assign people to the application on the client's side"
 	}
 	report(users.Counted(state.Users, nil))
-	report(source.Step{Name: "groups", Section: source.Groups, Verdict: source.OK, Detail: fmt.Sprintf("%d groups", state.Groups)}.Counted(state.Groups, nil))
+	report(source.Step{Name: "groups", Section: source.Groups, Verdict: source.OK, Detail: count(state.Groups, "group", "groups")}.Counted(state.Groups, nil))
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }

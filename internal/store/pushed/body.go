@@ -41,6 +41,15 @@ func decode(text string) (scim.Object, error) {
 	return o, err
 }
 
+// is is the condition of a type. It is written out: with a parameter, SQLite plans the
+// query anew for each, to see whether an index of one type alone may do.
+func is(t scim.Type) string {
+	if t == scim.Group {
+		return "kind = 'Group'"
+	}
+	return "kind = 'User'"
+}
+
 // columns of a resource, for scan.
 const columns = `kind, id, version, created_at, modified_at, body`
 

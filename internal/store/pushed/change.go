@@ -2,6 +2,8 @@ package pushed
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -69,26 +71,16 @@ func (t *Tx) Create(typ scim.Type, body scim.Object) (*Resource, error) {
 		return nil, err
 	}
 	r := &Resource{Type: typ, Body: body, Version: 1, CreatedAt: t.now, ModifiedAt: t.now, text: kept}
-	if typ == scim.User {
-		if err := t.free(r, k, body); err != nil {
-			return nil, err
-		}
-	}
 	at := db.Micros(t.now)
-	name, of := "username_key", k.username
-	if typ == scim.Group {
-		name, of = "display_key", k.display
+	was, err := t.before(typ, k, body)
+	if err != nil {
+		return nil, err
 	}
-	err = t.tx.QueryRowContext(t.ctx, `SELECT id, version FROM pushed WHERE connection = $1 AND kind = $2 AND `+name+` = $3 AND external = $4 AND gone_at > 0 ORDER BY gone_at DESC LIMIT 1`,
-		t.connection, string(typ), of, k.external).Scan(&r.ID, &r.Version)
-	switch {
-	case noRows(err) != nil:
-		return nil, db.Explain("look for who was deleted", err)
-	case err == nil:
-		r.Version++
-		_, err = t.tx.Exec(t.ctx, `UPDATE pushed SET seq = $4, version = $5, created_at = $6, modified_at = $7, gone_at = 0, username_key = $8, display_key = $9, external = $10, body = $11
-			WHERE connection = $1 AND kind = $2 AND id = $3`, t.connection, string(typ), r.ID, t.seq, r.Version, at, at, k.username, k.display, k.external, kept)
-	default:
+	if was != nil {
+		r.ID, r.Version = was.ID, was.Version+1
+		_, err = t.tx.Exec(t.ctx, `UPDATE pushed SET seq = $3, version = $4, created_at = $5, modified_at = $6, gone_at = 0, username_key = $7, display_key = $8, external = $9, body = $10
+			WHERE connection = $1 AND `+is(typ)+` AND id = $2`, t.connection, r.ID, t.seq, r.Version, at, at, k.username, k.display, k.external, kept)
+	} else {
 		r.ID = t.p.newID()
 		_, err = t.tx.Exec(t.ctx, `INSERT INTO pushed (connection, kind, id, seq, version, created_at, modified_at, gone_at, username_key, display_key, external, body)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, $10, $11)`, t.connection, string(typ), r.ID, t.seq, r.Version, at, at, k.username, k.display, k.external, kept)
@@ -98,6 +90,34 @@ func (t *Tx) Create(typ scim.Type, body scim.Object) (*Resource, error) {
 	}
 	t.changed = true
 	return r, t.addValues(r.ID, valuesOf(typ, body))
+}
+
+// before gives who was deleted and is made again, or nil. For a user whose name another
+// has it is the error: both are found by one question.
+func (t *Tx) before(typ scim.Type, k keys, body scim.Object) (*Resource, error) {
+	name, of := "username_key", k.username
+	if typ == scim.Group {
+		name, of = "display_key", k.display
+	}
+	query := `SELECT 1 AS there, id, version, gone_at FROM pushed WHERE connection = $1 AND ` + is(typ) + ` AND ` + name + ` = $2 AND external = $3 AND gone_at > 0`
+	args := []any{t.connection, of, k.external}
+	if typ == scim.User {
+		query += ` UNION ALL SELECT 2 AS there, id, version, gone_at FROM pushed WHERE connection = $4 AND username_key = $5 AND kind = 'User' AND gone_at = 0`
+		args = append(args, t.connection, of)
+	}
+	var r Resource
+	var there int
+	var gone int64
+	err := t.tx.QueryRowContext(t.ctx, query+` ORDER BY there DESC, gone_at DESC LIMIT 1`, args...).Scan(&there, &r.ID, &r.Version, &gone)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil, nil
+	case err != nil:
+		return nil, db.Explain("look for who has the name", err)
+	case there == 2:
+		return nil, taken(body)
+	}
+	return &r, nil
 }
 
 // free refuses a userName that another user has. Nobody takes it meanwhile: the
@@ -134,8 +154,8 @@ func (t *Tx) Replace(r *Resource, body scim.Object) error {
 			return err
 		}
 	}
-	if _, err := t.tx.Exec(t.ctx, `UPDATE pushed SET seq = $4, version = version + 1, modified_at = $5, username_key = $6, display_key = $7, external = $8, body = $9
-		WHERE connection = $1 AND kind = $2 AND id = $3`, t.connection, string(r.Type), r.ID, t.seq, db.Micros(t.now), k.username, k.display, k.external, kept); err != nil {
+	if _, err := t.tx.Exec(t.ctx, `UPDATE pushed SET seq = $3, version = version + 1, modified_at = $4, username_key = $5, display_key = $6, external = $7, body = $8
+		WHERE connection = $1 AND `+is(r.Type)+` AND id = $2`, t.connection, r.ID, t.seq, db.Micros(t.now), k.username, k.display, k.external, kept); err != nil {
 		return err
 	}
 	t.touched(r)
@@ -158,12 +178,16 @@ func (t *Tx) touched(r *Resource) {
 // for a while, in case it comes again.
 func (t *Tx) Delete(r *Resource) error {
 	at := db.Micros(t.now)
-	if _, err := t.tx.Exec(t.ctx, `UPDATE pushed SET seq = $4, version = version + 1, modified_at = $5, gone_at = $6 WHERE connection = $1 AND kind = $2 AND id = $3`,
-		t.connection, string(r.Type), r.ID, t.seq, at, at); err != nil {
+	was, err := decode(r.text)
+	if err != nil {
+		return err
+	}
+	if _, err := t.tx.Exec(t.ctx, `UPDATE pushed SET seq = $3, version = version + 1, modified_at = $4, gone_at = $5 WHERE connection = $1 AND `+is(r.Type)+` AND id = $2`,
+		t.connection, r.ID, t.seq, at, at); err != nil {
 		return err
 	}
 	t.touched(r)
-	if err := t.dropValues(r.ID, valuesOf(r.Type, r.Body)); err != nil {
+	if err := t.dropValues(r.ID, valuesOf(r.Type, was)); err != nil {
 		return err
 	}
 	// The groups that hold it are others without it.

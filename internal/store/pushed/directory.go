@@ -27,7 +27,7 @@ func (d *directory) State(ctx context.Context) (s source.PushedState, err error)
 	}
 	s.ChangedAt = db.Time(changed)
 	for t, n := range map[scim.Type]*int{scim.User: &s.Users, scim.Group: &s.Groups} {
-		if err := d.q.QueryRowContext(ctx, `SELECT count(*)`+ours, d.connection, string(t)).Scan(n); err != nil {
+		if err := d.q.QueryRowContext(ctx, `SELECT count(*)`+ours(t), d.connection).Scan(n); err != nil {
 			return s, db.Explain("count what was pushed", err)
 		}
 	}
@@ -42,13 +42,13 @@ func (d *directory) Each(ctx context.Context, t scim.Type, after int64, fn func(
 	}
 	last := place{after, ""}
 	for {
-		query, args := `SELECT `+columns+`, seq, gone_at`+ours+` AND id > $3 ORDER BY id LIMIT `+strconv.Itoa(chunk), []any{d.connection, string(t), last.id}
+		query, args := `SELECT `+columns+`, seq, gone_at`+ours(t)+` AND id > $2 ORDER BY id LIMIT `+strconv.Itoa(chunk), []any{d.connection, last.id}
 		if after > 0 {
-			query = `SELECT ` + columns + `, seq, gone_at FROM pushed WHERE connection = $1 AND kind = $2 AND (seq, id) > ($3, $4) ORDER BY seq, id LIMIT ` + strconv.Itoa(chunk)
+			query = `SELECT ` + columns + `, seq, gone_at FROM pushed WHERE connection = $1 AND ` + is(t) + ` AND (seq, id) > ($2, $3) ORDER BY seq, id LIMIT ` + strconv.Itoa(chunk)
 			if last.id == "" {
 				last.seq++ // (seq, "") is before all of a mark
 			}
-			args = []any{d.connection, string(t), last.seq, last.id}
+			args = []any{d.connection, last.seq, last.id}
 		}
 		var some []*source.PushedEntry
 		err := db.Each(ctx, d.q, query, args, func(rows *sql.Rows) error {
@@ -107,12 +107,12 @@ func (d *directory) Named(ctx context.Context, who string) (out []*source.Pushed
 		where string
 		args  []any
 	}{
-		{` AND id = $3`, []any{exact}},
-		{` AND username_key = $3 AND kind = 'User' AND gone_at = 0`, []any{key}},
-		{` AND external = $3 AND external <> ''`, []any{exact}},
-		{` AND id IN (SELECT id FROM pushed_values WHERE connection = $3 AND attr = 'emails.value' AND value = $4)`, []any{d.connection, key}},
+		{` AND id = $2`, []any{exact}},
+		{` AND username_key = $2 AND kind = 'User' AND gone_at = 0`, []any{key}},
+		{` AND external = $2 AND external <> ''`, []any{exact}},
+		{` AND id IN (SELECT id FROM pushed_values WHERE connection = $2 AND attr = 'emails.value' AND value = $3)`, []any{d.connection, key}},
 	} {
-		err := db.Each(ctx, d.q, `SELECT `+columns+ours+by.where+` ORDER BY id LIMIT `+strconv.Itoa(mostNamed), append([]any{d.connection, string(scim.User)}, by.args...), func(rows *sql.Rows) error {
+		err := db.Each(ctx, d.q, `SELECT `+columns+ours(scim.User)+by.where+` ORDER BY id LIMIT `+strconv.Itoa(mostNamed), append([]any{d.connection}, by.args...), func(rows *sql.Rows) error {
 			r, err := scan(rows)
 			if err == nil {
 				out = append(out, &source.PushedEntry{ID: r.ID, Type: r.Type, Body: r.Body})

@@ -84,12 +84,14 @@ func columnOf(q *Query) (column string, known bool) {
 }
 
 // ours is the condition that all of a list fulfil.
-const ours = ` FROM pushed WHERE connection = $1 AND kind = $2 AND gone_at = 0`
+func ours(t scim.Type) string {
+	return ` FROM pushed WHERE connection = $1 AND ` + is(t) + ` AND gone_at = 0`
+}
 
 // direct has the database do all of it.
 func (l *lister) direct(column string) error {
-	args := []any{l.connection, string(l.query.Type)}
-	if err := l.q.QueryRowContext(l.ctx, `SELECT count(*)`+ours, args...).Scan(&l.page.Total); err != nil {
+	args := []any{l.connection}
+	if err := l.q.QueryRowContext(l.ctx, `SELECT count(*)`+ours(l.query.Type), args...).Scan(&l.page.Total); err != nil {
 		return db.Explain("count what was pushed", err)
 	}
 	if l.query.Count == 0 {
@@ -108,7 +110,7 @@ func (l *lister) direct(column string) error {
 	if l.query.Descending {
 		compare, direction = " < ", " DESC"
 	}
-	query := `SELECT ` + columns + `, ` + column + ours
+	query := `SELECT ` + columns + `, ` + column + ours(l.query.Type)
 	if a := l.after; a != nil {
 		var of []string
 		for _, v := range l.values(*a, column, numeric) {
@@ -169,22 +171,28 @@ func (l *lister) goesOn() (err error) {
 	return err
 }
 
-// each hands on what the filter fits, in the order of IDs.
-func (l *lister) each(fn func(*Resource) error) error {
-	n := narrowing{connection: l.connection, t: l.query.Type, args: []any{l.connection, string(l.query.Type)}}
-	query := `SELECT ` + columns + ours
+// narrowed is the query for what may fit the filter.
+func (l *lister) narrowed() (string, []any) {
+	n := narrowing{connection: l.connection, t: l.query.Type, args: []any{l.connection}}
+	query := `SELECT ` + columns + ours(l.query.Type)
 	if l.query.Filter != nil {
-		if where := n.where(l.query.Filter); where != "" {
-			query += ` AND ` + where
+		if set := n.set(l.query.Filter); set != "" {
+			query += ` AND id IN (` + set + `)`
 		}
 	}
+	return query, n.args
+}
+
+// each hands on what the filter fits, in the order of IDs.
+func (l *lister) each(fn func(*Resource) error) error {
+	query, given := l.narrowed()
 	members, groups := asks(l.query.Filter, "members"), asks(l.query.Filter, "groups")
 	compare, direction := " > ", ""
 	if l.query.Descending && l.query.Sort == nil {
 		compare, direction = " < ", " DESC"
 	}
 	for last := ""; ; {
-		args, from := n.args, ""
+		args, from := given, ""
 		if last != "" {
 			args = append(slices.Clip(args), last)
 			from = ` AND id` + compare + db.Placeholder(len(args))

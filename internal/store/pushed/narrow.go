@@ -21,27 +21,29 @@ func (n *narrowing) arg(v any) string {
 	return db.Placeholder(len(n.args))
 }
 
-// where gives a condition, or "" where the indexes know nothing of the filter.
-func (n *narrowing) where(f *scim.Filter) string {
+// set gives a query for the IDs of what may fit, or "" where the indexes know nothing
+// of the filter. It is a query of its own so that no planner takes the order of a
+// list for the way to find it.
+func (n *narrowing) set(f *scim.Filter) string {
 	switch f.Op {
 	case scim.And:
-		left, right := n.where(f.Left), n.where(f.Right)
+		left, right := n.set(f.Left), n.set(f.Right)
 		if left == "" || right == "" {
 			return left + right
 		}
-		return "(" + left + " AND " + right + ")"
+		return "SELECT id FROM (" + left + ") one WHERE id IN (" + right + ")"
 	case scim.Or:
 		kept := len(n.args)
-		left := n.where(f.Left)
+		left := n.set(f.Left)
 		if left == "" {
 			return ""
 		}
-		right := n.where(f.Right)
+		right := n.set(f.Right)
 		if right == "" {
 			n.args = n.args[:kept]
 			return ""
 		}
-		return "(" + left + " OR " + right + ")"
+		return "SELECT id FROM (" + left + ") one UNION SELECT id FROM (" + right + ") other"
 	case scim.Eq:
 		return n.equal(f.Path, f.Value)
 	case scim.Pr:
@@ -79,30 +81,35 @@ func (n *narrowing) equal(path scim.Path, v any) string {
 	}
 	switch n.name(path) {
 	case "id":
-		return "id = " + n.arg(keyOf(value, true))
+		return n.column("id", keyOf(value, true), "")
 	case "externalId":
-		return "(external = " + n.arg(keyOf(value, true)) + " AND external <> '')"
+		return n.column("external", keyOf(value, true), " AND external <> ''")
 	case "displayName":
-		return "(display_key = " + n.arg(keyOf(value, false)) + " AND display_key <> '')"
+		return n.column("display_key", keyOf(value, false), " AND display_key <> ''")
 	case "userName":
 		if n.t == scim.User {
-			return "(username_key = " + n.arg(keyOf(value, false)) + " AND kind = 'User' AND gone_at = 0)"
+			return n.column("username_key", keyOf(value, false), " AND gone_at = 0")
 		}
 	case "members", "members.value":
 		if n.t == scim.Group {
-			return "id IN (SELECT grp FROM pushed_members WHERE connection = " + n.arg(n.connection) + " AND member = " + n.arg(keyOf(value, true)) + ")"
+			return "SELECT grp AS id FROM pushed_members WHERE connection = " + n.arg(n.connection) + " AND member = " + n.arg(keyOf(value, true))
 		}
 	case "groups", "groups.value":
 		if n.t == scim.User {
-			return "id IN (SELECT member FROM pushed_members WHERE connection = " + n.arg(n.connection) + " AND grp = " + n.arg(keyOf(value, true)) + ")"
+			return "SELECT member AS id FROM pushed_members WHERE connection = " + n.arg(n.connection) + " AND grp = " + n.arg(keyOf(value, true))
 		}
 	}
 	for _, a := range indexed[n.t] {
 		if path.Schema == a.schema && strings.EqualFold(path.Attr, a.attr) && (strings.EqualFold(path.Sub, a.sub) || path.Sub == "" && a.sub == "value") {
-			return "id IN (SELECT id FROM pushed_values WHERE connection = " + n.arg(n.connection) + " AND attr = " + n.arg(a.name) + " AND value = " + n.arg(keyOf(value, false)) + ")"
+			return "SELECT id FROM pushed_values WHERE connection = " + n.arg(n.connection) + " AND attr = " + n.arg(a.name) + " AND value = " + n.arg(keyOf(value, false))
 		}
 	}
 	return ""
+}
+
+// column finds by a column of the table itself; more are the terms of its index.
+func (n *narrowing) column(name, key, more string) string {
+	return "SELECT id FROM pushed WHERE connection = " + n.arg(n.connection) + " AND " + is(n.t) + " AND " + name + " = " + n.arg(key) + more
 }
 
 // name is a path of the core schema, spelled as there, without its filter.

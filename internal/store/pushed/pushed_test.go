@@ -358,3 +358,39 @@ func entra(i int) scim.Object {
 		scim.EnterpriseSchema: scim.Object{"employeeNumber": fmt.Sprint(i), "department": "Research"},
 	}
 }
+
+// BenchmarkAddMember adds one member to a group, and takes them out again.
+func BenchmarkAddMember(b *testing.B) {
+	for name, fresh := range map[string]func(testing.TB) string{"SQLite": databases.SQLite, "PostgreSQL": databases.PostgreSQL} {
+		for _, size := range []int{100, 100_000} {
+			b.Run(fmt.Sprintf("%s/%d", name, size), func(b *testing.B) {
+				h := open(b, fresh(b))
+				g := h.create(scim.Group, scim.Object{"displayName": "Everybody"})
+				for part := range slices.Chunk(make([]pushed.Member, size), 5000) {
+					for i := range part {
+						part[i].ID = fmt.Sprintf("m%p", &part[i])
+					}
+					h.write(func(tx *pushed.Tx) error {
+						_, err := tx.AddMembers(g, part)
+						return err
+					})
+				}
+				b.ResetTimer()
+				for i := range b.N {
+					h.write(func(tx *pushed.Tx) error {
+						r, err := tx.Get(scim.Group, g.ID, false, false)
+						if err != nil {
+							return err
+						}
+						if i%2 == 0 {
+							_, err = tx.AddMembers(r, []pushed.Member{{ID: "one more"}})
+						} else {
+							_, err = tx.RemoveMembers(r, []string{"one more"})
+						}
+						return err
+					})
+				}
+			})
+		}
+	}
+}

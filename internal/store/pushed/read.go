@@ -19,7 +19,7 @@ func get(ctx context.Context, q db.Querier, connection string, t scim.Type, id s
 	if len(id) > longID {
 		return nil, missing(t, id)
 	}
-	r, err := scan(q.QueryRowContext(ctx, `SELECT `+columns+` FROM pushed WHERE connection = $1 AND kind = $2 AND id = $3 AND gone_at = 0`, connection, string(t), keyOf(id, true)))
+	r, err := scan(q.QueryRowContext(ctx, `SELECT `+columns+` FROM pushed WHERE connection = $1 AND `+is(t)+` AND id = $2 AND gone_at = 0`, connection, keyOf(id, true)))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, missing(t, id)
 	}

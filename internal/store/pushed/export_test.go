@@ -1,0 +1,15 @@
+package pushed
+
+import (
+	"context"
+	"strings"
+
+	"rollcall.dev/rollcall/internal/scim"
+)
+
+// Narrowed gives the query that finds what may fit a filter.
+func Narrowed(connection string, t scim.Type, f *scim.Filter) (string, []any) {
+	l := lister{ctx: context.Background(), connection: connection, query: &Query{Type: t, Filter: f}}
+	query, args := l.narrowed()
+	return strings.TrimSpace(query + ` ORDER BY id LIMIT 500`), args
+}

@@ -31,7 +31,8 @@ type section struct {
 // password was given lately: who has a token writes the organization's people.
 func Section(a *admins.Admins, publicURL string) shell.Section {
 	s := section{a, publicURL}
-	return shell.Section{Name: "provisioning", Templates: templates, Routes: []shell.Route{
+	// Its pages stand among those of connections.
+	return shell.Section{Name: "connections", Templates: templates, Routes: []shell.Route{
 		{Pattern: "GET /connections/{alias}/provisioning", Handle: s.show},
 		{Pattern: "POST /connections/{alias}/provisioning/{what}", Need: shell.Changer, Handle: s.act},
 		{Pattern: "GET /connections/{alias}/provisioning/test", Handle: s.test},

@@ -55,6 +55,7 @@ func Open(ctx context.Context, path string, lookup func(string) (string, bool)) 
 	s.DB.Keyed = ring.Keyed
 	guard := &webhook.Guard{All: cfg.Webhooks.AllowAll, Allow: cfg.Webhooks.AllowPrivate}
 	s.HookTable.Sealer, s.HookTable.Check = ring, guard.Check
+	s.TargetTable.Sealer, s.TargetTable.Check = ring, guard.Check
 	s.AdminTable.Ring, s.SigningKeys.Ring = ring, ring
 	s.ClientTable.Check = guard.Check
 	s.AdminTable.SessionIdle, s.AdminTable.SessionMax = cfg.Console.SessionIdle, cfg.Console.SessionMax

@@ -66,7 +66,7 @@ func (t *Targets) Save(ctx context.Context, turn *Turn, l *Link, failure string,
 			state, attempts = Failed, l.Attempts+1
 		}
 		_, err := tx.Exec(ctx, `UPDATE target_links SET remote = $4, etag = $5, sent = $6, seen = $7, attempts = $8, error = $9, updated_at = $10,
-			state = CASE WHEN version = $11 THEN $12 ELSE 'due' END, next_at = CASE WHEN version = $11 THEN $13 ELSE $10 END WHERE target = $1 AND kind = $2 AND id = $3`,
+			state = CASE WHEN version = $11 THEN $12 ELSE 'due' END, next_at = CASE WHEN version = $11 THEN CAST($13 AS bigint) ELSE CAST($10 AS bigint) END WHERE target = $1 AND kind = $2 AND id = $3`,
 			turn.Target.ID, l.Kind, l.ID[:], l.Remote, l.ETag, l.Sent, l.Seen, attempts, failure, now, l.version, state, db.Micros(next))
 		if err != nil || l.Remote == l.was {
 			return err
@@ -78,11 +78,7 @@ func (t *Targets) Save(ctx context.Context, turn *Turn, l *Link, failure string,
 // moved follows from another identifier there.
 func (t *Targets) moved(ctx context.Context, tx *db.Tx, turn *Turn, l *Link, now int64) error {
 	if l.Kind == "group" {
-		if l.was == "" { // who is in it was written down as they were put there
-			return nil
-		}
-		_, err := tx.Exec(ctx, `DELETE FROM target_members WHERE target = $1 AND group_id = $2 AND remote = $3`, turn.Target.ID, l.ID[:], l.was)
-		return err
+		return nil // nobody names it
 	}
 	again := `UPDATE target_links SET state = 'due', next_at = $3, version = version + 1 WHERE target = $1 AND next_at = 0 AND `
 	for _, q := range []string{again + `kind = 'user' AND id IN (SELECT id FROM accounts WHERE manager = $2)`, again + `kind = 'group' AND id IN (SELECT group_id FROM memberships WHERE account_id = $2)`} {

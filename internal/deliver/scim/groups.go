@@ -245,7 +245,9 @@ func (p *pass) chunk(ctx context.Context, l *targets.Link, ops []any, in []targe
 	if err := p.keep(ctx); err != nil {
 		return err
 	}
-	if _, err := p.do(ctx, http.MethodPatch, "Groups/"+l.Remote, lean, patch(ops), ""); err != nil {
+	// Not with lean, although the answer is of no use: scimmy-routers then forgets the
+	// members who are not in it.
+	if _, err := p.do(ctx, http.MethodPatch, "Groups/"+l.Remote, nil, patch(ops), ""); err != nil {
 		return err
 	}
 	return p.worker.Targets.Told(ctx, p.turn, l.ID, in, out)

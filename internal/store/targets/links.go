@@ -80,7 +80,8 @@ func (t *Targets) moved(ctx context.Context, tx *db.Tx, turn *Turn, l *Link, now
 	if l.Kind == "group" {
 		return nil // nobody names it
 	}
-	again := `UPDATE target_links SET state = 'due', next_at = $3, version = version + 1 WHERE target = $1 AND next_at = 0 AND `
+	// Also those that are on their way just now: they may have been read before.
+	again := `UPDATE target_links SET state = 'due', next_at = $3, version = version + 1 WHERE target = $1 AND `
 	for _, q := range []string{again + `kind = 'user' AND id IN (SELECT id FROM accounts WHERE manager = $2)`, again + `kind = 'group' AND id IN (SELECT group_id FROM memberships WHERE account_id = $2)`} {
 		if _, err := tx.Exec(ctx, q, turn.Target.ID, l.ID[:], now); err != nil {
 			return err

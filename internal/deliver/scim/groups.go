@@ -196,20 +196,19 @@ func membersOf(o protocol.Object) []string {
 	return out
 }
 
-// move puts in who is missing and takes out who is too many, a chunk at a time, each
+// move takes out who is too many and puts in who is missing, a chunk at a time, each
 // written down before the next. whole is what the group is besides, for those who
 // cannot do PATCH.
 func (p *pass) move(ctx context.Context, l *targets.Link, want, told map[account.ID]string, whole protocol.Object) error {
-	var in []targets.Member
+	var in, out []targets.Member
+	for _, id := range keys(told) {
+		if told[id] != want[id] { // also who was made anew: the one before may still be in it
+			out = append(out, targets.Member{Account: id, Remote: told[id]})
+		}
+	}
 	for _, id := range keys(want) {
 		if told[id] != want[id] {
 			in = append(in, targets.Member{Account: id, Remote: want[id]})
-		}
-	}
-	var out []account.ID
-	for _, id := range keys(told) {
-		if _, stays := want[id]; !stays {
-			out = append(out, id)
 		}
 	}
 	can, err := p.config(ctx)
@@ -217,7 +216,17 @@ func (p *pass) move(ctx context.Context, l *targets.Link, want, told map[account
 		return err
 	}
 	if !can.patch {
-		return p.putGroup(ctx, l, in, out, told, whole)
+		return p.putGroup(ctx, l, in, out, whole)
+	}
+	for chunk := range slices.Chunk(out, mostOut) {
+		ops := make([]any, len(chunk))
+		for i, m := range chunk {
+			f := protocol.Filter{Op: protocol.Eq, Path: protocol.Path{Attr: "value"}, Value: m.Remote}
+			ops[i] = protocol.Object{"op": "remove", "path": protocol.Path{Attr: "members", Filter: &f}.String()}
+		}
+		if err := p.chunk(ctx, l, ops, nil, chunk); err != nil {
+			return err
+		}
 	}
 	for chunk := range slices.Chunk(in, mostIn) {
 		members := make([]any, len(chunk))
@@ -228,20 +237,10 @@ func (p *pass) move(ctx context.Context, l *targets.Link, want, told map[account
 			return err
 		}
 	}
-	for chunk := range slices.Chunk(out, mostOut) {
-		ops := make([]any, len(chunk))
-		for i, id := range chunk {
-			f := protocol.Filter{Op: protocol.Eq, Path: protocol.Path{Attr: "value"}, Value: told[id]}
-			ops[i] = protocol.Object{"op": "remove", "path": protocol.Path{Attr: "members", Filter: &f}.String()}
-		}
-		if err := p.chunk(ctx, l, ops, nil, chunk); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 
-func (p *pass) chunk(ctx context.Context, l *targets.Link, ops []any, in []targets.Member, out []account.ID) error {
+func (p *pass) chunk(ctx context.Context, l *targets.Link, ops []any, in, out []targets.Member) error {
 	if err := p.keep(ctx); err != nil {
 		return err
 	}
@@ -250,11 +249,19 @@ func (p *pass) chunk(ctx context.Context, l *targets.Link, ops []any, in []targe
 	if _, err := p.do(ctx, http.MethodPatch, "Groups/"+l.Remote, nil, patch(ops), ""); err != nil {
 		return err
 	}
-	return p.worker.Targets.Told(ctx, p.turn, l.ID, in, out)
+	return p.worker.Targets.Told(ctx, p.turn, l.ID, in, accountsOf(out))
+}
+
+func accountsOf(list []targets.Member) []account.ID {
+	out := make([]account.ID, len(list))
+	for i, m := range list {
+		out[i] = m.Account
+	}
+	return out
 }
 
 // putGroup is move by one PUT. Members that are not ours stay.
-func (p *pass) putGroup(ctx context.Context, l *targets.Link, in []targets.Member, out []account.ID, told map[account.ID]string, whole protocol.Object) error {
+func (p *pass) putGroup(ctx context.Context, l *targets.Link, in, out []targets.Member, whole protocol.Object) error {
 	at := "Groups/" + l.Remote
 	is, err := p.do(ctx, http.MethodGet, at, nil, nil, "")
 	if err != nil {
@@ -265,8 +272,8 @@ func (p *pass) putGroup(ctx context.Context, l *targets.Link, in []targets.Membe
 		return nil
 	}
 	gone := map[string]bool{}
-	for _, id := range out {
-		gone[told[id]] = true
+	for _, m := range out {
+		gone[m.Remote] = true
 	}
 	members := []any{}
 	there := map[string]bool{}
@@ -297,5 +304,5 @@ func (p *pass) putGroup(ctx context.Context, l *targets.Link, in []targets.Membe
 	if whole != nil && len(done.body) > 0 {
 		l.Seen = digest(named(done.body))
 	}
-	return p.worker.Targets.Told(ctx, p.turn, l.ID, in, out)
+	return p.worker.Targets.Told(ctx, p.turn, l.ID, in, accountsOf(out))
 }

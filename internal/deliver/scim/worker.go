@@ -111,7 +111,17 @@ func (w *Worker) Step(ctx context.Context) (worked bool, err error) {
 		return false, err
 	}
 	w.take(ctx, turn)
-	return true, err
+	return true, nil
+}
+
+// Finish takes turns until there is nothing to do any more, for who has no loop.
+func (w *Worker) Finish(ctx context.Context) error {
+	for {
+		worked, err := w.Step(ctx)
+		if err != nil || !worked || ctx.Err() != nil {
+			return errors.Join(err, ctx.Err())
+		}
+	}
 }
 
 // take brings everything that is due at an application in step, or as much of it as

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"rollcall.dev/rollcall/client"
+	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/event"
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/store/db"
@@ -40,6 +41,8 @@ type Targets struct {
 	// Check refuses an address that could never be pushed to, with a fault.Invalid;
 	// nil lets every one through.
 	Check func(*url.URL) error
+	// Known gives whose a connection is, or a fault.NotFound; nil takes every one.
+	Known func(ctx context.Context, alias string) (organization string, err error)
 	Now   func() time.Time
 }
 
@@ -157,7 +160,7 @@ func (t *Targets) Create(ctx context.Context, asks string, in client.TargetInput
 		return nil, fault.New(fault.Invalid, "target: it belongs to no organization").WithHint("say whose accounts are pushed")
 	}
 	put(&made, in.TargetPatchInput)
-	if err := t.fits(&made); err != nil {
+	if err := t.fits(ctx, &made); err != nil {
 		return nil, err
 	}
 	if in.Secret == nil || *in.Secret == "" {
@@ -240,7 +243,7 @@ func put(to *client.Target, p client.TargetPatchInput) {
 }
 
 // fits refuses what could never work.
-func (t *Targets) fits(of *client.Target) error {
+func (t *Targets) fits(ctx context.Context, of *client.Target) error {
 	if strings.TrimSpace(of.Name) == "" || len(of.Name) > 100 {
 		return fault.New(fault.Invalid, "target: it needs a name of at most 100 characters")
 	}
@@ -249,6 +252,18 @@ func (t *Targets) fits(of *client.Target) error {
 	}
 	if of.Leavers != Disable && of.Leavers != Delete {
 		return fault.New(fault.Invalid, "target: leavers cannot be %q", of.Leavers).WithHint("it is disable or delete")
+	}
+	for _, alias := range of.Connections {
+		if t.Known == nil || alias == account.Local {
+			continue
+		}
+		whose, err := t.Known(ctx, alias)
+		if err != nil {
+			return err
+		}
+		if whose != of.Organization {
+			return fault.New(fault.NotFound, "there is no connection %q of organization %s", alias, of.Organization)
+		}
 	}
 	if err := t.fitsURL(of.URL); err != nil {
 		return err
@@ -317,7 +332,7 @@ func (t *Targets) Update(ctx context.Context, asks, id string, p client.TargetPa
 		}
 		is := *was
 		put(&is, p)
-		if err := t.fits(&is); err != nil {
+		if err := t.fits(ctx, &is); err != nil {
 			return err
 		}
 		connections, err := json.Marshal(is.Connections)

@@ -258,11 +258,11 @@ func (t *Targets) fits(ctx context.Context, of *client.Target) error {
 			continue
 		}
 		whose, err := t.Known(ctx, alias)
-		if err != nil {
+		if err != nil && fault.KindOf(err) != fault.NotFound {
 			return err
 		}
-		if whose != of.Organization {
-			return fault.New(fault.NotFound, "there is no connection %q of organization %s", alias, of.Organization)
+		if err != nil || whose != of.Organization {
+			return fault.New(fault.Invalid, "target: there is no connection %q for it", alias).WithHint("`rollcall connections list` shows those there are")
 		}
 	}
 	if err := t.fitsURL(of.URL); err != nil {

@@ -16,6 +16,7 @@ import (
 type scimApp struct {
 	mu    sync.Mutex
 	users []scim.Object
+	got   chan struct{} // told of whoever is made
 }
 
 func (a *scimApp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -31,6 +32,9 @@ func (a *scimApp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewDecoder(r.Body).Decode(&o)
 		o["id"] = fmt.Sprint("u", len(a.users)+1)
 		a.users = append(a.users, o)
+		if a.got != nil {
+			a.got <- struct{}{}
+		}
 		w.WriteHeader(http.StatusCreated)
 		_ = json.NewEncoder(w).Encode(o)
 	case r.URL.Path == "/scim/Users" && r.URL.Query().Get("filter") == "":
@@ -90,7 +94,10 @@ func TestAccountsArePushedFromTheCommandLine(t *testing.T) {
 }
 
 func TestTargetsThroughAServer(t *testing.T) {
-	s := serving(t, "")
+	app := &scimApp{got: make(chan struct{}, 10)}
+	there := httptest.NewServer(app)
+	t.Cleanup(there.Close)
+	s := serving(t, "\nwebhooks: {allow_private: [127.0.0.0/8]}\n")
 	at := []string{"--server", s.url, "--api-key", s.key}
 	run := func(code int, words ...string) string {
 		return s.house.run(code, append(append([]string{"targets"}, words...), at...)...)
@@ -110,4 +117,9 @@ func TestTargetsThroughAServer(t *testing.T) {
 	run(1, "repair", made.ID)
 	run(0, "delete", made.ID)
 	run(1, "show", made.ID)
+
+	// The server pushes by itself, also whom a run makes later.
+	s.house.tryWith("sesame", append([]string{"targets", "create", "--organization", "sunfix", "--name", "App", "--url", there.URL + "/scim", "--secret-stdin"}, at...)...)
+	s.house.run(0, append([]string{"sync", "staff"}, at...)...)
+	<-app.got
 }

@@ -79,7 +79,7 @@ func (p *pass) sameMembers(ctx context.Context, l *targets.Link, o protocol.Obje
 		return false, err
 	}
 	if o["members"] == nil && len(told) > 0 { // some leave them out of lists
-		a, err := p.do(ctx, http.MethodGet, "Groups/"+l.Remote, nil, nil, "")
+		a, err := p.do(ctx, http.MethodGet, at("Groups", l.Remote), nil, nil, "")
 		if err != nil {
 			return false, err
 		}

@@ -178,6 +178,9 @@ func (c *clientOf) send(req *http.Request) (*answer, error) {
 	kind, _ := o["scimType"].(string)
 	detail, _ := o["detail"].(string)
 	r.kind, r.detail = protocol.ErrorType(kind), c.clean(detail)
+	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		return nil, &standstill{why: fmt.Sprintf("answered %d and sent us elsewhere, which is not followed: change the target's address", resp.StatusCode)}
+	}
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout:
 		return nil, &standstill{why: r.Error(), until: webhook.RetryAfter(resp.Header.Get("Retry-After"), c.now())}
@@ -327,7 +330,14 @@ func resources(body protocol.Object) []protocol.Object {
 	return out
 }
 
+// at is the path of a resource. Identifiers may be anything: some are names of users.
+func at(kind, id string) string { return kind + "/" + url.PathEscape(id) }
+
+// idOf is the identifier of a resource; one that cannot be the end of a path is none.
 func idOf(o protocol.Object) string {
 	id, _ := o["id"].(string)
+	if id == "." || id == ".." {
+		return ""
+	}
 	return id
 }

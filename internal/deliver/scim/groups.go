@@ -64,7 +64,7 @@ func (p *pass) endGroup(ctx context.Context, l *targets.Link) error {
 		return errGone
 	}
 	if p.turn.Target.Leavers == targets.Delete {
-		_, err := p.do(ctx, http.MethodDelete, "Groups/"+l.Remote, nil, nil, "")
+		_, err := p.do(ctx, http.MethodDelete, at("Groups", l.Remote), nil, nil, "")
 		if err == nil || refused(err, http.StatusNotFound, http.StatusGone) {
 			return errGone
 		}
@@ -128,8 +128,8 @@ func named(o protocol.Object) protocol.Object {
 }
 
 func (p *pass) rename(ctx context.Context, l *targets.Link, want protocol.Object) (*answer, error) {
-	at := "Groups/" + l.Remote
-	is, err := p.do(ctx, http.MethodGet, at, lean, nil, "")
+	there := at("Groups", l.Remote)
+	is, err := p.do(ctx, http.MethodGet, there, lean, nil, "")
 	if err != nil {
 		return nil, err
 	}
@@ -147,10 +147,10 @@ func (p *pass) rename(ctx context.Context, l *targets.Link, want protocol.Object
 	if len(ops) == 0 || !can.patch { // without PATCH it is put with its members
 		return is, nil
 	}
-	if _, err := p.do(ctx, http.MethodPatch, at, nil, patch(ops), ""); err != nil {
+	if _, err := p.do(ctx, http.MethodPatch, there, nil, patch(ops), ""); err != nil {
 		return nil, err
 	}
-	return p.do(ctx, http.MethodGet, at, lean, nil, "")
+	return p.do(ctx, http.MethodGet, there, lean, nil, "")
 }
 
 func patch(ops []any) protocol.Object {
@@ -159,7 +159,7 @@ func patch(ops []any) protocol.Object {
 
 // seen reads who is in a group there, of those whom we know, and writes it down.
 func (p *pass) seen(ctx context.Context, l *targets.Link, told map[account.ID]string) (map[account.ID]string, error) {
-	is, err := p.do(ctx, http.MethodGet, "Groups/"+l.Remote, nil, nil, "")
+	is, err := p.do(ctx, http.MethodGet, at("Groups", l.Remote), nil, nil, "")
 	if err != nil {
 		return nil, err
 	}
@@ -246,7 +246,7 @@ func (p *pass) chunk(ctx context.Context, l *targets.Link, ops []any, in, out []
 	}
 	// Not with lean, although the answer is of no use: scimmy-routers then forgets the
 	// members who are not in it.
-	if _, err := p.do(ctx, http.MethodPatch, "Groups/"+l.Remote, nil, patch(ops), ""); err != nil {
+	if _, err := p.do(ctx, http.MethodPatch, at("Groups", l.Remote), nil, patch(ops), ""); err != nil {
 		return err
 	}
 	return p.worker.Targets.Told(ctx, p.turn, l.ID, in, accountsOf(out))
@@ -262,8 +262,8 @@ func accountsOf(list []targets.Member) []account.ID {
 
 // putGroup is move by one PUT. Members that are not ours stay.
 func (p *pass) putGroup(ctx context.Context, l *targets.Link, in, out []targets.Member, whole protocol.Object) error {
-	at := "Groups/" + l.Remote
-	is, err := p.do(ctx, http.MethodGet, at, nil, nil, "")
+	where := at("Groups", l.Remote)
+	is, err := p.do(ctx, http.MethodGet, where, nil, nil, "")
 	if err != nil {
 		return err
 	}
@@ -297,7 +297,7 @@ func (p *pass) putGroup(ctx context.Context, l *targets.Link, in, out []targets.
 		body[k] = v
 	}
 	body["members"] = members
-	done, err := p.do(ctx, http.MethodPut, at, nil, body, "")
+	done, err := p.do(ctx, http.MethodPut, where, nil, body, "")
 	if err != nil {
 		return err
 	}

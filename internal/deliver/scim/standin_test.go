@@ -2,6 +2,7 @@ package scim
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -212,8 +213,8 @@ func (s *standin) answer(w http.ResponseWriter, status int, o protocol.Object) {
 }
 
 func (s *standin) fail(w http.ResponseWriter, err error) {
-	e, ok := err.(*protocol.Error)
-	if !ok {
+	var e *protocol.Error
+	if !errors.As(err, &e) {
 		e = &protocol.Error{Status: 500, Detail: err.Error()}
 	}
 	s.answer(w, e.Status, protocol.ErrorObject(e))

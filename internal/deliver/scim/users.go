@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -31,7 +32,7 @@ func (p *pass) user(ctx context.Context, l *targets.Link, a *account.Account, ma
 	case l.Remote == "" && (leaver || a.Status != account.Active):
 		return errGone // who was never there is not brought there to be disabled
 	case leaver && p.turn.Target.Leavers == targets.Delete:
-		_, err := p.do(ctx, http.MethodDelete, "Users/"+l.Remote, nil, nil, "")
+		_, err := p.do(ctx, http.MethodDelete, at("Users", l.Remote), nil, nil, "")
 		if err == nil || refused(err, http.StatusNotFound, http.StatusGone) {
 			return errGone
 		}
@@ -94,18 +95,23 @@ func (p *pass) begin(ctx context.Context, l *targets.Link, kind, name string, wa
 		}
 		return nil, err // it is taken, and cannot be found
 	}
+	if refused(err, http.StatusNotFound, http.StatusMethodNotAllowed) {
+		return nil, &standstill{why: "there is no /" + kind + " at its address: " + err.Error()}
+	}
 	if err != nil {
 		return nil, err
 	}
 	id := idOf(is.body)
 	if id == "" && is.at != "" {
-		id = path.Base(is.at)
+		if u, err := url.Parse(is.at); err == nil {
+			id = idOf(protocol.Object{"id": path.Base(u.Path)})
+		}
 	}
 	if id == "" {
 		return nil, &refusal{status: http.StatusCreated, detail: "it was made, but its answer does not say under which identifier"}
 	}
 	if l.Remote = id; len(is.body) == 0 {
-		return p.do(ctx, http.MethodGet, kind+"/"+id, nil, nil, "")
+		return p.do(ctx, http.MethodGet, at(kind, id), nil, nil, "")
 	}
 	return is, nil
 }
@@ -147,8 +153,8 @@ func (p *pass) adopt(ctx context.Context, l *targets.Link, kind, name string, wa
 
 // update makes a user that is there what is wanted, by as little as that takes.
 func (p *pass) update(ctx context.Context, l *targets.Link, want protocol.Object) (*answer, error) {
-	at := "Users/" + l.Remote
-	is, err := p.do(ctx, http.MethodGet, at, nil, nil, "")
+	there := at("Users", l.Remote)
+	is, err := p.do(ctx, http.MethodGet, there, nil, nil, "")
 	if err != nil {
 		return nil, err
 	}
@@ -158,11 +164,11 @@ func (p *pass) update(ctx context.Context, l *targets.Link, want protocol.Object
 	if len(ops) == 0 {
 		return is, nil
 	}
-	return p.change(ctx, at, is, ops, then)
+	return p.change(ctx, there, is, ops, then)
 }
 
 // change changes a resource: by PATCH where the application can do that, else by PUT.
-func (p *pass) change(ctx context.Context, at string, is *answer, ops []any, then protocol.Object) (*answer, error) {
+func (p *pass) change(ctx context.Context, there string, is *answer, ops []any, then protocol.Object) (*answer, error) {
 	can, err := p.config(ctx)
 	if err != nil {
 		return nil, err
@@ -173,7 +179,7 @@ func (p *pass) change(ctx context.Context, at string, is *answer, ops []any, the
 	}
 	var done *answer
 	if can.patch {
-		done, err = p.do(ctx, http.MethodPatch, at, nil, protocol.Object{"schemas": []any{protocol.PatchMessage}, "Operations": ops}, etag)
+		done, err = p.do(ctx, http.MethodPatch, there, nil, protocol.Object{"schemas": []any{protocol.PatchMessage}, "Operations": ops}, etag)
 		if refused(err, http.StatusMethodNotAllowed, http.StatusNotImplemented) {
 			can.patch = false
 			p.remember(can)
@@ -184,13 +190,13 @@ func (p *pass) change(ctx context.Context, at string, is *answer, ops []any, the
 		if then[protocol.EnterpriseSchema] != nil {
 			then["schemas"] = []any{protocol.UserSchema, protocol.EnterpriseSchema}
 		}
-		done, err = p.do(ctx, http.MethodPut, at, nil, then, etag)
+		done, err = p.do(ctx, http.MethodPut, there, nil, then, etag)
 	}
 	if err != nil {
 		return nil, err
 	}
 	if len(done.body) == 0 {
-		return p.do(ctx, http.MethodGet, at, nil, nil, "")
+		return p.do(ctx, http.MethodGet, there, nil, nil, "")
 	}
 	return done, nil
 }

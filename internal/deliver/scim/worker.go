@@ -144,7 +144,7 @@ func (w *Worker) take(ctx context.Context, turn *targets.Turn) {
 	case err == nil || ctx.Err() != nil:
 		err = w.Targets.Release(after, turn)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, targets.ErrLost) { // somebody changed the target
 		w.Log.Error("accounts could not be pushed; it is tried again", "target", turn.Target.ID, "error", err)
 	}
 }

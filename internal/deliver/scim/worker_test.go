@@ -272,7 +272,7 @@ func TestLeaversAreDisabledOrDeletedThere(t *testing.T) {
 		h.person("off", "")
 		h.set("off", "status", "disabled")
 		h.group("sales", "ann", "bob")
-		keep, gone := h.target(client.TargetPatchInput{Leavers: ptr("disable")}), (*client.Target)(nil)
+		keep := h.target(client.TargetPatchInput{Leavers: ptr("disable")})
 		h.push()
 		if h.app.user("off") != nil {
 			h.Error("who was disabled before was made there")
@@ -292,7 +292,7 @@ func TestLeaversAreDisabledOrDeletedThere(t *testing.T) {
 		h.must(h.targets.Delete(h.Context(), "", keep.ID, "x"))
 
 		h.set("ann", "status", "active")
-		gone = h.target(client.TargetPatchInput{Leavers: ptr("delete")})
+		gone := h.target(client.TargetPatchInput{Leavers: ptr("delete")})
 		h.push()
 		h.instep(gone, 3)
 		h.set("ann", "status", "deleted")
@@ -654,6 +654,74 @@ func TestOnlyItsConnectionsArePushed(t *testing.T) {
 		h.push()
 		if h.app.user("bob")["active"] != true || h.app.user("ann")["active"] != false || h.app.in("sales") != "" {
 			h.Errorf("bob is %v, ann %v, in sales are %q", h.app.user("bob"), h.app.user("ann"), h.app.in("sales"))
+		}
+	})
+}
+
+func TestIdentifiersMayBeAnything(t *testing.T) {
+	both(t, func(h *house) {
+		h.person("ann", "")
+		h.app.users = []protocol.Object{{"id": "a/b c?d#é%2F", "userName": "ann"}, {"id": "..", "userName": "ANN"}}
+		h.group("sales", "ann")
+		h.app.groups = []protocol.Object{{"id": `g/"1"\`, "displayName": "sales"}}
+		tg := h.target(client.TargetPatchInput{})
+		h.push()
+		h.instep(tg, 2)
+		if h.app.user("ann")["title"] != "Boss" || h.app.in("sales") != "ann" {
+			h.Errorf("ann is %v, in sales are %s", h.app.user("ann"), h.app.in("sales"))
+		}
+		h.leave("sales", "ann")
+		h.push()
+		if h.app.in("sales") != "" {
+			h.Errorf("in sales are %s", h.app.in("sales"))
+		}
+	})
+}
+
+func TestAnAddressThatIsNotThatOfSCIMIsTriedOnce(t *testing.T) {
+	both(t, func(h *house) {
+		for i := range 20 {
+			h.person(fmt.Sprint("p", i), "")
+		}
+		tg := h.target(client.TargetPatchInput{})
+		for _, status := range []int{http.StatusNotFound, http.StatusFound} {
+			h.app.intercept = func(w http.ResponseWriter, _ *http.Request) bool {
+				w.Header().Set("Location", "/elsewhere")
+				w.WriteHeader(status)
+				return true
+			}
+			h.push()
+			is := h.get(tg)
+			if is.Error == nil || is.Failed != 0 || is.Due != 20 || len(h.app.took()) > 20 {
+				h.Errorf("at %d it is %+v", status, is)
+			}
+			h.later(time.Hour)
+		}
+	})
+}
+
+func TestWhoeverPushesLosesTheTurnWhenTheTargetIsChanged(t *testing.T) {
+	both(t, func(h *house) {
+		h.person("ann", "")
+		tg := h.target(client.TargetPatchInput{})
+		h.app.intercept = func(_ http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodPost {
+				_, err := h.targets.Update(context.Background(), "", tg.ID, client.TargetPatchInput{Enabled: ptr(false)}, "x")
+				h.must(err)
+			}
+			return false
+		}
+		h.push()
+		if l := h.links(tg, ""); len(l) != 1 || l[0].State != targets.Due || l[0].RemoteID != nil {
+			h.Errorf("linked: %+v", l)
+		}
+		h.app.intercept = nil
+		_, err := h.targets.Update(h.Context(), "", tg.ID, client.TargetPatchInput{Enabled: ptr(true)}, "x")
+		h.must(err)
+		h.push()
+		h.instep(tg, 1)
+		if len(h.app.users) != 1 {
+			h.Errorf("there are %v", h.app.users)
 		}
 	})
 }

@@ -306,7 +306,8 @@ func fitsSecret(s string) error {
 }
 
 // Update changes a target. Whatever decides who is pushed has everything looked at
-// again; another address is another application, of which nothing is known.
+// again; another address is another application, of which nothing is known. Whoever
+// pushes there just now, as the target was before, loses the turn.
 func (t *Targets) Update(ctx context.Context, asks, id string, p client.TargetPatchInput, actor string) (*client.Target, error) {
 	var sealed []byte
 	if p.Secret != nil {
@@ -341,7 +342,7 @@ func (t *Targets) Update(ctx context.Context, asks, id string, p client.TargetPa
 		}
 		again := is.URL != was.URL || !slices.Equal(is.Connections, was.Connections) || is.Groups != was.Groups || is.Leavers != was.Leavers
 		if _, err := tx.Exec(ctx, `UPDATE targets SET name = $2, url = $3, auth = $4, client_id = $5, token_url = $6, oauth_scope = $7, connections = $8, push_groups = $9, leavers = $10, enabled = $11,
-			updated_at = $12, failures = 0, failing_since = 0, paused_until = 0, error = '' WHERE id = $1`, id, is.Name, is.URL, is.Auth, text(is.ClientID), text(is.TokenURL), text(is.OAuthScope),
+			updated_at = $12, failures = 0, failing_since = 0, paused_until = 0, error = '', claim = '', claimed_until = 0 WHERE id = $1`, id, is.Name, is.URL, is.Auth, text(is.ClientID), text(is.TokenURL), text(is.OAuthScope),
 			string(connections), is.Groups, is.Leavers, is.Enabled, db.Micros(t.now())); err != nil {
 			return err
 		}

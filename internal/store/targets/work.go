@@ -40,8 +40,8 @@ const waits = `(NOT t.loaded OR t.cursor < (SELECT value FROM counters WHERE nam
 func (t *Targets) Claim(ctx context.Context, lease time.Duration) (*Turn, error) {
 	now := db.Micros(t.now())
 	due := ` FROM targets t WHERE ` + waits + ` AND t.enabled AND t.paused_until <= $1 AND t.claimed_until <= $1`
-	var any bool
-	if err := t.DB.Reader().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1`+due+`)`, now).Scan(&any); err != nil || !any {
+	var found bool
+	if err := t.DB.Reader().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1`+due+`)`, now).Scan(&found); err != nil || !found {
 		return nil, db.Explain("look for targets", err)
 	}
 	var turn *Turn
@@ -95,8 +95,8 @@ func (t *Targets) turn(ctx context.Context, q db.Querier, asks, id string) (*Tur
 	return &out, nil
 }
 
-// errLost ends what somebody else does by now.
-var errLost = fault.New(fault.Conflict, "target: its turn has passed to another process")
+// ErrLost ends what somebody else does by now.
+var ErrLost = fault.New(fault.Conflict, "target: its turn has passed to another process")
 
 // hold runs fn in a transaction in which the turn is still ours.
 func (t *Targets) hold(ctx context.Context, turn *Turn, fn func(*db.Tx) error) error {
@@ -104,7 +104,7 @@ func (t *Targets) hold(ctx context.Context, turn *Turn, fn func(*db.Tx) error) e
 		var claim string
 		err := tx.QueryRowContext(ctx, `SELECT claim FROM targets WHERE id = $1`+tx.Locked(), turn.Target.ID).Scan(&claim)
 		if errors.Is(err, sql.ErrNoRows) || err == nil && claim != turn.claim {
-			return errLost
+			return ErrLost
 		}
 		if err != nil {
 			return db.Explain("read the target", err)
@@ -127,7 +127,7 @@ func (t *Targets) Release(ctx context.Context, turn *Turn) error {
 		_, err := tx.Exec(ctx, `UPDATE targets SET claim = '', claimed_until = $2, failures = 0, failing_since = 0, error = '' WHERE id = $1`, turn.Target.ID, db.Micros(t.now()))
 		return err
 	})
-	if errors.Is(err, errLost) {
+	if errors.Is(err, ErrLost) {
 		return nil
 	}
 	return err
@@ -142,7 +142,7 @@ func (t *Targets) Stumble(ctx context.Context, turn *Turn, until time.Time, why 
 			paused_until = $4, error = $5 WHERE id = $1`, turn.Target.ID, now, now, db.Micros(until), why)
 		return err
 	})
-	if errors.Is(err, errLost) {
+	if errors.Is(err, ErrLost) {
 		return nil
 	}
 	return err

@@ -202,7 +202,7 @@ func pushBoth(ctx context.Context, o options, base string, tokens map[string]str
 		return err
 	}
 	defer func() { err = errors.Join(err, peer.Stop()) }()
-	both := []*pusher{newPusher(base+"push", tokens["push"]), newPusher(peer.Base, scimmy.Token)}
+	both := []*pusher{newPusher(base+"push", tokens["push"]), newPusher(peer.URL, peer.Token)}
 	workers := []int{1, 16}
 	results := map[string][][2]float64{}
 	for round := range 1 + pushRounds {

@@ -6,11 +6,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"rollcall.dev/rollcall/internal/config"
+	"rollcall.dev/rollcall/internal/deliver/scim"
 	"rollcall.dev/rollcall/internal/deliver/webhook"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/registry"
@@ -31,6 +33,7 @@ type App struct {
 	Ring     *seal.Ring
 	Guard    *webhook.Guard // where deliveries may go
 	SignIn   *signin.Service
+	Pushing  *scim.Worker // to applications that speak SCIM
 }
 
 // Open loads the configuration and opens its database.
@@ -55,6 +58,7 @@ func Open(ctx context.Context, path string, lookup func(string) (string, bool)) 
 	s.DB.Keyed = ring.Keyed
 	guard := &webhook.Guard{All: cfg.Webhooks.AllowAll, Allow: cfg.Webhooks.AllowPrivate}
 	s.HookTable.Sealer, s.HookTable.Check = ring, guard.Check
+	s.TargetTable.Sealer, s.TargetTable.Check = ring, guard.Check
 	s.AdminTable.Ring, s.SigningKeys.Ring = ring, ring
 	s.ClientTable.Check = guard.Check
 	s.AdminTable.SessionIdle, s.AdminTable.SessionMax = cfg.Console.SessionIdle, cfg.Console.SessionMax
@@ -76,11 +80,18 @@ func Open(ctx context.Context, path string, lookup func(string) (string, bool)) 
 		return c.Connection.Organization, nil
 	}
 	s.PusherTable.Known = r.Pushed
+	s.TargetTable.Known = s.ClientTable.Known
 	s.LoginTable.Limits = func() (idle, most time.Duration) { o := r.Config().SignIn; return o.SessionIdle, o.SessionMax }
 	people := signin.New(signin.Options{Store: s, Connections: r, Kinds: all.Named, Env: e.Env, Ring: ring, Dial: guard.Dial(false), PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"),
 		Settings: func() setting.SignIn { return r.Config().SignIn },
 		Open:     func(ctx context.Context, c setting.Connection) (signin.Door, error) { return e.Door(ctx, c) }})
-	return &App{Config: cfg, Store: s, Engine: e, Registry: r, Ring: ring, Guard: guard, SignIn: people}, nil
+	roots, err := webhook.Roots(cfg.Webhooks.CAFile)
+	if err != nil {
+		roots = nil // a server does not start so; commands that push nothing need not know
+	}
+	pushing := &scim.Worker{Targets: s.TargetTable, Log: slog.New(slog.DiscardHandler), Now: time.Now}
+	pushing.Plain, pushing.Secure = webhook.Clients(guard, roots)
+	return &App{Pushing: pushing, Config: cfg, Store: s, Engine: e, Registry: r, Ring: ring, Guard: guard, SignIn: people}, nil
 }
 
 // Close closes the database.

@@ -56,6 +56,7 @@ func (s *Server) parts(ctx context.Context, host string) ([]part, error) {
 	deliveries := &webhook.Worker{Hooks: s.Store.HookTable, Sender: webhook.NewSender(s.Guard, roots, time.Now), Log: s.Log, Now: time.Now, Told: s.Metrics.Attempt}
 	signouts := &logout.Worker{Issuer: s.Config.PublicURL, Grants: s.Store.GrantTable, Keys: s.Store.SigningKeys, Log: s.Log, Now: time.Now}
 	signouts.Plain, signouts.Secure = webhook.Clients(s.Guard, roots)
+	s.Pushing.Log = s.Log
 	s.SignIn.Told = s.Metrics.SignIn
 	if err := errors.Join(s.Metrics.Registry.Register(s.waiting()), s.Metrics.Registry.Register(s.shut())); err != nil {
 		return nil, err
@@ -70,6 +71,7 @@ func (s *Server) parts(ctx context.Context, host string) ([]part, error) {
 		background("deliveries", deliveries.Run),
 		background("notifications", notices.Run),
 		background("sign-outs", signouts.Run),
+		background("targets", s.Pushing.Run),
 		background("people", s.warm),
 		background("log of pushes", s.logPushes),
 	}, nil

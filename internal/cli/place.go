@@ -86,4 +86,16 @@ type place interface {
 	UpdateClient(ctx context.Context, id string, in client.OIDCClientPatchInput) (client.OIDCClient, error)
 	DeleteClient(ctx context.Context, id string) error
 	RotateClientSecret(ctx context.Context, id string, overlap time.Duration) (client.NewOIDCClient, error)
+
+	// Targets are those that accounts are pushed to. SyncTarget and RepairTarget give
+	// what is marked; direct, it is pushed by then, and at a server, it is about to be.
+	Targets(ctx context.Context) ([]client.Target, error)
+	Target(ctx context.Context, id string) (client.Target, error)
+	CreateTarget(ctx context.Context, in client.TargetInput) (client.Target, error)
+	UpdateTarget(ctx context.Context, id string, in client.TargetPatchInput) (client.Target, error)
+	DeleteTarget(ctx context.Context, id string) error
+	TargetLinks(ctx context.Context, id, state string, limit int) ([]client.TargetLink, error)
+	SyncTarget(ctx context.Context, id string) (int, error)
+	CheckTarget(ctx context.Context, id string) (client.TargetReport, error)
+	RepairTarget(ctx context.Context, id string) (client.TargetReport, error)
 }

@@ -41,7 +41,7 @@ func (r *root) rotate(ctx context.Context, a *app.App) error {
 		done, lost = 0, nil
 		for _, reseal := range []func(context.Context, *db.Tx) (int, []string, error){
 			a.Store.SecretTable.Reseal, a.Store.HookTable.Reseal, a.Store.UploadTable.Reseal, a.Store.AdminTable.Reseal,
-			a.Store.SigningKeys.Reseal,
+			a.Store.SigningKeys.Reseal, a.Store.TargetTable.Reseal,
 		} {
 			n, unopened, err := reseal(ctx, tx)
 			if err != nil {

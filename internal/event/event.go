@@ -107,6 +107,12 @@ const (
 	ClientSecretRotated Type = "client.secret_rotated"
 	SigningKeysRotated  Type = "signing_keys.rotated" // by hand; they take turns by themselves otherwise
 
+	// Applications that accounts are pushed to.
+	TargetCreated  Type = "target.created"
+	TargetUpdated  Type = "target.updated"
+	TargetDeleted  Type = "target.deleted"
+	TargetRepaired Type = "target.repaired" // what had changed there is pushed again
+
 	SecretsRotated Type = "secrets.rotated" // secrets at rest got another key
 	FeedAccepted   Type = "feed.accepted"   // a person accepted the feed as it stands, see `rollcall doctor --accept`
 )
@@ -126,7 +132,7 @@ func Types() []Type {
 		AdminSignedOut, AdminSessionsEnded, AdminPasswordChanged, AdminFactorChanged, AdminRecoveryCodeUsed,
 		AdminLinkCreated, AdminInvitationRevoked, SetupLinkCreated, SetupLinkOpened, SetupLinkRevoked, WebhookCreated, WebhookUpdated, WebhookDeleted,
 		WebhookDisabled, WebhookSecretRotated, WebhookSkipped, DeliveryReplayed, ClientCreated, ClientUpdated, ClientDeleted,
-		ClientSecretRotated, SigningKeysRotated, SecretsRotated,
+		ClientSecretRotated, SigningKeysRotated, TargetCreated, TargetUpdated, TargetDeleted, TargetRepaired, SecretsRotated,
 		FeedAccepted,
 	}
 }

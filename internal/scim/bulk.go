@@ -2,6 +2,7 @@ package scim
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
 )
 
@@ -35,7 +36,7 @@ func ParseBulk(raw []byte, most int) (ops []BulkOperation, failOnErrors int, err
 		return nil, 0, Bad(InvalidSyntax, "the body has no list `Operations`, or an empty one")
 	case len(list) > most:
 		e := Bad(TooMany, "there are %d operations, and %d are taken at most", len(list), most)
-		e.Status = 413
+		e.Status = http.StatusRequestEntityTooLarge
 		return nil, 0, e
 	}
 	names := map[string]bool{}
@@ -71,18 +72,18 @@ func bulkOperation(v any) (BulkOperation, error) {
 	op.Method = strings.ToUpper(op.Method)
 	data, hasData := get(o, "data").(Object)
 	switch op.Method {
-	case "POST":
+	case http.MethodPost:
 		if op.BulkID == "" {
 			return op, Bad("", "a POST needs a bulkId")
 		}
-	case "PUT", "PATCH", "DELETE":
+	case http.MethodPut, http.MethodPatch, http.MethodDelete:
 	default:
 		return op, Bad("", "its method is %q, which is none of POST, PUT, PATCH and DELETE", op.Method)
 	}
 	if !strings.HasPrefix(op.Path, "/") {
 		return op, Bad("", "its path is %q, and should begin with a slash", op.Path)
 	}
-	if op.Method == "DELETE" {
+	if op.Method == http.MethodDelete {
 		return op, nil
 	}
 	if !hasData {

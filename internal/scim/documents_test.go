@@ -202,7 +202,7 @@ func FuzzBulk(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		ops, fail, err := ParseBulk(raw, 5)
 		if err != nil {
-			if _, ok := err.(*Error); !ok {
+			if !ours(err) {
 				t.Fatalf("error %v is not one of this protocol", err)
 			}
 			return

@@ -122,7 +122,7 @@ func FuzzIntake(f *testing.F) {
 		}
 		o, members, has, err := Intake(kind, raw)
 		if err != nil {
-			if _, ok := err.(*Error); !ok {
+			if !ours(err) {
 				t.Fatalf("error %v is not one of this protocol", err)
 			}
 			return

@@ -2,6 +2,7 @@ package scim
 
 import (
 	"maps"
+	"net/http"
 	"reflect"
 	"strings"
 )
@@ -30,7 +31,7 @@ func ParsePatch(raw []byte) ([]Operation, error) {
 	case !ok || len(list) == 0:
 		return nil, Bad(InvalidSyntax, "the body has no list `Operations`, or an empty one")
 	case len(list) > MostOperations:
-		return nil, &Error{Status: 413, Type: TooMany, Detail: Bad("", "there are %d operations, and %d are taken at most", len(list), MostOperations).Detail}
+		return nil, &Error{Status: http.StatusRequestEntityTooLarge, Type: TooMany, Detail: Bad("", "there are %d operations, and %d are taken at most", len(list), MostOperations).Detail}
 	}
 	ops := make([]Operation, 0, len(list))
 	for i, e := range list {

@@ -288,7 +288,7 @@ func FuzzPatch(f *testing.F) {
 			t.Errorf("changed is %v, error %v; before %s, after %s", changed, err, text(t, was), text(t, o))
 		}
 		if err != nil {
-			if _, ok := err.(*Error); !ok || len(members) > 0 {
+			if !ours(err) || len(members) > 0 {
 				t.Errorf("error %v, members %v", err, members)
 			}
 			return

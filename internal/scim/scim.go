@@ -5,7 +5,10 @@
 // and to the client that makes them.
 package scim
 
-import "fmt"
+import (
+	"fmt"
+	"net/http"
+)
 
 // The schemas and messages there are (RFC 7643, section 4; RFC 7644, section 3).
 const (
@@ -68,5 +71,5 @@ func (e *Error) Error() string { return e.Detail }
 
 // Bad is an error of status 400.
 func Bad(t ErrorType, format string, args ...any) *Error {
-	return &Error{Status: 400, Type: t, Detail: fmt.Sprintf(format, args...)}
+	return &Error{Status: http.StatusBadRequest, Type: t, Detail: fmt.Sprintf(format, args...)}
 }

@@ -52,3 +52,9 @@ func isError(t testing.TB, err error, want ErrorType) {
 		t.Errorf("error %d %q %q; want %q", e.Status, e.Type, e.Detail, want)
 	}
 }
+
+// ours reports whether an error is one of this protocol.
+func ours(err error) bool {
+	var e *Error
+	return errors.As(err, &e)
+}

@@ -42,6 +42,7 @@ import (
 	"rollcall.dev/rollcall/internal/store/secrets"
 	"rollcall.dev/rollcall/internal/store/setups"
 	"rollcall.dev/rollcall/internal/store/signing"
+	"rollcall.dev/rollcall/internal/store/targets"
 	"rollcall.dev/rollcall/internal/store/uploads"
 	"rollcall.dev/rollcall/internal/store/work"
 )
@@ -67,7 +68,8 @@ type Store struct {
 	Health            *health.Health
 	Nodes             *nodes.Nodes
 	KeyTable          *keys.Keys
-	HookTable         *hooks.Hooks // its Sealer too
+	HookTable         *hooks.Hooks     // its Sealer too
+	TargetTable       *targets.Targets // its Sealer and Check too
 	NoticeTable       *notices.Notices
 	AdminTable        *admins.Admins // its Ring too
 	LoginTable        *logins.Logins
@@ -93,7 +95,7 @@ func Open(ctx context.Context, dsn, dir string) (*Store, error) {
 		OrganizationTable: &organizations.Organizations{DB: d}, DeclarationTable: &declarations.Declarations{DB: d},
 		SecretTable: &secrets.Secrets{DB: d}, UploadTable: &uploads.Uploads{DB: d}, Pushed: &pushed.Pushed{DB: d, Now: time.Now},
 		WorkTable: &work.Work{DB: d}, Schedules: &schedules.Schedules{DB: d}, Health: &health.Health{DB: d}, Nodes: &nodes.Nodes{DB: d}, KeyTable: &keys.Keys{DB: d},
-		HookTable: &hooks.Hooks{DB: d, Now: time.Now}, NoticeTable: &notices.Notices{DB: d, Now: time.Now}, AdminTable: &admins.Admins{DB: d}, LoginTable: &logins.Logins{DB: d}, PasswordTable: &passwords.Passwords{DB: d},
+		HookTable: &hooks.Hooks{DB: d, Now: time.Now}, TargetTable: &targets.Targets{DB: d, Now: time.Now}, NoticeTable: &notices.Notices{DB: d, Now: time.Now}, AdminTable: &admins.Admins{DB: d}, LoginTable: &logins.Logins{DB: d}, PasswordTable: &passwords.Passwords{DB: d},
 		ClientTable: &clients.Clients{DB: d}, GrantTable: &grants.Grants{DB: d}, SigningKeys: &signing.Keys{DB: d},
 		SetupTable: &setups.Setups{DB: d}, PusherTable: &pushers.Pushers{DB: d}, People: &people.People{DB: d}, Overview: &overview.Overview{DB: d}}, nil
 }

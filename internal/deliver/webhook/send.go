@@ -134,7 +134,7 @@ func (s *Sender) send(ctx context.Context, j *hooks.Job, at time.Time) hooks.Out
 		o.Error = strings.TrimSpace(fmt.Sprintf("answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)))
 	}
 	if o.Error != "" {
-		o.NotBefore = retryAfter(resp.Header.Get("Retry-After"), s.now())
+		o.NotBefore = RetryAfter(resp.Header.Get("Retry-After"), s.now())
 	}
 	return o
 }
@@ -172,9 +172,9 @@ func clip(s string) string {
 // longestWait bounds what an endpoint may ask for.
 const longestWait = 24 * time.Hour
 
-// retryAfter reads the header of RFC 9110, section 10.2.3: seconds, or a date. The
+// RetryAfter reads the header of RFC 9110, section 10.2.3: seconds, or a date. The
 // zero time stands for none.
-func retryAfter(text string, now time.Time) time.Time {
+func RetryAfter(text string, now time.Time) time.Time {
 	text = strings.TrimSpace(text)
 	if text == "" {
 		return time.Time{}

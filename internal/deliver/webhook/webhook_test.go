@@ -577,7 +577,7 @@ func FuzzRetryAfter(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		at := retryAfter(s, now)
+		at := RetryAfter(s, now)
 		if !at.IsZero() && (!at.After(now) || at.After(now.Add(longestWait))) {
 			t.Errorf("%q is read as %s", s, at)
 		}

@@ -34,6 +34,8 @@ type Deps struct {
 	Registry *registry.Registry
 	// SignIn lets people in.
 	SignIn SignIn
+	// Targets looks at applications that accounts are pushed to.
+	Targets Targets
 	// Kinds are the sources whose settings the document describes.
 	Kinds []source.Kind
 	Rates *setting.Rates // setting.DefaultRates unless set
@@ -122,7 +124,7 @@ func build(d Deps) *server {
 	s := &server{Deps: d, mux: http.NewServeMux(), rates: newRates(*d.Rates, d.Now), persons: newRates(pages, d.Now), strangers: newRates(*d.Rates, d.Now)}
 	plainErrors()
 	s.api = humago.NewWithPrefix(s.mux, Prefix, s.describe())
-	for _, part := range []func(){s.organizations, s.connections, s.plans, s.runs, s.accounts, s.groups, s.events, s.why, s.apikeys, s.webhooks, s.clients, s.statistics, s.orgchart, s.disputes, s.overview, s.origins, s.installation, s.signIn} {
+	for _, part := range []func(){s.organizations, s.connections, s.plans, s.runs, s.accounts, s.groups, s.events, s.why, s.apikeys, s.webhooks, s.targets, s.clients, s.statistics, s.orgchart, s.disputes, s.overview, s.origins, s.installation, s.signIn} {
 		part()
 	}
 	s.finish()

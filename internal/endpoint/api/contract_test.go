@@ -131,6 +131,15 @@ var cases = []struct {
 	{op: "list-attempts", path: "/deliveries/{delivery}/attempts"},
 	{op: "replay-delivery", path: "/deliveries/{delivery}/replay", status: 202},
 	{op: "delete-webhook", path: "/webhooks/{hook}", status: 204},
+	{op: "create-target", path: "/targets", body: `{"organization": "sun", "name": "App", "url": "https://sun.invalid/scim/v2", "secret": "s3cret", "connections": ["sun-hq"]}`, status: 201},
+	{op: "list-targets", path: "/targets", foreign: 200},
+	{op: "get-target", path: "/targets/{target}"},
+	{op: "update-target", path: "/targets/{target}", body: `{"groups": false, "leavers": "delete"}`},
+	{op: "sync-target", path: "/targets/{target}/sync", status: 202},
+	{op: "list-target-links", path: "/targets/{target}/links?state=due"},
+	{op: "check-target", path: "/targets/{target}/check", status: 503},
+	{op: "repair-target", path: "/targets/{target}/repair", status: 503},
+	{op: "delete-target", path: "/targets/{target}", status: 204},
 	{op: "create-client", path: "/clients", body: `{"organization": "sun", "name": "App", "redirect_uris": ["https://app.sun.example/callback"], "connections": ["sun-hq"]}`, status: 201},
 	{op: "create-client", path: "/clients", body: `{"organization": "sun", "type": "public", "name": "Phone", "redirect_uris": ["com.example.app:/callback"]}`, status: 201},
 	{op: "list-clients", path: "/clients", foreign: 200},
@@ -175,6 +184,12 @@ func (w *world) names(text string) string {
 	put("{first}", func() string { return w.first })
 	put("{plan}", func() string { return get[list[client.Plan]](w, "operator", "/plans?connection=sun-hq").Items[0].ID })
 	put("{hook}", w.webhook)
+	put("{target}", func() string {
+		if found := get[list[client.Target]](w, "operator", "/targets").Items; len(found) > 0 {
+			return found[0].ID
+		}
+		return want[client.Target](w, 201, w.ask("operator", "POST", "/targets", `{"organization": "sun", "name": "App", "url": "https://sun.invalid/scim/v2", "secret": "s3cret"}`)).ID
+	})
 	put("{client}", func() string {
 		return want[client.NewOIDCClient](w, 201, w.ask("operator", "POST", "/clients", `{"organization": "sun", "name": "App", "redirect_uris": ["https://app.sun.example/callback"]}`)).ID
 	})

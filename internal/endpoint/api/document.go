@@ -102,6 +102,7 @@ var tags = []*huma.Tag{
 	{Name: "groups", Description: "Groups and who is in them."},
 	{Name: "events", Description: "What happened, in order and without gaps; also the audit log."},
 	{Name: "webhooks", Description: "Addresses that are told of events, signed by the Standard Webhooks rules."},
+	{Name: "targets", Description: "Applications that accounts are pushed to, over SCIM 2.0."},
 	{Name: "apikeys", Description: "Who may use this API."},
 }
 

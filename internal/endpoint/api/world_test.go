@@ -111,7 +111,7 @@ func open(t *testing.T, dsn string, change ...func(*api.Deps)) *world {
 		}
 	})
 	w.app = a
-	w.deps = api.Deps{Store: a.Store, Engine: a.Engine, Runs: &inPlace{a}, Registry: a.Registry, SignIn: a.SignIn, Kinds: all.Kinds(),
+	w.deps = api.Deps{Store: a.Store, Engine: a.Engine, Runs: &inPlace{a}, Registry: a.Registry, SignIn: a.SignIn, Targets: a.Pushing, Kinds: all.Kinds(),
 		Log: slog.New(slog.NewJSONHandler(w.log, nil)), Poll: time.Millisecond, Installation: client.Installation{Version: "test", PublicURL: "http://localhost:8080", Database: "sqlite"}, Rates: &setting.Rates{PerSecond: 10_000, Burst: 10_000}}
 	for _, fn := range change {
 		fn(&w.deps)

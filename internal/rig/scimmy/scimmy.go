@@ -25,12 +25,10 @@ var packages = []string{"scimmy@1.3.5", "scimmy-routers@1.3.2", "express@4.22.1"
 //go:embed server.mjs
 var script []byte
 
-// Token is what it lets clients in with.
-const Token = "scimmy-token"
-
 // Server is a running server.
 type Server struct {
-	Base string // its address, without a slash at the end
+	URL   string // that /Users is appended to
+	Token string // what it lets clients in with
 
 	cmd   *exec.Cmd
 	in    io.WriteCloser
@@ -47,7 +45,7 @@ func Start(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{}
+	s := &Server{Token: "scimmy-token"}
 	if s.where, err = os.MkdirTemp(dir, "run-"); err != nil {
 		return nil, err
 	}
@@ -56,7 +54,7 @@ func Start(ctx context.Context) (*Server, error) {
 		return nil, errors.Join(err, os.RemoveAll(s.where))
 	}
 	s.cmd = exec.Command("node", file) //nolint:gosec // it lives as long as the server, not as ctx
-	s.cmd.Env = append(os.Environ(), "TOKEN="+Token)
+	s.cmd.Env = append(os.Environ(), "TOKEN="+s.Token)
 	s.cmd.Stderr = &s.log
 	in, err1 := s.cmd.StdinPipe()
 	out, err2 := s.cmd.StdoutPipe()
@@ -69,7 +67,7 @@ func Start(ctx context.Context) (*Server, error) {
 	if err != nil || !ok {
 		return nil, errors.Join(fmt.Errorf("scimmy rig: the server ended: %w", err), s.Stop(), errors.New(s.log.String()))
 	}
-	s.Base = base
+	s.URL = base
 	return s, nil
 }
 

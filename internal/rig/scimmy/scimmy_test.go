@@ -13,11 +13,11 @@ func TestItAnswers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Base+"/Users", nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/Users", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Header.Set("Authorization", "Bearer "+scimmy.Token)
+	r.Header.Set("Authorization", "Bearer "+s.Token)
 	res, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)

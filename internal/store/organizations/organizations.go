@@ -108,6 +108,7 @@ func Delete(ctx context.Context, tx *db.Tx, id string, at time.Time) error {
 		{"connections", `SELECT count(*) FROM declarations WHERE organization = $1`},
 		{"accounts", `SELECT count(*) FROM accounts WHERE organization = $1`},
 		{"webhooks", `SELECT count(*) FROM webhooks WHERE organization = $1`},
+		{"targets", `SELECT count(*) FROM targets WHERE organization = $1`},
 		{"clients", `SELECT count(*) FROM clients WHERE organization = $1`},
 		{"administrators", `SELECT count(*) FROM admins WHERE organization = $1`},
 		{"API keys", `SELECT count(*) FROM api_keys WHERE organization = $1 AND revoked_at = 0`},

@@ -46,15 +46,16 @@ func record(e *source.PushedEntry) *directory.Record {
 //	urn:example:2.0:User:badge what other schemas have
 func attributes(body scim.Object) []directory.Attribute {
 	f := flat{}
-	for name, v := range body {
+	for _, name := range slices.Sorted(maps.Keys(body)) {
+		v := body[name]
 		extended, isObject := v.(scim.Object)
 		switch {
 		case name == "schemas" || directory.Secret(name):
 		case name == scim.EnterpriseSchema: // below
 		case isObject && strings.Contains(name, ":"):
-			for sub, v := range extended {
+			for _, sub := range slices.Sorted(maps.Keys(extended)) {
 				if !directory.Secret(sub) {
-					f.add(name+":"+sub, v)
+					f.add(name+":"+sub, extended[sub])
 				}
 			}
 		default:
@@ -62,9 +63,10 @@ func attributes(body scim.Object) []directory.Attribute {
 		}
 	}
 	if enterprise, ok := body[scim.EnterpriseSchema].(scim.Object); ok {
-		for name, v := range enterprise {
-			if _, taken := f[name]; !taken && !directory.Secret(name) {
-				f.add(name, v)
+		taken := slices.Collect(maps.Keys(f))
+		for _, name := range slices.Sorted(maps.Keys(enterprise)) {
+			if !slices.Contains(taken, name) && !directory.Secret(name) {
+				f.add(name, enterprise[name])
 			}
 		}
 	}

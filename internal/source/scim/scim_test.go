@@ -220,3 +220,26 @@ func TestOnePerson(t *testing.T) {
 		t.Errorf("%v: %v", list, err)
 	}
 }
+
+func FuzzAttributes(f *testing.F) {
+	for _, text := range []string{`{}`, `{"emails": [{"value": "a", "type": "work"}, "b", null, 1]}`, `{"urn:x": {"a": {"b": []}}}`, `{"name": {"": {}}}`} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var o scim.Object
+		d := json.NewDecoder(strings.NewReader(text))
+		d.UseNumber()
+		if d.Decode(&o) != nil {
+			return
+		}
+		first := attributes(o)
+		for i, a := range first {
+			if len(a.Values) == 0 || slices.Contains(a.Values, "") || i > 0 && first[i-1].Name >= a.Name {
+				t.Fatalf("%q has values %q", a.Name, a.Values)
+			}
+		}
+		if again := attributes(o); fmt.Sprint(again) != fmt.Sprint(first) {
+			t.Fatalf("%v, and again %v", first, again)
+		}
+	})
+}

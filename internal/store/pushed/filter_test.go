@@ -1,6 +1,7 @@
 package pushed_test
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"math/rand/v2"
@@ -304,6 +305,30 @@ func TestWhatClientsAskForIsFoundByAnIndex(t *testing.T) {
 			}
 			if strings.Contains(how, "(connection=? AND kind=?)") && !strings.Contains(how, "pushed_values") {
 				t.Errorf("%s: every user is looked at:\n%s", text, how)
+			}
+		}
+	})
+}
+
+// A cursor is a client's to carry, and may come back as anything.
+func FuzzCursor(f *testing.F) {
+	for _, text := range []string{"", "e30", "eyJhIjp7ImkiOiJ4In19", "eyJhIjp7ImsiOiJcdTAwMDAiLCJpIjoieCJ9fQ", "eyJiIjoidXNlck5hbWUiLCJhIjp7Im0iOnRydWUsIm4iOjFlMzAwLCJpIjoieCJ9fQ"} {
+		f.Add(text)
+	}
+	h := open(f, databases.SQLite(f))
+	for _, name := range []string{"jane", "john"} {
+		h.create(scim.User, user(name, "title", name))
+	}
+	f.Fuzz(func(t *testing.T, after string) {
+		q := pushed.Query{Type: scim.User, UseCursor: true, After: after, Count: 1}
+		for _, by := range []*scim.Path{nil, {Attr: "userName"}, {Attr: "title"}, {Attr: "meta", Sub: "created"}} {
+			q.Sort = by
+			p, err := h.List(context.Background(), hq, q)
+			if code, kind := status(err); err != nil && (code != 400 || kind != scim.InvalidCursor) {
+				t.Fatalf("%q: %v", after, err)
+			}
+			if err == nil && p.Total != 2 {
+				t.Fatalf("%q: %d of 2", after, p.Total)
 			}
 		}
 	})

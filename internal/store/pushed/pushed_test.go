@@ -307,6 +307,15 @@ func TestAFailedWriteUndoesNoNeighbour(t *testing.T) {
 			}()
 			_ = h.Write(t.Context(), hq, func(*pushed.Tx) error { panic("x") })
 		}()
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("a panic of whoever puts a run in line was swallowed")
+				}
+			}()
+			other := &pushed.Pushed{DB: h.DB, Now: h.Now, Line: func(context.Context, *db.Tx, string) error { panic("x") }}
+			_ = other.Write(t.Context(), "branch", func(tx *pushed.Tx) error { _, err := tx.Create(scim.User, user("jane")); return err })
+		}()
 		over, cancel := context.WithCancel(t.Context())
 		cancel()
 		if err := h.Write(over, hq, func(tx *pushed.Tx) error { _, err := tx.Create(scim.User, user("late")); return err }); !errors.Is(err, context.Canceled) {

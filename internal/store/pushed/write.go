@@ -77,6 +77,17 @@ var errNone = errors.New("nothing is to be kept")
 // undo everybody's.
 func (p *Pushed) together(connection string, batch []*request) {
 	ctx := context.WithoutCancel(batch[0].ctx)
+	defer func() {
+		// Whose fault it is is not known, and each of the callers can bear it better
+		// than a goroutine of nobody.
+		if why := recover(); why != nil {
+			for _, r := range batch {
+				if r.err == nil {
+					r.panics = why
+				}
+			}
+		}
+	}()
 	err := p.DB.Write(ctx, func(tx *db.Tx) error {
 		at, err := lock(ctx, tx, connection)
 		if err != nil {

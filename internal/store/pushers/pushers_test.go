@@ -373,6 +373,24 @@ func TestPeopleAreToldAheadThatATokenRunsOut(t *testing.T) {
 	})
 }
 
+func TestOfATokenThatTheClientLeftNobodyIsTold(t *testing.T) {
+	both(t, func(h *house) {
+		_, one := h.token("entra")
+		h.opens("entra", one, true, "the first")
+		h.clock = h.clock.AddDate(0, 11, 0)
+		h.opens("entra", one, true, "the first, later")
+		_, two := h.token("entra")
+		if got := h.expiries(); len(got) != 2 {
+			h.Errorf("before the client changed over: %v", got)
+		}
+		h.clock = h.clock.Add(time.Hour)
+		h.opens("entra", two, true, "the second")
+		if got := h.expiries(); len(got) != 1 {
+			h.Errorf("after it did: %v", got)
+		}
+	})
+}
+
 func TestLastUseIsWrittenOnceAMinute(t *testing.T) {
 	both(t, func(h *house) {
 		_, secret := h.token("entra")

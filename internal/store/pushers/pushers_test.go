@@ -181,23 +181,27 @@ func TestTwoTokensAreValidAtATimeAndAThirdIsRefused(t *testing.T) {
 		}
 		_, _, err := h.p.CreateOAuth(h.Context(), "entra", "", nil, "x")
 		h.must(err) // of another kind there is room
-		oldest, next := <-made, ""
-		if list, err := h.p.List(h.Context(), "entra"); err == nil && list[0].ID == oldest[:16] {
-			oldest = <-made
-		}
-		_, next, err = h.p.Rotate(h.Context(), "entra", pushers.Bearer, time.Hour, "x")
+	})
+}
+
+func TestOfThreeTokensTheOldestEndsAtOnce(t *testing.T) {
+	both(t, func(h *house) {
+		oldest, one := h.token("entra")
+		h.clock = h.clock.Add(time.Minute)
+		_, two := h.token("entra")
+		h.clock = h.clock.Add(time.Minute)
+		_, three, err := h.p.Rotate(h.Context(), "entra", pushers.Bearer, time.Hour, "x")
 		h.must(err)
-		h.opens("entra", next, true, "the new one")
+		h.opens("entra", one, false, "the oldest of three")
+		h.opens("entra", two, true, "the one that was replaced")
+		h.opens("entra", three, true, "the new one")
+		if got := h.types(); !slices.Equal(got[2:], []event.Type{event.ConnectionTokenRevoked, event.ConnectionTokenRotated}) {
+			h.Errorf("told: %v", got)
+		}
 		list, err := h.p.List(h.Context(), "entra")
 		h.must(err)
-		valid := 0
-		for _, k := range list {
-			if k.Kind == pushers.Bearer && k.Valid(h.clock) {
-				valid++
-			}
-		}
-		if valid != 2 {
-			h.Errorf("%d are valid after a rotation of two", valid)
+		if last := list[len(list)-1]; last.ID != oldest.ID || last.RevokedBy != "x" {
+			h.Errorf("the oldest is %+v", last)
 		}
 	})
 }

@@ -79,12 +79,12 @@ type Timing struct {
 	Refresh time.Duration // between comparisons of the schedules with the connections
 	Busy    time.Duration // before trying a connection again that a command line works on
 	Follow  time.Duration // between looks at a run that somebody follows
-	Push    time.Duration // between the first thing pushed and the run that follows
+	Push    time.Duration // between runs of a connection that follow what is pushed
 }
 
 // DefaultTiming is for servers.
 var DefaultTiming = Timing{Beat: 5 * time.Second, Gone: 20 * time.Second, Sweep: 3 * time.Second, Tick: time.Second, Report: time.Second,
-	Refresh: 10 * time.Minute, Busy: 3 * time.Second, Follow: 500 * time.Millisecond, Push: time.Second}
+	Refresh: 10 * time.Minute, Busy: 3 * time.Second, Follow: 500 * time.Millisecond, Push: 3 * time.Second}
 
 // Options of an Operator.
 type Options struct {

@@ -21,9 +21,14 @@ const Pushed = "push"
 const pushKind = "push"
 
 // follow puts in a job for a connection to which something was pushed, in the
-// transaction of that. It waits a little, for more to come.
-func (o *Operator) follow(ctx context.Context, tx *db.Tx, connection string) error {
-	return o.queue.Enqueue(ctx, tx, jobs.Job{Kind: pushKind, Args: []byte(`"` + connection + `"`), At: time.Now().Add(o.o.Timing.Push)})
+// transaction of that. Its run begins at once, unless there was one just now: while a
+// client goes on, what it pushes is taken together.
+func (o *Operator) follow(ctx context.Context, tx *db.Tx, connection string, last time.Time) error {
+	j := jobs.Job{Kind: pushKind, Args: []byte(`"` + connection + `"`)}
+	if at := last.Add(o.o.Timing.Push); at.After(o.now()) {
+		j.At = at
+	}
+	return o.queue.Enqueue(ctx, tx, j)
 }
 
 // push is the handler of such jobs.
@@ -43,7 +48,7 @@ func (o *Operator) takePush(ctx context.Context, alias string) error {
 		return err
 	}
 	return o.o.Store.DB.Write(ctx, func(tx *db.Tx) error {
-		pending, err := pushed.Take(ctx, tx, alias)
+		pending, err := pushed.Take(ctx, tx, alias, o.now())
 		if err != nil || !pending || gone {
 			return err
 		}

@@ -95,8 +95,8 @@ func TestWhatIsPushedAndItsRunAreWrittenTogetherOrNotAtAll(t *testing.T) {
 	both(t, func(t *testing.T, s *site) {
 		s.inbox()
 		o := s.node("one")
-		s.w.Store.Pushed.Line = func(ctx context.Context, tx *db.Tx, alias string) error {
-			if err := o.follow(ctx, tx, alias); err != nil {
+		s.w.Store.Pushed.Line = func(ctx context.Context, tx *db.Tx, alias string, last time.Time) error {
+			if err := o.follow(ctx, tx, alias, last); err != nil {
 				return err
 			}
 			return context.DeadlineExceeded

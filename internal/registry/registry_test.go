@@ -20,12 +20,14 @@ import (
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/registry"
 	"rollcall.dev/rollcall/internal/rig/databases"
+	"rollcall.dev/rollcall/internal/scim"
 	"rollcall.dev/rollcall/internal/seal"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/source/all"
 	"rollcall.dev/rollcall/internal/store"
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/keys"
+	"rollcall.dev/rollcall/internal/store/pushed"
 	"rollcall.dev/rollcall/internal/store/uploads"
 )
 
@@ -66,7 +68,7 @@ func open(t *testing.T, dsn string) *registry.Registry {
 	if err := s.Declare(t.Context(), cfg.Organizations); err != nil {
 		t.Fatal(err)
 	}
-	e := &engine.Engine{Store: s, Kinds: all.Named, Now: time.Now, Uploads: func(ctx context.Context, connection string) (io.ReadCloser, error) {
+	e := &engine.Engine{Store: s, Kinds: all.Named, Now: time.Now, Pushed: s.Pushed.Of, Uploads: func(ctx context.Context, connection string) (io.ReadCloser, error) {
 		_, body, err := s.UploadTable.Newest(ctx, connection)
 		return body, err
 	}}
@@ -458,6 +460,27 @@ func TestAResetIsAnEvent(t *testing.T) {
 		if err := r.Store.DB.Reader().QueryRowContext(t.Context(), `SELECT count(*) FROM events WHERE type = $1 AND organization = 'sunfix' AND connection = 'hq' AND actor = 'operator:eve'`,
 			string(event.ConnectionReset)).Scan(&n); err != nil || n != 1 {
 			t.Error(n, err)
+		}
+	})
+}
+
+func TestWhatWasPushedToAConnectionGoesWithIt(t *testing.T) {
+	both(t, func(t *testing.T, r *registry.Registry) {
+		if _, err := r.Create(t.Context(), operator, []byte(`{"alias": "okta", "organization": "sunfix", "backend": {"scim": {}}}`)); err != nil {
+			t.Fatal(err)
+		}
+		err := r.Store.Pushed.Write(t.Context(), "okta", func(tx *pushed.Tx) error {
+			_, err := tx.Create(scim.User, scim.Object{"userName": "jane"})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Delete(t.Context(), operator, "okta"); err != nil {
+			t.Fatal(err)
+		}
+		if p, err := r.Store.Pushed.List(t.Context(), "okta", pushed.Query{Type: scim.User}); err != nil || p.Total != 0 {
+			t.Errorf("%d are left: %v", p.Total, err)
 		}
 	})
 }

@@ -95,8 +95,9 @@ func TestAttributesHaveTheNamesAnAdministratorWouldWrite(t *testing.T) {
 	}
 }
 
-func read(t *testing.T, src source.Source, from source.Cursor) (lines []string, r source.Reading, anew bool) {
+func read(t *testing.T, src source.Source, from source.Cursor) (lines []string, r source.Reading) {
 	t.Helper()
+	anew := false
 	req := source.Request{From: from}
 	if from != nil {
 		req.Anew = func() error {
@@ -118,7 +119,7 @@ func read(t *testing.T, src source.Source, from source.Cursor) (lines []string, 
 	if err != nil || !r.Complete || anew != (from != nil && r.Full) {
 		t.Errorf("%v, %+v, anew %v", err, r, anew)
 	}
-	return lines, r, anew
+	return lines, r
 }
 
 func TestReadings(t *testing.T) {
@@ -127,7 +128,7 @@ func TestReadings(t *testing.T) {
 	staff := &source.PushedEntry{ID: "3", Type: scim.Group, Body: scim.Object{"displayName": "Staff", "externalId": "a"}, Members: []string{"1", "2"}}
 	s := &shelf{}
 	src := opened(t, s)
-	lines, r, _ := read(t, src, nil)
+	lines, r := read(t, src, nil)
 	if len(lines) > 0 || !r.Full {
 		t.Errorf("of nothing: %q %+v", lines, r)
 	}
@@ -135,17 +136,17 @@ func TestReadings(t *testing.T) {
 	s.state = source.PushedState{Epoch: "e", Mark: 3}
 	s.entries = map[int64]*source.PushedEntry{1: staff, 2: jane, 3: john}
 	all := []string{`user 1 "jane" []`, `user 2 "john" []`, `group 3 "Staff" [1 2]`}
-	lines, r, _ = read(t, src, before)
+	lines, r = read(t, src, before)
 	if !slices.Equal(lines, all) || !r.Full || r.Users != 2 || r.Groups != 1 {
 		t.Errorf("after nothing: %q %+v", lines, r)
 	}
 	at := r.Next
-	if lines, r, _ = read(t, src, at); len(lines) > 0 || r.Full || r.Method != "push" {
+	if lines, r = read(t, src, at); len(lines) > 0 || r.Full || r.Method != "push" {
 		t.Errorf("of no change: %q %+v", lines, r)
 	}
 	s.state.Mark = 5
 	s.entries = map[int64]*source.PushedEntry{1: staff, 3: john, 5: {ID: "1", Type: scim.User, Gone: true}}
-	if lines, r, _ = read(t, src, at); !slices.Equal(lines, []string{"user 1 gone"}) || r.Full {
+	if lines, r = read(t, src, at); !slices.Equal(lines, []string{"user 1 gone"}) || r.Full {
 		t.Errorf("of a removal: %q %+v", lines, r)
 	}
 	rest := []string{all[1], all[2]}
@@ -156,12 +157,12 @@ func TestReadings(t *testing.T) {
 	} {
 		kept := s.state
 		change(&s.state)
-		if lines, r, _ = read(t, src, at); !r.Full || len(r.Notes) != 1 || s.state.Mark == 5 && !slices.Equal(lines, rest) {
+		if lines, r = read(t, src, at); !r.Full || len(r.Notes) != 1 || s.state.Mark == 5 && !slices.Equal(lines, rest) {
 			t.Errorf("%s: %q %+v", name, lines, r)
 		}
 		s.state = kept
 	}
-	if lines, r, _ = read(t, src, source.Cursor("nonsense")); !r.Full || !slices.Equal(lines, rest) {
+	if lines, r = read(t, src, source.Cursor("nonsense")); !r.Full || !slices.Equal(lines, rest) {
 		t.Errorf("of a bookmark that is none: %q %+v", lines, r)
 	}
 	s.err = errors.New("away")

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -49,7 +50,12 @@ type DB struct {
 	writer  *writer  // of SQLite
 	dsn     string   // of PostgreSQL
 	queries sync.Map // a query to its words in this dialect
+	known   atomic.Int64
 }
+
+// mostKnown is how many queries are remembered: filters that strangers send make
+// ever new ones.
+const mostKnown = 5000
 
 // Keyed gives a digest of a text with the installation's key, 32 bytes, another
 // for each purpose: what is written beside it can then not be changed by whoever
@@ -272,7 +278,9 @@ func (d *DB) words(query string) string {
 		return known.(string)
 	}
 	out := plain(query)
-	d.queries.Store(query, out)
+	if d.known.Add(1) <= mostKnown {
+		d.queries.Store(query, out)
+	}
 	return out
 }
 

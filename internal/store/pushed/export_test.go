@@ -10,6 +10,6 @@ import (
 // Narrowed gives the query that finds what may fit a filter.
 func Narrowed(connection string, t scim.Type, f *scim.Filter) (string, []any) {
 	l := lister{ctx: context.Background(), connection: connection, query: &Query{Type: t, Filter: f}}
-	query, args := l.narrowed()
-	return strings.TrimSpace(query + ` ORDER BY id LIMIT 500`), args
+	l.narrow()
+	return strings.TrimSpace(`SELECT ` + columns + ours(t) + l.narrowed + ` ORDER BY id LIMIT 500`), l.args
 }

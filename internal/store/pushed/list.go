@@ -24,7 +24,28 @@ func (p *Pushed) List(ctx context.Context, connection string, q Query) (Page, er
 	if l.after, err = q.after(); err != nil {
 		return Page{}, err
 	}
-	column, known := columnOf(&q)
+	if q.Filter != nil {
+		if l.narrow(); l.terms > fewTerms {
+			// Queries of any shape: none of them is kept prepared.
+			err = p.DB.Snapshot(ctx, func(of db.Querier) error {
+				l.q = of
+				return l.list()
+			})
+			return l.page, err
+		}
+	}
+	err = l.list()
+	return l.page, err
+}
+
+// fewTerms is how many terms a filter may have whose query is kept prepared: there are
+// not many queries of so few.
+const fewTerms = 2
+
+// list makes the page.
+func (l *lister) list() (err error) {
+	q := l.query
+	column, known := columnOf(q)
 	switch {
 	case q.Filter == nil && known:
 		err = l.direct(column)
@@ -34,16 +55,16 @@ func (p *Pushed) List(ctx context.Context, connection string, q Query) (Page, er
 		err = l.sorted()
 	}
 	if err != nil {
-		return Page{}, err
+		return err
 	}
 	for _, r := range l.page.Resources {
 		// What a filter asked for is not what the client asked for.
 		r.Members, r.Groups = nil, nil
-		if err := with(ctx, l.q, connection, r, q.Members, q.Groups); err != nil {
-			return Page{}, err
+		if err := with(l.ctx, l.q, l.connection, r, q.Members, q.Groups); err != nil {
+			return err
 		}
 	}
-	return l.page, nil
+	return nil
 }
 
 // lister makes one page.
@@ -52,6 +73,9 @@ type lister struct {
 	ctx        context.Context
 	connection string
 	query      *Query
+	narrowed   string // the condition of what may fit the filter, see narrowing
+	args       []any  // of that, and of ours
+	terms      int
 	after      *place
 	page       Page
 	last       place // of the page
@@ -120,15 +144,15 @@ func (l *lister) direct(column string) error {
 		query += ` AND (` + strings.Join(terms, ", ") + `)` + compare + `(` + strings.Join(of, ", ") + `)`
 	}
 	query += ` ORDER BY ` + strings.Join(terms, direction+", ") + direction
-	if l.query.Count > 0 {
-		query += ` LIMIT ` + strconv.Itoa(l.query.Count+1)
+	limit, offset := l.query.Count+1, 0 // one more tells whether there are more
+	if l.query.Count < 0 {
+		limit = l.page.Total
 	}
-	if start := l.query.Start - 1; start > 0 && !l.query.UseCursor {
-		if l.query.Count < 0 {
-			query += ` LIMIT ` + strconv.Itoa(max(1, l.page.Total))
-		}
-		query += ` OFFSET ` + strconv.Itoa(start)
+	if !l.query.UseCursor {
+		offset = max(0, l.query.Start-1)
 	}
+	args = append(args, limit, offset)
+	query += ` LIMIT ` + db.Placeholder(len(args)-1) + ` OFFSET ` + db.Placeholder(len(args))
 	more := false
 	err := db.Each(l.ctx, l.q, query, args, func(rows *sql.Rows) error {
 		var key string
@@ -171,28 +195,28 @@ func (l *lister) goesOn() (err error) {
 	return err
 }
 
-// narrowed is the query for what may fit the filter.
-func (l *lister) narrowed() (string, []any) {
+// narrow puts the filter into SQL as far as indexes know of it.
+func (l *lister) narrow() {
 	n := narrowing{connection: l.connection, t: l.query.Type, args: []any{l.connection}}
-	query := `SELECT ` + columns + ours(l.query.Type)
-	if l.query.Filter != nil {
-		if set := n.set(l.query.Filter); set != "" {
-			query += ` AND id IN (` + set + `)`
-		}
+	if set := n.set(l.query.Filter); set != "" {
+		l.narrowed = ` AND id IN (` + set + `)`
 	}
-	return query, n.args
+	l.args, l.terms = n.args, n.terms
 }
 
 // each hands on what the filter fits, in the order of IDs.
 func (l *lister) each(fn func(*Resource) error) error {
-	query, given := l.narrowed()
+	query := `SELECT ` + columns + ours(l.query.Type) + l.narrowed
+	if l.args == nil {
+		l.args = []any{l.connection} // there is no filter
+	}
 	members, groups := asks(l.query.Filter, "members"), asks(l.query.Filter, "groups")
 	compare, direction := " > ", ""
 	if l.query.Descending && l.query.Sort == nil {
 		compare, direction = " < ", " DESC"
 	}
 	for last := ""; ; {
-		args, from := given, ""
+		args, from := l.args, ""
 		if last != "" {
 			args = append(slices.Clip(args), last)
 			from = ` AND id` + compare + db.Placeholder(len(args))

@@ -14,6 +14,7 @@ type narrowing struct {
 	connection string
 	t          scim.Type
 	args       []any
+	terms      int // of the filter that were put into SQL
 }
 
 func (n *narrowing) arg(v any) string {
@@ -79,6 +80,7 @@ func (n *narrowing) equal(path scim.Path, v any) string {
 	if !ok || value == "" {
 		return ""
 	}
+	n.terms++
 	switch n.name(path) {
 	case "id":
 		return n.column("id", keyOf(value, true), "")

@@ -10,8 +10,8 @@ import (
 
 // Take reports whether something of a connection is pending, which is not any more
 // then: whoever takes it puts a run in line in the same transaction.
-func Take(ctx context.Context, tx *db.Tx, connection string) (bool, error) {
-	n, err := tx.Exec(ctx, `UPDATE pushed_state SET pending = false WHERE connection = $1 AND pending`, connection)
+func Take(ctx context.Context, tx *db.Tx, connection string, at time.Time) (bool, error) {
+	n, err := tx.Exec(ctx, `UPDATE pushed_state SET pending = false, taken_at = $2 WHERE connection = $1 AND pending`, connection, db.Micros(at))
 	return n == 1, err
 }
 

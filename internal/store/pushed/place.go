@@ -104,11 +104,11 @@ func placeOf(t scim.Type, o scim.Object, id string, path *scim.Path) place {
 func preferred(list []any, f *scim.Filter) any {
 	var first any
 	for _, v := range list {
-		o, complex := v.(scim.Object)
-		if f != nil && (!complex || !f.Matches(o)) {
+		o, whole := v.(scim.Object)
+		if f != nil && (!whole || !f.Matches(o)) {
 			continue
 		}
-		if complex && o["primary"] == true {
+		if whole && o["primary"] == true {
 			return v
 		}
 		if first == nil {

@@ -17,9 +17,10 @@ type Pushed struct {
 	DB  *db.DB
 	Now func() time.Time
 	// Line sees to it that a run follows, as part of the transaction. It is called for
-	// the first change since the last run began, and not for those after it. Nil where
-	// nobody carries out runs; what is pending is then found by the next who does.
-	Line func(ctx context.Context, tx *db.Tx, connection string) error
+	// the first change since the last run was put in line, and told when that was, and
+	// not for those after it. Nil where nobody carries out runs; what is pending is then
+	// found by the next who does.
+	Line func(ctx context.Context, tx *db.Tx, connection string, last time.Time) error
 
 	mu    sync.Mutex
 	lines map[string][]*request // of writes that wait, by connection; an entry while somebody writes

@@ -32,7 +32,7 @@ type house struct {
 func open(t testing.TB, dsn string) *house {
 	t.Helper()
 	h := &house{t: t, now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
-	h.Pushed = &pushed.Pushed{DB: databases.Open(t, dsn), Now: func() time.Time { return h.now }, Line: func(context.Context, *db.Tx, string) error {
+	h.Pushed = &pushed.Pushed{DB: databases.Open(t, dsn), Now: func() time.Time { return h.now }, Line: func(context.Context, *db.Tx, string, time.Time) error {
 		h.lined++
 		return nil
 	}}

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/store/db"
@@ -130,7 +131,7 @@ func (p *Pushed) note(ctx context.Context, tx *db.Tx, connection string, at stat
 	if p.Line == nil {
 		return nil
 	}
-	return p.Line(ctx, tx, connection)
+	return p.Line(ctx, tx, connection, at.taken)
 }
 
 // run calls a write, and keeps what came of it.
@@ -162,25 +163,31 @@ type state struct {
 	epoch       string
 	seq, pruned int64
 	pending     bool
+	taken       time.Time // when the last run was put in line
 }
 
-const ofState = `SELECT epoch, seq, pruned, pending FROM pushed_state WHERE connection = $1`
+const ofState = `SELECT epoch, seq, pruned, pending, taken_at FROM pushed_state WHERE connection = $1`
 
 // lock gives the state, which nobody else changes until the transaction ends: the
 // order of sequence numbers is that of commits.
 func lock(ctx context.Context, tx *db.Tx, connection string) (state, error) {
 	var s state
-	err := tx.QueryRowContext(ctx, ofState+tx.Locked(), connection).Scan(&s.epoch, &s.seq, &s.pruned, &s.pending)
+	var taken int64
+	read := func() error {
+		err := tx.QueryRowContext(ctx, ofState+tx.Locked(), connection).Scan(&s.epoch, &s.seq, &s.pruned, &s.pending, &taken)
+		s.taken = db.Time(taken)
+		return err
+	}
+	err := read()
 	if !errors.Is(err, sql.ErrNoRows) {
 		return s, db.Explain("read what is pushed", err)
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO pushed_state (connection, epoch, seq, pruned, pending, pending_at, changed_at) VALUES ($1, $2, 0, 0, false, 0, 0) ON CONFLICT (connection) DO NOTHING`,
+	_, err = tx.Exec(ctx, `INSERT INTO pushed_state (connection, epoch, seq, pruned, pending, pending_at, taken_at, changed_at) VALUES ($1, $2, 0, 0, false, 0, 0, 0) ON CONFLICT (connection) DO NOTHING`,
 		connection, rand.Text())
 	if err != nil {
 		return s, err
 	}
-	err = tx.QueryRowContext(ctx, ofState+tx.Locked(), connection).Scan(&s.epoch, &s.seq, &s.pruned, &s.pending)
-	if err != nil {
+	if err = read(); err != nil {
 		return s, fmt.Errorf("pushed: the state of connection %s: %w", connection, err)
 	}
 	return s, nil

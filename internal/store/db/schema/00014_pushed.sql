@@ -1,6 +1,7 @@
 -- +goose Up
 -- How far the clients of a connection are. "seq" counts transactions that changed
--- something; "pending" says that a run has to take note of some. Tombstones up to
+-- something; "pending" says that a run has to take note of some; the last was
+-- put in line at "taken_at". Tombstones up to
 -- "pruned" are gone. "epoch" is another one when the row was made anew.
 CREATE TABLE pushed_state (
 	connection text PRIMARY KEY,
@@ -9,6 +10,7 @@ CREATE TABLE pushed_state (
 	pruned     bigint NOT NULL,
 	pending    boolean NOT NULL,
 	pending_at bigint NOT NULL,
+	taken_at   bigint NOT NULL,
 	changed_at bigint NOT NULL
 );
 CREATE INDEX pushed_state_pending ON pushed_state (pending_at) WHERE pending;

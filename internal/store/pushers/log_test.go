@@ -83,8 +83,8 @@ func TestWhatIsLeftOfTheLogIsWrittenAtTheEnd(t *testing.T) {
 func TestOfRequestsThatAreNotLetInOneIsLoggedNowAndThen(t *testing.T) {
 	both(t, func(h *house) {
 		begin := h.clock
-		for _, after := range []time.Duration{0, 1, 4, 5, 9, 10} {
-			h.clock = begin.Add(after * time.Second)
+		for _, after := range []int{0, 1, 4, 5, 9, 10} {
+			h.clock = begin.Add(time.Duration(after) * time.Second)
 			h.p.LogRefused("entra", pushers.Exchange{Method: "GET", Path: "/Users", Query: "filter=x", Status: 401, Request: `{"id":"1"}`, Answer: `{"id":"1"}`})
 		}
 		h.p.LogRefused("okta", pushers.Exchange{Method: "GET", Status: 401})

@@ -181,23 +181,27 @@ func TestTwoTokensAreValidAtATimeAndAThirdIsRefused(t *testing.T) {
 		}
 		_, _, err := h.p.CreateOAuth(h.Context(), "entra", "", nil, "x")
 		h.must(err) // of another kind there is room
-		oldest, next := <-made, ""
-		if list, err := h.p.List(h.Context(), "entra"); err == nil && list[0].ID == oldest[:16] {
-			oldest = <-made
-		}
-		_, next, err = h.p.Rotate(h.Context(), "entra", pushers.Bearer, time.Hour, "x")
+	})
+}
+
+func TestOfThreeTokensTheOldestEndsAtOnce(t *testing.T) {
+	both(t, func(h *house) {
+		oldest, one := h.token("entra")
+		h.clock = h.clock.Add(time.Minute)
+		_, two := h.token("entra")
+		h.clock = h.clock.Add(time.Minute)
+		_, three, err := h.p.Rotate(h.Context(), "entra", pushers.Bearer, time.Hour, "x")
 		h.must(err)
-		h.opens("entra", next, true, "the new one")
+		h.opens("entra", one, false, "the oldest of three")
+		h.opens("entra", two, true, "the one that was replaced")
+		h.opens("entra", three, true, "the new one")
+		if got := h.types(); !slices.Equal(got[2:], []event.Type{event.ConnectionTokenRevoked, event.ConnectionTokenRotated}) {
+			h.Errorf("told: %v", got)
+		}
 		list, err := h.p.List(h.Context(), "entra")
 		h.must(err)
-		valid := 0
-		for _, k := range list {
-			if k.Kind == pushers.Bearer && k.Valid(h.clock) {
-				valid++
-			}
-		}
-		if valid != 2 {
-			h.Errorf("%d are valid after a rotation of two", valid)
+		if last := list[len(list)-1]; last.ID != oldest.ID || last.RevokedBy != "x" {
+			h.Errorf("the oldest is %+v", last)
 		}
 	})
 }
@@ -369,6 +373,24 @@ func TestPeopleAreToldAheadThatATokenRunsOut(t *testing.T) {
 		h.must(err)
 		if open() != 0 {
 			h.Error("the notice of a token that was rotated is still open")
+		}
+	})
+}
+
+func TestOfATokenThatTheClientLeftNobodyIsTold(t *testing.T) {
+	both(t, func(h *house) {
+		_, one := h.token("entra")
+		h.opens("entra", one, true, "the first")
+		h.clock = h.clock.AddDate(0, 11, 0)
+		h.opens("entra", one, true, "the first, later")
+		_, two := h.token("entra")
+		if got := h.expiries(); len(got) != 2 {
+			h.Errorf("before the client changed over: %v", got)
+		}
+		h.clock = h.clock.Add(time.Hour)
+		h.opens("entra", two, true, "the second")
+		if got := h.expiries(); len(got) != 1 {
+			h.Errorf("after it did: %v", got)
 		}
 	})
 }

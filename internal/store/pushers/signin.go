@@ -58,8 +58,17 @@ func (s *Pushers) used(ctx context.Context, t *Token, now time.Time) error {
 	short, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	err := s.DB.Write(short, func(tx *db.Tx) error {
+		first := t.LastUsedAt.IsZero()
+		if first {
+			if _, err := alone(short, tx, t.Connection, t.Organization); err != nil {
+				return err
+			}
+		}
 		_, err := tx.Exec(short, `UPDATE pusher_tokens SET last_used_at = $2 WHERE id = $1 AND last_used_at < $2`, t.ID, db.Micros(now))
-		return err
+		if err != nil || !first {
+			return err
+		}
+		return notice(short, tx, t.Connection, t.Organization, now) // the client may have changed over to it
 	})
 	if err == nil {
 		t.LastUsedAt = now

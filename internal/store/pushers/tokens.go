@@ -167,7 +167,7 @@ func (s *Pushers) change(ctx context.Context, connection string, fn func(tx *db.
 		if err != nil {
 			return err
 		}
-		return notice(ctx, tx, connection, organization)
+		return notice(ctx, tx, connection, organization, s.now())
 	})
 }
 
@@ -255,8 +255,9 @@ func Forget(ctx context.Context, tx *db.Tx, connection string) error {
 }
 
 // notice keeps when tokens run out where people are told of it ahead (package
-// notices). One that was replaced ends on purpose.
-func notice(ctx context.Context, tx *db.Tx, connection, organization string) error {
+// notices). One that was replaced ends on purpose, and so does one whose client was
+// seen to use a newer one since.
+func notice(ctx context.Context, tx *db.Tx, connection, organization string, now time.Time) error {
 	if _, err := tx.Exec(ctx, `DELETE FROM expiries WHERE connection = $1 AND told_by = 'tokens'`, connection); err != nil {
 		return err
 	}
@@ -264,8 +265,15 @@ func notice(ctx context.Context, tx *db.Tx, connection, organization string) err
 	if err != nil {
 		return err
 	}
-	for _, t := range all {
-		if !t.RevokedAt.IsZero() || !t.ReplacedAt.IsZero() || t.ExpiresAt.IsZero() {
+	used := map[Kind]time.Time{} // when a newer one that is valid was used last
+	for i := range all {
+		t := &all[i]
+		since := used[t.Kind]
+		if t.Valid(now) && t.ReplacedAt.IsZero() && t.LastUsedAt.After(since) {
+			used[t.Kind] = t.LastUsedAt
+		}
+		left := !since.IsZero() && !since.Before(t.LastUsedAt)
+		if left || !t.RevokedAt.IsZero() || !t.ReplacedAt.IsZero() || t.ExpiresAt.IsZero() {
 			continue
 		}
 		what := "SCIM token"

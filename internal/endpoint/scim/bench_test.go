@@ -41,7 +41,9 @@ func BenchmarkRequests(b *testing.B) {
 	}
 	for name, do := range map[string]func(i int64){
 		"create": func(i int64) { ask("POST", "/Users", user(i)) },
-		"filter": func(i int64) { ask("GET", "/Users?filter="+url.QueryEscape(fmt.Sprintf(`userName eq "u%d@x.example"`, i%1000+1)), "") },
+		"filter": func(i int64) {
+			ask("GET", "/Users?filter="+url.QueryEscape(fmt.Sprintf(`userName eq "u%d@x.example"`, i%1000+1)), "")
+		},
 		"patch": func(i int64) {
 			ask("PATCH", "/Users/"+ids[i%1000], fmt.Sprintf(`{"Operations":[{"op":"replace","path":"title","value":"t%d"}]}`, i))
 		},

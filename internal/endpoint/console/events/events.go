@@ -41,12 +41,12 @@ func Families() []Family {
 		{"runs", "runs and plans", []string{"run.*", "plan.*"}},
 		{"connections", "connections", []string{"connection.*"}},
 		{"admins", "administrators", []string{"admin.*", "setup_link.*"}},
-		{"settings", "settings and keys", []string{"organization.*", "apikey.*", "webhook.*", "delivery.*", "client.*", "signing_keys.*", "secrets.*", "feed.*"}},
+		{"settings", "settings and keys", []string{"organization.*", "apikey.*", "webhook.*", "delivery.*", "client.*", "signing_keys.*", "target.*", "secrets.*", "feed.*"}},
 	}
 }
 
 // audit are the types that are about the installation, and decisions of people.
-var audit = []string{"admin.*", "setup_link.*", "organization.*", "connection.*", "apikey.*", "webhook.*", "delivery.*", "client.*", "signing_keys.*", "secrets.*", "feed.*", "plan.*"}
+var audit = []string{"admin.*", "setup_link.*", "organization.*", "connection.*", "apikey.*", "webhook.*", "delivery.*", "client.*", "signing_keys.*", "target.*", "secrets.*", "feed.*", "plan.*"}
 
 type page struct {
 	Events        []entry

@@ -20,7 +20,7 @@ func TestFiltersOfThePageBecomeThoseOfTheAPI(t *testing.T) {
 		"a time as browsers give it":          {"since=2026-11-01T10:30", "since=2026-11-01T10:30:00Z", false},
 		"no time at all":                      {"since=yesterday&connection=hq", "connection=hq", true},
 		"who and what an event is about":      {"account=a&run=r&organization=o&cursor=7&x=y", "account=a&organization=o&run=r", false},
-		"the audit is about the installation": {"about=audit", "types=admin.*,setup_link.*,organization.*,connection.*,apikey.*,webhook.*,delivery.*,client.*,signing_keys.*,secrets.*,feed.*,plan.*", false},
+		"the audit is about the installation": {"about=audit", "types=admin.*,setup_link.*,organization.*,connection.*,apikey.*,webhook.*,delivery.*,client.*,signing_keys.*,target.*,secrets.*,feed.*,plan.*", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			given, err := url.ParseQuery(c.given)

@@ -75,9 +75,10 @@ func (s *Service) connection(ctx context.Context, alias string) (setting.Connect
 	return c, kind, nil
 }
 
-// Enabled reports whether people sign in through a connection.
+// Enabled reports whether people sign in through a connection: by a password, or at
+// their company's own provider.
 func Enabled(c setting.Connection, kind source.Kind) bool {
-	return c.SignIn.Enabled && (kind.Authenticator != nil || kind.Passwords)
+	return c.SignIn.Enabled && (kind.Authenticator != nil || kind.Passwords || c.Backend.String("authentication.provider.issuer") != "")
 }
 
 // localPlace is an organization's own accounts.

@@ -22,7 +22,9 @@ import (
 	"rollcall.dev/rollcall/internal/rig/company"
 	"rollcall.dev/rollcall/internal/rig/oidc"
 	"rollcall.dev/rollcall/internal/rig/people"
+	"rollcall.dev/rollcall/internal/scim"
 	"rollcall.dev/rollcall/internal/store/accounts"
+	pushing "rollcall.dev/rollcall/internal/store/pushed"
 )
 
 // site is a server whose connection "hq" has a provider, and one browser.
@@ -36,6 +38,12 @@ type site struct {
 }
 
 func begin(t *testing.T) *site {
+	t.Helper()
+	return with(t, false)
+}
+
+// with is begin where the people come from a directory, or are pushed by a client.
+func with(t *testing.T, pushed bool) *site {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -73,18 +81,26 @@ connections:
   - alias: hq
     organization: sample
     backend:
-      ldap:
-        addr: %[2]s
-        bind_dn: %[3]s
-        bind_password: %[4]s
-        base_dn: %[5]s
-        authentication: {provider: {issuer: "%[6]s", client_id: rollcall, client_secret: "a secret of the client's", claim: preferred_username}}
-`, listen, c.URL, c.BindDN, c.Password, c.Suffix, s.provider.Issuer)
+      %[3]s:
+        authentication: {provider: {issuer: "%[2]s", client_id: rollcall, client_secret: "a secret of the client's", claim: preferred_username}}
+`, listen, s.provider.Issuer, map[bool]string{true: "scim", false: "ldap"}[pushed])
+	if !pushed {
+		text += fmt.Sprintf("        addr: %s\n        bind_dn: %s\n        bind_password: %s\n        base_dn: %s\n", c.URL, c.BindDN, c.Password, c.Suffix)
+	}
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if s.app, err = app.Open(t.Context(), path, os.LookupEnv); err != nil {
 		t.Fatal(err)
+	}
+	if pushed {
+		err = s.app.Store.Pushed.Write(t.Context(), "hq", func(tx *pushing.Tx) error {
+			_, err := tx.Create(scim.User, scim.Object{"userName": "jo@sun.example", "active": true, "name": scim.Object{"givenName": "Jo", "familyName": "Doe"}, "emails": []any{scim.Object{"value": "jo@sun.example", "type": "work"}}})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	conn, err := s.app.Registry.Connection(t.Context(), "hq")
 	if err == nil {
@@ -198,6 +214,24 @@ func TestPeopleSignInAtTheirCompanysOwnProvider(t *testing.T) {
 	})
 	if err != nil || !strings.Contains(strings.Join(told, " "), "account.signed_in") {
 		t.Errorf("%v %v", told, err)
+	}
+}
+
+func TestWhoWasPushedSignsInAtTheProvider(t *testing.T) {
+	s := with(t, true)
+	back, err := s.provider.SignIn(t.Context(), s.away("/login/hq"), s.who)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, to, text := s.comesBack(back); status != http.StatusSeeOther || to != "/login/done" {
+		t.Fatalf("%d %s %s", status, to, text)
+	}
+	s.fresh()
+	if back, err = s.provider.SignIn(t.Context(), s.away("/login/hq"), "somebody-else"); err != nil {
+		t.Fatal(err)
+	}
+	if status, to, _ := s.comesBack(back); status != http.StatusForbidden || to != "" {
+		t.Errorf("who was not pushed: %d %s", status, to)
 	}
 }
 

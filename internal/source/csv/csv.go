@@ -50,7 +50,7 @@ var Kind = source.Kind{
 	Passwords: true,
 }
 
-var options = []setting.Option{
+var options = append([]setting.Option{
 	{Name: "path", Label: "File", Help: "The file, from the folder of the configuration on. Either this, url or upload.", Basis: true, Local: true},
 	{Name: "url", Label: "Address", Help: "An https address to fetch the file from. Fetched again only when it has changed, where the server can tell.", Basis: true, Place: true},
 	{Name: "upload", Type: setting.Bool, Label: "Given through the API", Help: "The newest file given through the API is read; a run follows each.", Basis: true},
@@ -67,7 +67,7 @@ var options = []setting.Option{
 	{Name: "max_size", Type: setting.Size, Label: "Largest size", Help: "A larger file is refused.", Default: "64MB", Advanced: true},
 	{Name: "timeout", Type: setting.Duration, Label: "Time limit", Help: "For fetching the file.", Default: "60s", Advanced: true},
 	{Name: "tls.ca_file", Label: "CA file", Help: "Certificates (PEM) to trust beside the system's.", Advanced: true, Local: true, Place: true},
-}
+}, source.ProviderOptions()...)
 
 // table is one opened connection's file.
 type table struct {
@@ -84,6 +84,9 @@ type column struct{ field, name string }
 
 func open(v setting.Values, env source.Env) (source.Source, error) {
 	if err := setting.Defaults(options, v); err != nil {
+		return nil, err
+	}
+	if _, err := source.ProviderOf(v); err != nil {
 		return nil, err
 	}
 	t := &table{settings: v}

@@ -43,12 +43,12 @@ var Kind = source.Kind{
 	Pushes:  true,
 }
 
-var options = []setting.Option{
+var options = append([]setting.Option{
 	{Name: "username_is_email", Type: setting.Bool, Label: "User name is e-mail", Help: "Keeps userName and the work e-mail address the same: whichever of them a client changes, the other follows."},
 	{Name: "rate", Type: setting.Int, Label: "Requests a second", Help: "How many requests a second are taken of this connection's clients; more are asked to come again (429). Entra ID needs 25.", Default: "50", Advanced: true},
 	{Name: "burst", Type: setting.Int, Label: "Requests at once", Help: "How many more may come at once after a silence.", Default: "100", Advanced: true},
 	{Name: "log", Label: "Log of requests", Help: "What is kept of the contents of requests: with masked, of values of people their first letter; with full, everything; with off, nothing. Secrets are never kept.", Default: "masked", Choices: []string{"masked", "full", "off"}, Advanced: true},
-}
+}, source.ProviderOptions()...)
 
 // inbox is one opened connection's directory.
 type inbox struct{ pushed source.Pushed }
@@ -61,6 +61,9 @@ func open(v setting.Values, env source.Env) (source.Source, error) {
 		if v.Int(name) < 1 {
 			return nil, fault.New(fault.Invalid, "scim: %s must be 1 or more", name).WithHint("Entra ID wants 25 requests a second to be taken")
 		}
+	}
+	if _, err := source.ProviderOf(v); err != nil {
+		return nil, err
 	}
 	if env.Pushed == nil {
 		return nil, fault.New(fault.Invalid, "scim: there is no database that keeps what is pushed here")

@@ -40,7 +40,7 @@ type TargetInput struct {
 // TargetPatchInput changes a target; what is absent stays.
 type TargetPatchInput struct {
 	Name        *string   `json:"name,omitempty" maxLength:"100"`
-	URL         *string   `json:"url,omitempty" maxLength:"2000" doc:"The address that /Users is appended to. Another one stands for another application: everything is looked for there anew."`
+	URL         *string   `json:"url,omitempty" maxLength:"2000" doc:"The address that /Users is appended to. Another one stands for another application: everything is looked for there anew, and another server needs the secret again."`
 	Auth        *string   `json:"auth,omitempty" enum:"bearer,oauth" doc:"Bearer unless given."`
 	Secret      *string   `json:"secret,omitempty" maxLength:"4096" doc:"The token, or the client's secret. It is never shown."`
 	ClientID    *string   `json:"client_id,omitempty" maxLength:"1000" doc:"Of OAuth."`

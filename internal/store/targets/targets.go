@@ -336,6 +336,9 @@ func (t *Targets) Update(ctx context.Context, asks, id string, p client.TargetPa
 		if err := t.fits(ctx, &is); err != nil {
 			return err
 		}
+		if sealed == nil && (is.Auth != was.Auth || origin(is.URL) != origin(was.URL) || origin(text(is.TokenURL)) != origin(text(was.TokenURL))) {
+			return fault.New(fault.Invalid, "target: its secret would go to another server than it was given for").WithHint("give the secret again with the new address")
+		}
 		connections, err := json.Marshal(is.Connections)
 		if err != nil {
 			return err
@@ -371,6 +374,15 @@ func (t *Targets) Update(ctx context.Context, asks, id string, p client.TargetPa
 		return t.tell(ctx, tx, event.TargetUpdated, out, actor, before, after)
 	})
 	return out, err
+}
+
+// origin is where an address leads, without what is there.
+func origin(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	return u.Scheme + "://" + u.Host
 }
 
 // lock keeps a target as it is until the transaction ends.
@@ -454,11 +466,7 @@ func (t *Targets) Reseal(ctx context.Context, tx *db.Tx) (done int, lost []strin
 
 // public is what events tell of a target: of the address only where it leads.
 func public(of *client.Target) map[string]any {
-	host := ""
-	if u, err := url.Parse(of.URL); err == nil {
-		host = u.Scheme + "://" + u.Host
-	}
-	return map[string]any{"name": of.Name, "host": host, "auth": of.Auth, "connections": of.Connections, "groups": of.Groups, "leavers": of.Leavers, "enabled": of.Enabled}
+	return map[string]any{"name": of.Name, "host": origin(of.URL), "auth": of.Auth, "connections": of.Connections, "groups": of.Groups, "leavers": of.Leavers, "enabled": of.Enabled}
 }
 
 // tell writes an event about a target; "target" in what it tells names it. Of a

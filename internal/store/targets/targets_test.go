@@ -234,6 +234,31 @@ func TestWhatIsDone(t *testing.T) {
 	})
 }
 
+func TestASecretGoesNowhereElse(t *testing.T) {
+	both(t, func(h *house) {
+		made := h.create()
+		oauth := client.TargetPatchInput{Auth: ptr("oauth"), ClientID: ptr("x"), TokenURL: ptr("https://login.example.com/token")}
+		for name, p := range map[string]client.TargetPatchInput{
+			"another server": {URL: ptr("https://evil.example.com/scim")}, "without TLS": {URL: ptr("http://app.example.com/scim")}, "a server of tokens": oauth,
+		} {
+			if _, err := h.targets.Update(h.Context(), "", made.ID, p, "x"); err == nil || fault.KindOf(err) != fault.Invalid {
+				h.Errorf("%s: %v", name, err)
+			}
+			p.Secret = ptr("given-again")
+			_, err := h.targets.Update(h.Context(), "", made.ID, p, "x")
+			h.must(err)
+			_, err = h.targets.Update(h.Context(), "", made.ID, usual(), "x")
+			h.must(err)
+			if p.Auth != nil {
+				_, err = h.targets.Update(h.Context(), "", made.ID, client.TargetPatchInput{Auth: ptr("bearer"), TokenURL: ptr(""), Secret: ptr("s")}, "x")
+				h.must(err)
+			}
+		}
+		_, err := h.targets.Update(h.Context(), "", made.ID, client.TargetPatchInput{URL: ptr("https://app.example.com/scim/v3")}, "x")
+		h.must(err)
+	})
+}
+
 func TestTheFeedIsFollowed(t *testing.T) {
 	both(t, func(h *house) {
 		h.person("sun", "ann")

@@ -212,6 +212,11 @@ func (t *Targets) load(ctx context.Context, tx *db.Tx, of *client.Target, newest
 			return 0, err
 		}
 	}
+	// Who leads others comes before them, so that these need not be pushed twice.
+	if _, err := tx.Exec(ctx, `UPDATE target_links SET next_at = next_at - 1 WHERE target = $1 AND kind = 'user' AND id IN (SELECT manager FROM accounts WHERE organization = $2 AND manager IS NOT NULL)`,
+		of.ID, of.Organization); err != nil {
+		return 0, err
+	}
 	if _, err := tx.Exec(ctx, `UPDATE targets SET loaded = $2, cursor = $3 WHERE id = $1`, of.ID, true, newest); err != nil {
 		return 0, err
 	}

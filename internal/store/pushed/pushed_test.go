@@ -313,7 +313,7 @@ func TestAFailedWriteUndoesNoNeighbour(t *testing.T) {
 					t.Error("a panic of whoever puts a run in line was swallowed")
 				}
 			}()
-			other := &pushed.Pushed{DB: h.DB, Now: h.Now, Line: func(context.Context, *db.Tx, string) error { panic("x") }}
+			other := &pushed.Pushed{DB: h.DB, Now: h.Now, Line: func(context.Context, *db.Tx, string, time.Time) error { panic("x") }}
 			_ = other.Write(t.Context(), "branch", func(tx *pushed.Tx) error { _, err := tx.Create(scim.User, user("jane")); return err })
 		}()
 		over, cancel := context.WithCancel(t.Context())

@@ -96,8 +96,8 @@ func New(d Deps) *Endpoint {
 		routes["DELETE /"+name+"/{id}"] = func(r *request) error { return r.remove(t) }
 	}
 	for pattern, handle := range routes {
-		method, path, any := strings.Cut(pattern, " ")
-		if !any {
+		method, path, named := strings.Cut(pattern, " ")
+		if !named {
 			method, path = "", pattern
 		}
 		route := strings.TrimSpace(method + " " + Prefix + "{alias}" + path)

@@ -25,6 +25,7 @@ func (e *Endpoint) told(ctx context.Context, err error) *scim.Error {
 		return &scim.Error{Status: http.StatusConflict, Detail: err.Error()}
 	case fault.Unavailable:
 		status, detail = http.StatusServiceUnavailable, "the database cannot be reached; nothing was written"
+	case fault.Internal, fault.Denied, fault.Held: // none of them is the client's doing
 	}
 	if ctx.Err() == nil {
 		e.Log.Error("a push failed", "error", err.Error())

@@ -209,10 +209,15 @@ func (p *pass) one(ctx context.Context, l *targets.Link, a *account.Account, man
 		err = p.group(ctx, l)
 	} else {
 		manager := ""
-		if a != nil {
-			manager = managers[a.Manager]
+		if a != nil && !a.Manager.IsZero() {
+			// Who was not there when the batch was read may be by now.
+			if manager = managers[a.Manager]; manager == "" {
+				manager, err = p.worker.Targets.Remote(ctx, p.turn, a.Manager)
+			}
 		}
-		err = p.user(ctx, l, a, manager)
+		if err == nil {
+			err = p.user(ctx, l, a, manager)
+		}
 	}
 	// What was done there is written down, also when the turn is about to end.
 	after := context.WithoutCancel(ctx)

@@ -3,6 +3,7 @@ package targets
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"rollcall.dev/rollcall/client"
@@ -148,6 +149,15 @@ func (t *Targets) Accounts(ctx context.Context, turn *Turn, links []*Link) (foun
 		return err
 	})
 	return found, managers, err
+}
+
+// Remote gives the identifier that an account has there by now; "" for none.
+func (t *Targets) Remote(ctx context.Context, turn *Turn, id account.ID) (remote string, err error) {
+	err = t.DB.Reader().QueryRowContext(ctx, `SELECT remote FROM target_links WHERE target = $1 AND kind = 'user' AND id = $2`, turn.Target.ID, id[:]).Scan(&remote)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return remote, db.Explain("look at the links", err)
 }
 
 // Group gives a group; nil where it is gone.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/store/pushers"
 )
 
 // token gives an access token for a client's ID and secret (RFC 6749, section 4.4).
@@ -52,6 +53,9 @@ func (e *Endpoint) token(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		e.strangers.take(from, 1, strangerRate, strangerBurst, now)
 		w.Header().Set("WWW-Authenticate", `Basic realm="rollcall"`)
+		if c != nil { // whoever gave the client its secret sees that it was not taken
+			e.Pushers.LogRefused(c.alias, pushers.Exchange{At: now.UTC(), Method: r.Method, Path: "/oauth/token", Status: http.StatusUnauthorized, Client: r.UserAgent(), Remote: from, Mode: c.mask})
+		}
 		oauth(w, http.StatusUnauthorized, "invalid_client", "the client is not known, or its secret is wrong or has ended")
 	default:
 		answerToken(w, map[string]any{"access_token": access, "token_type": "Bearer", "expires_in": int64(life.Seconds())})

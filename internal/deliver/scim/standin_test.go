@@ -42,6 +42,21 @@ func newStandin(t testing.TB) *standin {
 	return s
 }
 
+// on sets who may answer in its place; requests that nobody waits for any more may
+// still be going on.
+func (s *standin) on(fn func(w http.ResponseWriter, r *http.Request) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.intercept = fn
+}
+
+// many is how many users there are.
+func (s *standin) many() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.users)
+}
+
 func (s *standin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -328,12 +328,12 @@ func TestWhoIsThereIsAdopted(t *testing.T) {
 		}
 		h.app.groups = []protocol.Object{{"id": "S", "displayName": "sales", "members": []any{protocol.Object{"value": "X"}, protocol.Object{"value": "E"}}}}
 		// bob appears between the look and the making.
-		h.app.intercept = func(w http.ResponseWriter, r *http.Request) bool {
+		h.app.on(func(w http.ResponseWriter, r *http.Request) bool {
 			if r.Method == http.MethodPost && !slices.ContainsFunc(h.app.users, func(o protocol.Object) bool { return o["id"] == "B" }) {
 				h.app.users = append(h.app.users, protocol.Object{"id": "B", "userName": "bob"})
 			}
 			return false
-		}
+		})
 		tg := h.target(client.TargetPatchInput{})
 		h.push()
 		h.instep(tg, 4)
@@ -408,13 +408,13 @@ func TestAnApplicationWithoutPatchIsPut(t *testing.T) {
 			h.Errorf("it patched: %v", got)
 		}
 		// One that says it can, and cannot.
-		h.app.intercept = func(w http.ResponseWriter, r *http.Request) bool {
+		h.app.on(func(w http.ResponseWriter, r *http.Request) bool {
 			if strings.HasSuffix(r.URL.Path, "/ServiceProviderConfig") {
 				w.WriteHeader(http.StatusNotFound)
 				return true
 			}
 			return false
-		}
+		})
 		h.later(2 * time.Hour)
 		h.set("ann", "title", "Empress")
 		h.push()
@@ -484,7 +484,7 @@ func TestAnApplicationThatWantsToBeLeftAloneIs(t *testing.T) {
 		h.person("ann", "")
 		tg := h.target(client.TargetPatchInput{})
 		status, after := http.StatusTooManyRequests, "90"
-		h.app.intercept = func(w http.ResponseWriter, _ *http.Request) bool {
+		h.app.on(func(w http.ResponseWriter, _ *http.Request) bool {
 			if status == 0 {
 				return false
 			}
@@ -493,7 +493,7 @@ func TestAnApplicationThatWantsToBeLeftAloneIs(t *testing.T) {
 			}
 			w.WriteHeader(status)
 			return true
-		}
+		})
 		expect := func(wait time.Duration) {
 			h.Helper()
 			h.app.took()
@@ -539,13 +539,13 @@ func TestOneThatIsRefusedHoldsUpNobody(t *testing.T) {
 		h.person("bob", "")
 		tg := h.target(client.TargetPatchInput{})
 		refuse := true
-		h.app.intercept = func(w http.ResponseWriter, r *http.Request) bool {
+		h.app.on(func(w http.ResponseWriter, r *http.Request) bool {
 			if refuse && r.Method == http.MethodPost && len(h.app.users) > 0 {
 				h.app.fail(w, &protocol.Error{Status: 400, Type: protocol.InvalidValue, Detail: "we do not like sesame"})
 				return true
 			}
 			return false
-		}
+		})
 		h.push()
 		failed := h.links(tg, targets.Failed)
 		if len(failed) != 1 || failed[0].Attempts != 1 || *failed[0].Error != "answered 400 Bad Request: we do not like (secret)" || !failed[0].NextAt.Equal(h.now().Add(30*time.Second)) {
@@ -701,11 +701,11 @@ func TestAnAddressThatIsNotThatOfSCIMIsTriedOnce(t *testing.T) {
 		}
 		tg := h.target(client.TargetPatchInput{})
 		for _, status := range []int{http.StatusNotFound, http.StatusFound} {
-			h.app.intercept = func(w http.ResponseWriter, _ *http.Request) bool {
+			h.app.on(func(w http.ResponseWriter, _ *http.Request) bool {
 				w.Header().Set("Location", "/elsewhere")
 				w.WriteHeader(status)
 				return true
-			}
+			})
 			h.push()
 			is := h.get(tg)
 			if is.Error == nil || is.Failed != 0 || is.Due != 20 || len(h.app.took()) > 20 {
@@ -720,23 +720,23 @@ func TestWhoeverPushesLosesTheTurnWhenTheTargetIsChanged(t *testing.T) {
 	both(t, func(h *house) {
 		h.person("ann", "")
 		tg := h.target(client.TargetPatchInput{})
-		h.app.intercept = func(_ http.ResponseWriter, r *http.Request) bool {
+		h.app.on(func(_ http.ResponseWriter, r *http.Request) bool {
 			if r.Method == http.MethodPost {
 				_, err := h.targets.Update(context.Background(), "", tg.ID, client.TargetPatchInput{Enabled: ptr(false)}, "x")
 				h.must(err)
 			}
 			return false
-		}
+		})
 		h.push()
 		if l := h.links(tg, ""); len(l) != 1 || l[0].State != targets.Due || l[0].RemoteID != nil {
 			h.Errorf("linked: %+v", l)
 		}
-		h.app.intercept = nil
+		h.app.on(nil)
 		_, err := h.targets.Update(h.Context(), "", tg.ID, client.TargetPatchInput{Enabled: ptr(true)}, "x")
 		h.must(err)
 		h.push()
 		h.instep(tg, 1)
-		if len(h.app.users) != 1 {
+		if h.app.many() != 1 {
 			h.Errorf("there are %v", h.app.users)
 		}
 	})
@@ -770,12 +770,12 @@ func TestWhatChangesWhileItIsPushedIsPushedAgain(t *testing.T) {
 		h.person("ann", "")
 		tg := h.target(client.TargetPatchInput{})
 		var once sync.Once
-		h.app.intercept = func(_ http.ResponseWriter, r *http.Request) bool {
+		h.app.on(func(_ http.ResponseWriter, r *http.Request) bool {
 			if r.Method == http.MethodPost {
 				once.Do(func() { h.set("ann", "title", "Queen") })
 			}
 			return false
-		}
+		})
 		h.push()
 		h.instep(tg, 1)
 		if h.app.user("ann")["title"] != "Queen" {
@@ -789,19 +789,19 @@ func TestAWorkerThatEndsLeavesWhatItDid(t *testing.T) {
 		h.person("ann", "")
 		tg := h.target(client.TargetPatchInput{})
 		ctx, cancel := context.WithCancel(h.Context())
-		h.app.intercept = func(_ http.ResponseWriter, r *http.Request) bool {
+		h.app.on(func(_ http.ResponseWriter, r *http.Request) bool {
 			if r.Method == http.MethodPost {
 				cancel()
 			}
 			return false
-		}
+		})
 		if _, err := h.worker.Step(ctx); err != nil && !errors.Is(err, context.Canceled) {
 			h.Fatal(err)
 		}
-		h.app.intercept = nil
+		h.app.on(nil)
 		h.push() // another process goes on at once, and adopts whom the first one made
 		h.instep(tg, 1)
-		if len(h.app.users) != 1 {
+		if h.app.many() != 1 {
 			h.Errorf("there are %v", h.app.users)
 		}
 	})

@@ -424,22 +424,6 @@ func TestAnApplicationWithoutPatchIsPut(t *testing.T) {
 	})
 }
 
-// Whoever leads others is there before them: nobody has to be pushed twice.
-func TestManagersComeFirst(t *testing.T) {
-	both(t, func(h *house) {
-		for i := range 150 {
-			h.person(fmt.Sprint("p", i), "boss")
-		}
-		h.person("boss", "")
-		h.target(client.TargetPatchInput{})
-		h.push()
-		took := changes(h.app.took())
-		if n := len(slices.DeleteFunc(took, func(r string) bool { return r == "POST /Users" })); n > atOnce {
-			h.Errorf("%d were changed after they were made", n)
-		}
-	})
-}
-
 func TestMembersGoInChunks(t *testing.T) {
 	both(t, func(h *house) {
 		h.app.silent = true

@@ -298,6 +298,21 @@ func TestTheFeedIsFollowed(t *testing.T) {
 	})
 }
 
+// Whoever leads others is pushed before them: these need not be pushed twice.
+func TestManagersComeFirst(t *testing.T) {
+	both(t, func(h *house) {
+		boss := account.NewID("sun", "boss")
+		for _, n := range []string{"a", "b", "c", "d", "e", "f", "g", "boss"} {
+			h.person("sun", n)
+		}
+		h.exec(`UPDATE accounts SET manager = $1 WHERE username <> 'boss'`, boss[:])
+		h.create()
+		if _, links := h.due(); len(links) != 8 || links[0].ID != boss {
+			h.Errorf("due are %+v", links)
+		}
+	})
+}
+
 func TestEventsThatArePrunedAreMadeUpFor(t *testing.T) {
 	both(t, func(h *house) {
 		h.person("sun", "ann")

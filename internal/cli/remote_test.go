@@ -65,7 +65,7 @@ func (h *house) directory(lines ...string) {
 }
 
 // moving is what differs between two runs of the same thing: IDs, times, who.
-var moving = regexp.MustCompile(`\b[pr]1[0-9a-z]{14}\b|\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?Z?)?|operator:\w+|apikey:rk_\w{8}|\d+\.\d s|\d+ ms|"(hash|seq|took_ms)": ?"?[0-9a-f]+"?|process \d+ on \S+|[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f-]{21}`)
+var moving = regexp.MustCompile(`\b[pr]1[0-9a-z]{14}\b|\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?Z?)?|operator:\w+|apikey:rk_\w{8}| *\d+\.\d s| *\d+ ms|"(hash|seq|took_ms)": ?"?[0-9a-f]+"?|process \d+ on \S+|[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f-]{21}`)
 
 func still(r result) string {
 	return moving.ReplaceAllString(r.out, "~") + "\n---\n" + moving.ReplaceAllString(lastLines(r.err), "~")

@@ -47,10 +47,13 @@ func begin(t *testing.T, dsn string) *site {
 	path := filepath.Join(t.TempDir(), "rollcall.yaml")
 	must(os.WriteFile(path, []byte("listen: "+listen+"\npublic_url: http://"+listen+`
 log: {level: error}
-organizations: [{id: sun, name: Sun}]
+webhooks: {allow_private: true}
+organizations: [{id: sun, name: Sun}, {id: moon, name: Moon}]
 connections:
+  - {alias: table, organization: moon, backend: {csv: {path: people.csv, passwords: none}}}
   - {alias: push, organization: sun, role: employee, backend: {scim: {rate: 10000, burst: 10000}}}
 `), 0o600))
+	must(os.WriteFile(filepath.Join(filepath.Dir(path), "people.csv"), []byte("username,email,first_name,last_name,title,manager\nkim,kim@moon.example,Kim,<i>Özil</i>,Chief,\nlee,lee@moon.example,Lee,Lo,,kim\n"), 0o600))
 	env := func(name string) (string, bool) { return dsn, name == "ROLLCALL_DATABASE" }
 	a, err := app.Open(t.Context(), path, env)
 	must(err)
@@ -198,4 +201,33 @@ func TestWhatAClientPushesBecomesAccounts(t *testing.T) {
 			t.Errorf("the run: %+v %v", run, err)
 		}
 	})
+}
+
+// What one organization has is pushed to another installation's connection, which here
+// is the same one's: our client and our server understand one another.
+func TestOneInstallationPushesToAnother(t *testing.T) {
+	s := begin(t, databases.SQLite(t))
+	if _, err := client.Send[client.Run](t.Context(), s.api, http.MethodPost, "/connections/table/sync", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		s.next("account.created")
+	}
+	name, at := "other", s.base
+	if _, err := s.api.CreateTarget(t.Context(), client.TargetInput{Organization: "moon", TargetPatchInput: client.TargetPatchInput{Name: &name, URL: &at, Secret: &s.token}}); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]client.Account{}
+	for range 2 {
+		e := s.next("account.created")
+		if e.Organization != "sun" || e.Account == nil {
+			t.Fatalf("%+v", e)
+		}
+		a := s.account(*e.Account)
+		got[*a.Username] = a
+	}
+	kim, lee := got["kim"], got["lee"]
+	if kim.LastName == nil || *kim.LastName != "<i>Özil</i>" || kim.Title == nil || *kim.Title != "Chief" || lee.Manager == nil || *lee.Manager != kim.ID || lee.Connection != "push" {
+		t.Errorf("%+v %+v", kim, lee)
+	}
 }

@@ -32,6 +32,7 @@ var floors = [][]string{
 	{"internal/scim"},      // the protocol knows nothing of us
 	{"internal/telemetry"}, // logs, metrics and traces know nothing of what they tell of
 	{"internal/source"},
+	{"internal/source/rest"}, // calls vendors' APIs for the kinds that are read from one
 	{"internal/source/*", "internal/config", "internal/simulator"},
 	{"internal/source/all"},
 	{"internal/engine/mirror"},

@@ -32,6 +32,7 @@ var floors = [][]string{
 	{"internal/scim"},      // the protocol knows nothing of us
 	{"internal/telemetry"}, // logs, metrics and traces know nothing of what they tell of
 	{"internal/source"},
+	{"internal/source/rest"}, // calls vendors' APIs for the kinds that are read from one
 	{"internal/source/*", "internal/config", "internal/simulator"},
 	{"internal/source/all"},
 	{"internal/engine/mirror"},
@@ -43,6 +44,7 @@ var floors = [][]string{
 	{"internal/engine/apply"},
 	{"internal/engine"},
 	{"internal/store"},
+	{"internal/source/sourcetest"}, // what kinds of directories have to pass, through the real engine and store
 	{"internal/registry"},
 	{"internal/jobs"},
 	{"internal/operate", "internal/signin"},

@@ -1,0 +1,85 @@
+package rest
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/source"
+)
+
+// reachTimeout bounds each step of reaching a host.
+const reachTimeout = 15 * time.Second
+
+// Reach goes through the steps of reaching the host of an https address, DNS and
+// TLS, as a part of source.Check; it reports whether more steps make sense. The TLS
+// step shows the certificate and warns where it ends within 30 days.
+func (c *Client) Reach(ctx context.Context, address string, report func(source.Step)) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	begun := time.Now()
+	step := func(name string, section source.Section, v source.Verdict, detail, hint string) {
+		report(source.Step{Name: name, Section: section, Verdict: v, Detail: detail, Hint: hint, Took: time.Since(begun)})
+		begun = time.Now()
+	}
+	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
+	defer cancel()
+	proxied := false
+	transport, ok := c.config.Transport.(*http.Transport)
+	if ok && transport.Proxy != nil {
+		proxy, err := transport.Proxy(&http.Request{URL: u})
+		proxied = err == nil && proxy != nil
+	}
+	switch {
+	case proxied:
+		step("DNS", source.Address, source.Skip, u.Host+" is reached through a proxy", "")
+		return true
+	case net.ParseIP(u.Hostname()) != nil:
+		step("DNS", source.Address, source.Skip, u.Hostname()+" is an address", "")
+	default:
+		found, err := net.DefaultResolver.LookupHost(ctx, u.Hostname())
+		if err != nil {
+			step("DNS", source.Address, source.Fail, fmt.Sprintf("look up %s: %v", u.Hostname(), err), "Check the spelling, and whether this machine can look up names of the internet.")
+			return false
+		}
+		step("DNS", source.Address, source.OK, fmt.Sprintf("%s is %s", u.Hostname(), strings.Join(found, ", ")), "")
+	}
+	if u.Scheme != "https" || !ok {
+		step("TLS", source.TLS, source.Skip, "the connection is not encrypted", "")
+		return true
+	}
+	port := u.Port()
+	if port == "" {
+		port = "443"
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if transport.TLSClientConfig != nil {
+		config = transport.TLSClientConfig.Clone()
+	}
+	conn, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	if err != nil {
+		e := c.broken(ctx, err)
+		step("TLS", source.TLS, source.Fail, fmt.Sprintf("%s: %s", u.Host, e.text), fault.HintOf(c.fault(u, e, 1)))
+		return false
+	}
+	defer conn.Close() //nolint:errcheck // nothing was written
+	state := conn.(*tls.Conn).ConnectionState()
+	end := slices.MinFunc(state.PeerCertificates, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) })
+	detail := fmt.Sprintf("%s: %s, certificate of %s until %s", u.Host, tls.VersionName(state.Version), state.PeerCertificates[0].Subject.CommonName, end.NotAfter.Format(time.DateOnly))
+	if time.Until(end.NotAfter) < 30*24*time.Hour {
+		step("TLS", source.TLS, source.Warn, detail, "The certificate ends soon.")
+		return true
+	}
+	step("TLS", source.TLS, source.OK, detail, "")
+	return true
+}

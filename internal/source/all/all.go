@@ -7,6 +7,7 @@ import (
 	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/source/csv"
 	"rollcall.dev/rollcall/internal/source/ldap"
+	"rollcall.dev/rollcall/internal/source/okta"
 	"rollcall.dev/rollcall/internal/source/scim"
 )
 
@@ -14,6 +15,7 @@ import (
 func Kinds() []source.Kind {
 	return []source.Kind{
 		ldap.Kind,
+		okta.Kind,
 		csv.Kind,
 		scim.Kind,
 	}

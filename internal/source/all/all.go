@@ -6,6 +6,7 @@ package all
 import (
 	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/source/csv"
+	"rollcall.dev/rollcall/internal/source/entra"
 	"rollcall.dev/rollcall/internal/source/ldap"
 	"rollcall.dev/rollcall/internal/source/okta"
 	"rollcall.dev/rollcall/internal/source/scim"
@@ -15,6 +16,7 @@ import (
 func Kinds() []source.Kind {
 	return []source.Kind{
 		ldap.Kind,
+		entra.Kind,
 		okta.Kind,
 		csv.Kind,
 		scim.Kind,

@@ -215,3 +215,42 @@ func TestSomebodyIsFoundAndToldWhyTheyAreNotRead(t *testing.T) {
 		})
 	}
 }
+
+func TestManagersAreKnownByWhatManagerIdHolds(t *testing.T) {
+	for _, c := range []struct {
+		name, manager, holds string
+		want                 string // the attribute that the starting mapping takes
+	}{
+		{"a login", "login", "bo@example.org", "bo@example.org"},
+		{"Okta's ID", "id", "00ubo", "00ubo"},
+		{"an employee number", "employeeNumber", "17", "bo@example.org"},
+		{"the number of nobody", "employeeNumber", "99", ""},
+		{"the number of two", "employeeNumber", "18", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o, clock := company(t)
+			o.PutUser("00ubo", "ACTIVE", map[string]any{"login": "bo@example.org", "employeeNumber": "17"})
+			o.PutUser("00ucy", "ACTIVE", map[string]any{"login": "cy@example.org", "employeeNumber": "18"})
+			o.PutUser("00udee", "ACTIVE", map[string]any{"login": "dee@example.org", "employeeNumber": "18"})
+			o.PutUser("00uanna", "ACTIVE", map[string]any{"login": "anna@example.org", "managerId": c.holds})
+			for _, people := range []string{"all", "groups"} {
+				src := with(t, o, clock, setting.Values{"manager": c.manager, "people": people, "groups.names": []string{"Staff"}})
+				preset, err := src.Preset(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				refs, got := map[string]string{}, ""
+				_, err = src.Read(t.Context(), source.Request{}, func(r *directory.Record) error {
+					refs[string(r.ID)] = r.Ref
+					if r.ID == "00uanna" {
+						got = r.First(preset.Mapping["manager"].Attribute)
+					}
+					return nil
+				})
+				if err != nil || got != c.want || c.want != "" && refs["00ubo"] != c.want {
+					t.Errorf("people %s: the manager is %q, want %q; refs %v, %v", people, got, c.want, refs, err)
+				}
+			}
+		})
+	}
+}

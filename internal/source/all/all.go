@@ -8,6 +8,7 @@ import (
 	"rollcall.dev/rollcall/internal/source/csv"
 	"rollcall.dev/rollcall/internal/source/entra"
 	"rollcall.dev/rollcall/internal/source/ldap"
+	"rollcall.dev/rollcall/internal/source/okta"
 	"rollcall.dev/rollcall/internal/source/scim"
 )
 
@@ -16,6 +17,7 @@ func Kinds() []source.Kind {
 	return []source.Kind{
 		ldap.Kind,
 		entra.Kind,
+		okta.Kind,
 		csv.Kind,
 		scim.Kind,
 	}

@@ -87,6 +87,13 @@ func groupsOf(kind string) []*group {
 			{Name: "people", Title: "People", Help: "Who is read, and how often everything is looked through.", sections: []string{"base", "layout", "users", "changes"}, own: at(b)},
 			{Name: "groups", Title: "Groups", Help: "Which groups are read. With none selected nobody is synchronized, unless “Members only” is off.", sections: []string{"groups"}, own: at(b + "groups.")},
 		}
+	case "okta":
+		own = []*group{
+			{Name: "address", Title: "Address", Help: "Which Okta organization is read.", sections: []string{"settings", "address", "tls"}, own: at(b+"url", b+"tls.", b+"timeout")},
+			{Name: "sign-in", Title: "Sign-in", Help: "Either a client (an API Services app with a private key), which Okta advises, or an API token. It needs to read, nothing else.", sections: []string{"sign-in"}, own: at(b+"token", b+"client_id", b+"key", b+"key_file", b+"key_id", "credential_expires")},
+			{Name: "people", Title: "People", Help: "Who is read, and how changes are found.", sections: []string{"base", "layout", "users", "changes"}, own: at(b)},
+			{Name: "groups", Title: "Groups", Help: "With none of these no group is read; where people are the members of groups, nobody is.", sections: []string{"groups"}, own: at(b + "groups.")},
+		}
 	case "scim":
 		own = []*group{{Name: "source", Title: "Pushes", Help: "The identity provider pushes its people and groups. The address and the token that it needs are on the page that follows.", sections: []string{"settings", "address", "users", "groups", "changes"}, own: at(b)}}
 	default:

@@ -32,6 +32,8 @@ type Org struct {
 	Limit int
 	// SSWS makes Settings use an API token instead of a client.
 	SSWS bool
+	// App makes Settings read those whom this application is assigned to: everybody.
+	App string
 	// DPoP demands proofs of possession, as apps do since February 2024.
 	DPoP bool
 	// Life of access tokens.
@@ -116,6 +118,9 @@ func Start(t testing.TB, now func() time.Time) *Org {
 // Settings implements sourcetest.Vendor.
 func (o *Org) Settings() setting.Values {
 	v := setting.Values{"url": o.URL, "groups.match": ".", "manager": "login"}
+	if o.App != "" {
+		v["people"], v["app"] = "app", o.App
+	}
 	if o.Via != "" {
 		v["url"] = o.Via
 	}
@@ -155,6 +160,9 @@ func (o *Org) PutUser(id, status string, profile map[string]any) {
 		at, _ := slices.BinarySearch(o.order, id)
 		o.order = slices.Insert(o.order, at, id)
 	}
+	if o.App != "" {
+		o.apps[o.App] = o.order
+	}
 	u.status, u.profile, u.lastUpdated = status, profile, o.Now()
 }
 
@@ -165,6 +173,9 @@ func (o *Org) Remove(id string) {
 	defer o.mu.Unlock()
 	delete(o.users, id)
 	o.order = slices.DeleteFunc(o.order, func(x string) bool { return x == id })
+	if o.App != "" {
+		o.apps[o.App] = o.order
+	}
 	for _, g := range o.groups {
 		g.members = slices.DeleteFunc(g.members, func(m string) bool { return m == id })
 	}

@@ -23,6 +23,7 @@ func TestSuite(t *testing.T) {
 		"with a client":           func(*rig.Org) {},
 		"with a client and proof": func(o *rig.Org) { o.DPoP = true },
 		"with a token":            func(o *rig.Org) { o.SSWS = true },
+		"an application's people": func(o *rig.Org) { o.App = "0oaall" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -27,8 +27,9 @@ type Tokens struct {
 	// Now is the time; nil is the real one.
 	Now func() time.Time
 
-	mu    sync.Mutex // held while one is fetched
-	token Token
+	mu     sync.Mutex // held while one is fetched
+	token  Token
+	renews bool // there may be another one after it
 
 	told sync.Mutex // for used alone: a refusal while fetching asks for Secrets
 	used []string
@@ -57,7 +58,7 @@ func (t *Tokens) Token(ctx context.Context) (Token, error) {
 	if fresh.Type == "" {
 		fresh.Type = "Bearer"
 	}
-	t.token = fresh
+	t.token, t.renews = fresh, !fresh.Until.IsZero()
 	// The last two: a vendor may still repeat the one before.
 	t.told.Lock()
 	defer t.told.Unlock()
@@ -82,9 +83,8 @@ func (t *Tokens) Sign(ctx context.Context, req *http.Request) error {
 func (t *Tokens) Rejected(http.Header) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	again := !t.token.Until.IsZero()
 	t.token = Token{}
-	return again
+	return t.renews // said of the token before, where several requests were rejected at a time
 }
 
 // Secrets implements Auth.

@@ -35,7 +35,7 @@ const (
 	managerNone   = "none"
 )
 
-var options = []setting.Option{
+var options = append([]setting.Option{
 	{Name: "url", Place: true, Required: true, Label: "Address", Help: "Of the organization: https://example.okta.com, or its own domain. Not the one with -admin in it."},
 	{Name: "token", Secret: true, Label: "API token", Help: "A token (SSWS) of an administrator who may read, in place of a client. It ends with that account, and after 30 days without use."},
 	{Name: "client_id", Place: true, Label: "Client ID", Help: "Of an API Services app with public key / private key authentication: Okta's own advice, in place of a token."},
@@ -65,7 +65,7 @@ var options = []setting.Option{
 	{Name: "full_every", Type: setting.Duration, Default: "168h", Advanced: true, Label: "Full reading", Help: "How often everything is read again, whatever changed."},
 	{Name: "timeout", Type: setting.Duration, Default: "60s", Advanced: true, Label: "Patience", Help: "For one answer. A reading may take any time as long as answers come."},
 	{Name: "tls.ca_file", Place: true, Local: true, Advanced: true, Label: "CA file", Help: "Certificates (PEM) to trust beside the system's."},
-}
+}, source.ProviderOptions()...)
 
 // settings are the decoded and checked settings of one connection.
 type settings struct {
@@ -96,6 +96,9 @@ func invalid(format string, args ...any) *fault.Error {
 
 func decode(v setting.Values, env source.Env) (*settings, error) {
 	if err := setting.Defaults(options, v); err != nil {
+		return nil, err
+	}
+	if _, err := source.ProviderOf(v); err != nil {
 		return nil, err
 	}
 	s := &settings{

@@ -29,7 +29,10 @@ type Tokens struct {
 
 	mu    sync.Mutex
 	token Token
-	used  []string
+	// used has a lock of its own: an error of Fetch asks for Secrets while a token is
+	// being fetched.
+	usedMu sync.Mutex
+	used   []string
 }
 
 // Static is Auth by a token that does not change, such as Okta's SSWS.
@@ -56,6 +59,8 @@ func (t *Tokens) Token(ctx context.Context) (Token, error) {
 		fresh.Type = "Bearer"
 	}
 	t.token = fresh
+	t.usedMu.Lock()
+	defer t.usedMu.Unlock()
 	// The last two: a vendor may still repeat the one before.
 	if !slices.Contains(t.used, fresh.Value) {
 		t.used = append(t.used[max(0, len(t.used)-1):], fresh.Value)
@@ -85,7 +90,7 @@ func (t *Tokens) Rejected(http.Header) bool {
 
 // Secrets implements Auth.
 func (t *Tokens) Secrets() []string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.usedMu.Lock()
+	defer t.usedMu.Unlock()
 	return slices.Clone(t.used)
 }

@@ -289,7 +289,7 @@ func (g *grouping) listed(ctx context.Context) error {
 			g.leave(id)
 		}
 	}
-	if selected == 0 && !slices.Contains(slices.Collect(maps.Values(g.roots)), true) {
+	if selected == 0 && (g.set.membersOnly || len(g.news.listed) > 0) && !slices.Contains(slices.Collect(maps.Values(g.roots)), true) {
 		g.incomplete("The selection of groups matches none of %s: whoever left is not taken for gone. Check groups.include, groups.names and groups.ids.", counted(len(g.news.listed), "group", "groups"))
 	}
 	return nil

@@ -23,12 +23,11 @@ const (
 // reading is one pass over a tenant.
 type reading struct {
 	*tenant
-	req   source.Request
-	wish  wish
-	emit  func(*directory.Record) error
-	out   source.Reading
-	book  *bookmark // the next one
-	refus error     // by emit or Known; returned as it is
+	req  source.Request
+	wish wish
+	emit func(*directory.Record) error
+	out  source.Reading
+	book *bookmark // the next one
 }
 
 // errLost is that everything has to be read, with the reason.
@@ -364,7 +363,7 @@ func (r *reading) handGroups(all *everybody) error {
 			edges[id] = children
 		}
 	}
-	if len(roots) == 0 {
+	if len(roots) == 0 && (r.set.membersOnly || len(all.groups) > 0) {
 		r.incomplete("The selection of groups matches none of %s: whoever left is not taken for gone. Check groups.include, groups.names and groups.ids.", counted(len(all.groups), "group", "groups"))
 	}
 	in := reach(roots, edges)

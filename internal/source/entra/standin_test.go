@@ -206,7 +206,7 @@ func (w *world) try() (source.Reading, error) {
 
 // text is a record in one line.
 func text(rec *directory.Record) string {
-	var parts []string
+	parts := []string{rec.Ref}
 	for _, a := range rec.Attributes {
 		if a.Name == "accountEnabled" || a.Name == "displayName" || a.Name == "userType" || a.Name == "userPrincipalName" {
 			if rec.Kind == directory.User && rec.Problem == "" && a.Values[0] != "false" {

@@ -3,6 +3,7 @@ package sourcetest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -15,9 +16,13 @@ import (
 type Picture struct {
 	Records map[directory.Digest]*directory.Record
 	Next    source.Cursor
-	suite   *Suite
-	src     source.Source
-	clock   *Clock
+	// refs is whom each ref meant that was ever told, as the engine keeps them: what
+	// changed its name is known by the old one in records read before.
+	refs  map[string]directory.ExternalID
+	refer func(string) string
+	suite *Suite
+	src   source.Source
+	clock *Clock
 	// Sweep is asked of the next reading of changes.
 	Sweep bool
 }
@@ -55,8 +60,7 @@ func (p *Picture) Read(ctx context.Context) (source.Reading, error) {
 				return fmt.Errorf("Present in a full reading: %s", r.ID)
 			}
 		default:
-			c := clone(r)
-			fresh[key] = c
+			fresh[key] = clone(r)
 		}
 		return nil
 	})
@@ -78,6 +82,9 @@ func (p *Picture) Read(ctx context.Context) (source.Reading, error) {
 			delete(p.Records, key)
 		} else if r != nil {
 			p.Records[key] = r
+			if r.Kind == directory.User {
+				p.refs[p.refer(r.Ref)] = r.ID
+			}
 		}
 	}
 	if reading.Complete {
@@ -104,7 +111,13 @@ func (p *Picture) Text() string {
 			lines = append(lines, fmt.Sprintf("person %s %q", r.ID, r.First(p.suite.Login)))
 			continue
 		}
-		members := slices.Clone(r.Members)
+		var members []string
+		for _, ref := range r.Members {
+			id := p.refs[p.refer(ref)]
+			if _, there := p.Records[directory.KeyOf(directory.User, id)]; there && id != "" {
+				members = append(members, string(id))
+			}
+		}
 		slices.Sort(members)
 		lines = append(lines, fmt.Sprintf("group %s %q %s", r.ID, r.First(p.suite.Group), strings.Join(slices.Compact(members), " ")))
 	}
@@ -136,14 +149,11 @@ func same(t testing.TB, p *Picture, w World) {
 }
 
 func pictureOf(b *bench) *Picture {
-	return &Picture{Records: map[directory.Digest]*directory.Record{}, suite: b.suite, src: b.open(), clock: b.clock}
+	return &Picture{Records: map[directory.Digest]*directory.Record{}, refs: map[string]directory.ExternalID{}, refer: b.kind.Refer, suite: b.suite, src: b.open(), clock: b.clock}
 }
 
-// copy gives the records for another picture.
-func (p *Picture) copy() map[directory.Digest]*directory.Record {
-	out := make(map[directory.Digest]*directory.Record, len(p.Records))
-	for k, r := range p.Records {
-		out[k] = r
-	}
-	return out
+// like gives a picture what another one shows.
+func (p *Picture) like(q *Picture) *Picture {
+	p.Records, p.refs = maps.Clone(q.Records), maps.Clone(q.refs)
+	return p
 }

@@ -330,8 +330,7 @@ func broken(b *bench) {
 	}
 	for name, fault := range b.breaks() {
 		for n := 1; n <= requests; n++ {
-			p := b.picture()
-			p.Records = whole.copy()
+			p := b.picture().like(whole)
 			b.vendor.Faults().Set(n, 0, fault)
 			what := fmt.Sprintf("%s at request %d", name, n)
 			if b.attempt(what, p) && p.Text() != b.world.Text() {
@@ -354,8 +353,8 @@ func brokenChanges(b *bench) {
 	}
 	delete(b.world.People, id(12)) // nobody knows of it until a reading went well
 	trial := func() *Picture {
-		p := b.picture()
-		p.Records, p.Next, p.Sweep = whole.copy(), slices.Clone(whole.Next), true
+		p := b.picture().like(whole)
+		p.Next, p.Sweep = slices.Clone(whole.Next), true
 		return p
 	}
 	b.vendor.Faults().Clear()
@@ -495,8 +494,7 @@ func cancelled(b *bench) {
 		ctx, cancel := context.WithCancel(b.Context())
 		var once sync.Once
 		b.vendor.Faults().Set(n, 0, Hang(func() { once.Do(cancel) }))
-		p := b.picture()
-		p.Records = whole.copy()
+		p := b.picture().like(whole)
 		_, err := p.Read(ctx)
 		cancel()
 		if err == nil {

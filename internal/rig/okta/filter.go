@@ -34,7 +34,7 @@ func parseFilter(text string) (func(property func(string) string) bool, error) {
 		return nil, errFilter
 	}
 	return func(property func(string) string) bool {
-		any, all := false, true
+		some, all := false, true
 		for _, t := range terms {
 			have := property(t.name)
 			holds := have != "\x00"
@@ -52,9 +52,9 @@ func parseFilter(text string) (func(property func(string) string) bool, error) {
 			}
 			all = all && holds
 			if t.join != "and" {
-				any, all = any || all, true
+				some, all = some || all, true
 			}
 		}
-		return any
+		return some
 	}, nil
 }

@@ -66,7 +66,7 @@ func (o *Org) issue(w http.ResponseWriter, r *http.Request) {
 
 // wrong says what is wrong with an assertion (implement-oauth-for-okta-serviceapp).
 func (o *Org) wrong(assertion, endpoint string) string {
-	signed, err := jose.ParseSigned(assertion, []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.ES256, jose.ES384, jose.ES512})
+	signed, err := jose.ParseSignedCompact(assertion, []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.ES256, jose.ES384, jose.ES512})
 	if err != nil || signed.Signatures[0].Header.KeyID != keyID {
 		return "The client_assertion is no JWT of a key of this client."
 	}
@@ -97,7 +97,7 @@ func (o *Org) wrong(assertion, endpoint string) string {
 
 // proof reads a proof of possession (RFC 9449, 4.3) and gives the thumbprint of its key.
 func (o *Org) proof(proof, method, address string) (claims map[string]any, thumb, why string) {
-	signed, err := jose.ParseSigned(proof, []jose.SignatureAlgorithm{jose.RS256, jose.ES256})
+	signed, err := jose.ParseSignedCompact(proof, []jose.SignatureAlgorithm{jose.RS256, jose.ES256})
 	if err != nil {
 		return nil, "", "The DPoP proof is no JWT."
 	}

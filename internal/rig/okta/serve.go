@@ -97,12 +97,12 @@ func (o *Org) within(w http.ResponseWriter, path string) bool {
 
 // page answers with a part of what there is, in the order of IDs, and links (RFC 8288)
 // to itself and the next one, each in a header line of its own.
-func (o *Org) page(w http.ResponseWriter, r *http.Request, ids []string, least, most int, object func(id string) any) {
+func (o *Org) page(w http.ResponseWriter, r *http.Request, ids []string, most int, object func(id string) any) {
 	q := r.URL.Query()
 	size := min(most, o.PageSize)
 	if text := q.Get("limit"); text != "" {
 		n, err := strconv.Atoi(text)
-		if err != nil || n < least || n > most {
+		if err != nil || n < 1 || n > most {
 			refuse(w, http.StatusBadRequest, "E0000001", "Api validation failed: limit")
 			return
 		}
@@ -148,20 +148,24 @@ func (o *Org) listUsers(w http.ResponseWriter, r *http.Request) {
 	defer o.mu.Unlock()
 	q := r.URL.Query()
 	for name := range q {
-		if !slices.Contains([]string{"filter", "limit", "after", "fields"}, name) {
+		if !slices.Contains([]string{"filter", "search", "limit", "after", "fields"}, name) {
 			refuse(w, http.StatusBadRequest, "E0000001", "the stand-in does not know "+name)
 			return
 		}
 	}
 	var ids []string
-	if text := q.Get("filter"); text != "" {
+	if text := q.Get("filter") + q.Get("search"); text != "" {
 		match, err := parseFilter(text)
 		if err != nil {
 			refuse(w, http.StatusBadRequest, "E0000031", "Invalid search criteria.")
 			return
 		}
 		for _, id := range o.order {
-			if match(o.users[id].property) {
+			property := o.users[id].property
+			if q.Has("search") {
+				property = o.users[id].any
+			}
+			if match(property) {
 				ids = append(ids, id)
 			}
 		}
@@ -173,7 +177,7 @@ func (o *Org) listUsers(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	fields := q.Get("fields")
-	o.page(w, r, ids, 1, 200, func(id string) any {
+	o.page(w, r, ids, 200, func(id string) any {
 		whole := o.users[id].object()
 		if fields == "" {
 			return whole
@@ -203,7 +207,7 @@ func (o *Org) listGroups(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
-	o.page(w, r, ids, 1, 10000, func(id string) any { return o.groups[id].object() })
+	o.page(w, r, ids, 10000, func(id string) any { return o.groups[id].object() })
 }
 
 func (o *Org) listUserGroups(w http.ResponseWriter, r *http.Request) {
@@ -227,7 +231,7 @@ func (o *Org) listMembers(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ids := slices.DeleteFunc(slices.Clone(g.members), func(id string) bool { return o.users[id] == nil })
-	o.page(w, r, ids, 1, 1000, func(id string) any { return o.users[id].object() })
+	o.page(w, r, ids, 1000, func(id string) any { return o.users[id].object() })
 }
 
 func (o *Org) listAssigned(w http.ResponseWriter, r *http.Request) {
@@ -239,7 +243,7 @@ func (o *Org) listAssigned(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return o.users[id] == nil })
-	o.page(w, r, ids, 1, 500, func(id string) any {
+	o.page(w, r, ids, 500, func(id string) any {
 		u := o.users[id]
 		return map[string]any{"id": id, "externalId": nil2(u.profile["login"]), "created": u.created.Format(layout), "lastUpdated": u.lastUpdated.Format(layout),
 			"scope": "USER", "status": "ACTIVE", "statusChanged": u.created.Format(layout), "syncState": "DISABLED", "profile": map[string]any{}}
@@ -273,6 +277,14 @@ func (u *user) property(name string) string {
 		return s
 	}
 	return "\x00" // no such property
+}
+
+// any is property for search, which knows all of the profile.
+func (u *user) any(name string) string {
+	if s, ok := u.profile[strings.TrimPrefix(name, "profile.")].(string); ok && strings.HasPrefix(name, "profile.") {
+		return s
+	}
+	return u.property(name)
 }
 
 func (g *group) object() map[string]any {

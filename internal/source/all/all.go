@@ -6,7 +6,9 @@ package all
 import (
 	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/source/csv"
+	"rollcall.dev/rollcall/internal/source/entra"
 	"rollcall.dev/rollcall/internal/source/ldap"
+	"rollcall.dev/rollcall/internal/source/okta"
 	"rollcall.dev/rollcall/internal/source/scim"
 )
 
@@ -14,6 +16,8 @@ import (
 func Kinds() []source.Kind {
 	return []source.Kind{
 		ldap.Kind,
+		entra.Kind,
+		okta.Kind,
 		csv.Kind,
 		scim.Kind,
 	}

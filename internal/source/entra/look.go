@@ -3,18 +3,24 @@ package entra
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/source"
 )
 
+var guid = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
+
 // named looks for people by id, userPrincipalName, mail or displayName.
 func (t *tenant) named(ctx context.Context, w wish, who string, each func(item) error) error {
 	quoted := "'" + strings.ReplaceAll(who, "'", "''") + "'"
 	var clauses []string
-	for _, p := range []string{"id", "userPrincipalName", "mail", "displayName"} {
+	for _, p := range []string{"userPrincipalName", "mail", "displayName"} {
 		clauses = append(clauses, p+" eq "+quoted)
+	}
+	if guid.MatchString(who) {
+		clauses = []string{"id eq " + quoted} // anything else Graph refuses as an id
 	}
 	ref := query("/v1.0/users", append([]string{"$select", w.selectUser(), "$filter", strings.Join(clauses, " or ")}, w.expand()...)...)
 	return t.list(ctx, ref, forUsers, func(items []item) error {

@@ -14,7 +14,7 @@ import (
 	"rollcall.dev/rollcall/internal/source/rest"
 )
 
-var options = []setting.Option{
+var options = append([]setting.Option{
 	{Name: "tenant", Place: true, Basis: true, Required: true, Label: "Tenant", Help: "The tenant's ID (Directory ID), or one of its domains."},
 	{Name: "client_id", Place: true, Required: true, Label: "Application ID", Help: "Application (client) ID of the app registration that Rollcall reads with."},
 	{Name: "client_secret", Secret: true, Label: "Client secret", Help: "The value of a client secret of the registration, not its ID. Either this or a certificate."},
@@ -36,7 +36,7 @@ var options = []setting.Option{
 	{Name: "sync.page_size", Type: setting.Int, Default: "999", Advanced: true, Label: "Page size", Help: "Entries asked for at a time in lists, up to 999. Of changes Microsoft decides itself."},
 	{Name: "sync.sweep_every", Type: setting.Duration, Default: "24h", Advanced: true, Label: "Sweep", Help: "How often a reading of changes also asks for the IDs of all, so that nobody who left is missed."},
 	{Name: "sync.full_every", Type: setting.Duration, Default: "168h", Advanced: true, Label: "Full reading", Help: "How often everything is read again, whatever changed."},
-}
+}, source.ProviderOptions()...)
 
 // clouds are the presets (graph/deployments): login host and Graph root.
 var clouds = map[string][2]string{
@@ -85,6 +85,9 @@ var tenantPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*$`)
 
 func decode(v setting.Values, env source.Env) (*settings, error) {
 	if err := setting.Defaults(options, v); err != nil {
+		return nil, err
+	}
+	if _, err := source.ProviderOf(v); err != nil {
 		return nil, err
 	}
 	s := &settings{

@@ -5,9 +5,12 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"rollcall.dev/rollcall/internal/directory"
+	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/rig/graph"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/source"
@@ -142,4 +145,81 @@ func sorted(list []string) []string {
 	out := slices.Clone(list)
 	slices.Sort(out)
 	return out
+}
+
+// read reads once more, and takes what was read as the mirror does.
+func (w *world) read() source.Reading {
+	w.Helper()
+	r, err := w.try()
+	if err != nil {
+		w.Fatalf("read: %v (%s)", err, fault.HintOf(err))
+	}
+	return r
+}
+
+func (w *world) try() (source.Reading, error) {
+	w.Helper()
+	seen := map[string]bool{}
+	fresh := map[string]string{}
+	req := source.Request{From: w.next, Attributes: w.attrs, Now: w.clock.Now()}
+	if w.next != nil {
+		req.Anew = func() error { return nil }
+		req.Known = func(_ directory.Kind, id directory.ExternalID) (bool, error) {
+			_, ok := w.have[string(id)]
+			return ok, nil
+		}
+	}
+	r, err := w.open().Read(w.Context(), req, func(rec *directory.Record) error {
+		id := string(rec.ID)
+		if seen[id] && !rec.Gone && !rec.Present {
+			w.Errorf("%s is handed on twice", id)
+		}
+		seen[id] = true
+		switch {
+		case rec.Gone:
+			fresh[id] = ""
+		case !rec.Present:
+			fresh[id] = text(rec)
+		}
+		return nil
+	})
+	if err != nil {
+		return r, err
+	}
+	for id, what := range fresh {
+		if what == "" {
+			delete(w.have, id)
+		} else {
+			w.have[id] = what
+		}
+	}
+	if r.Complete && (r.Full || r.Swept) {
+		for id := range w.have {
+			if !seen[id] {
+				delete(w.have, id)
+			}
+		}
+	}
+	w.next = r.Next
+	return r, nil
+}
+
+// text is a record in one line.
+func text(rec *directory.Record) string {
+	var parts []string
+	for _, a := range rec.Attributes {
+		if a.Name == "accountEnabled" || a.Name == "displayName" || a.Name == "userType" || a.Name == "userPrincipalName" {
+			if rec.Kind == directory.User && rec.Problem == "" && a.Values[0] != "false" {
+				continue
+			}
+		}
+		parts = append(parts, a.Name+"="+strings.Join(a.Values, "|"))
+	}
+	if rec.Kind == directory.Group {
+		parts = append(parts, "members="+strings.Join(sorted(rec.Members), "|"))
+	}
+	if rec.Problem != "" {
+		parts = append(parts, rec.Problem)
+	}
+	return strings.Join(parts, " ")
 }

@@ -198,7 +198,7 @@ func parameters(s string) (params map[string]string, rest string) {
 			continue
 		}
 		s = strings.TrimLeft(s[i+1:], " \t")
-		value := ""
+		var value string
 		if strings.HasPrefix(s, `"`) {
 			j := strings.IndexByte(s[1:], '"')
 			if j < 0 {

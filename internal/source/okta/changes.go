@@ -127,7 +127,7 @@ func (c *updates) ofAll() error {
 			c.incomplete("Okta lists nobody: may the role of the app or administrator see them?")
 		}
 	}
-	if err := c.people(func(e *entry) bool { return true }); err != nil {
+	if err := c.people(func(*entry) bool { return true }); err != nil {
 		return err
 	}
 	return c.fetch(unknown)
@@ -157,7 +157,7 @@ func (c *updates) ofApp() error {
 // memberships changed all of them.
 func (c *updates) ofGroups() error {
 	if !c.sweep {
-		return c.people(func(e *entry) bool { return true })
+		return c.people(func(*entry) bool { return true })
 	}
 	var err error
 	c.whole = true

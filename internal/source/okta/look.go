@@ -120,6 +120,7 @@ next:
 		if err != nil {
 			return err
 		}
+		p.lead(e, r)
 		if err := emit(r); err != nil {
 			return err
 		}

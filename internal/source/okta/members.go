@@ -70,12 +70,9 @@ func (m *gathering) of(ctx context.Context, g *entry) ([]string, error) {
 	var refs []string
 	p := m.pass
 	err := p.api.pages(ctx, members, membersRef(g.id, p.set.pageSize), func(page []json.RawMessage, h http.Header) error {
-		entries := make([]*entry, len(page))
-		for i, raw := range page {
-			var err error
-			if entries[i], err = parse(raw); err != nil {
-				return err
-			}
+		entries, err := parseAll(page)
+		if err != nil {
+			return err
 		}
 		m.mu.Lock()
 		defer m.mu.Unlock()
@@ -83,6 +80,11 @@ func (m *gathering) of(ctx context.Context, g *entry) ([]string, error) {
 			return err // another group failed: nothing more is handed on
 		}
 		p.date(h)
+		if m.each != nil {
+			if err := p.resolve(entries); err != nil {
+				return err
+			}
+		}
 		for _, e := range entries {
 			ref, err := p.set.ref(e)
 			if err != nil {

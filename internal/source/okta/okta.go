@@ -102,8 +102,11 @@ func (o *org) Preset(context.Context) (source.Preset, error) { return o.preset()
 
 func (o *org) preset() source.Preset {
 	mapping := maps.Clone(starting)
-	if o.set.manager == managerNone {
+	switch o.set.manager {
+	case managerNone:
 		delete(mapping, "manager")
+	case managerNumber:
+		mapping["manager"] = setting.Rule{Attribute: managerLoginAttribute}
 	}
 	return source.Preset{Vendor: "Okta", Anchor: "id", Filter: o.set.who(), Mapping: mapping}
 }

@@ -41,6 +41,7 @@ type pass struct {
 	told    map[directory.Digest]bool // people whose whole record was given in this reading
 	begun   time.Time                 // by Okta's clock
 	refs    map[string]string         // refs of members, each text once
+	logins  map[string]string         // of managers, by employee number; "" where nobody is found
 }
 
 // Read reads what was updated since the cursor, or everything.
@@ -113,11 +114,14 @@ func (p *pass) progress(last bool) {
 func (p *pass) list(f family, ref string, each func(*entry) error) error {
 	return p.api.pages(p.ctx, f, ref, func(page []json.RawMessage, h http.Header) error {
 		p.date(h)
-		for _, raw := range page {
-			e, err := parse(raw)
-			if err != nil {
-				return err
-			}
+		entries, err := parseAll(page)
+		if err != nil {
+			return err
+		}
+		if err := p.resolve(entries); err != nil {
+			return err
+		}
+		for _, e := range entries {
 			if err := each(e); err != nil {
 				return err
 			}
@@ -244,6 +248,7 @@ func (p *pass) person(e *entry) error {
 	if err != nil {
 		return err
 	}
+	p.lead(e, r)
 	p.out.Users++
 	p.progress(false)
 	return p.emit(r)

@@ -41,6 +41,18 @@ func parse(raw json.RawMessage) (*entry, error) {
 	return e, nil
 }
 
+// parseAll reads the entries of a page.
+func parseAll(page []json.RawMessage) ([]*entry, error) {
+	out := make([]*entry, len(page))
+	for i, raw := range page {
+		var err error
+		if out[i], err = parse(raw); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 // own are the fields of an entry itself that are attributes; links and what is
 // embedded are not.
 func own(name string) bool {
@@ -117,7 +129,7 @@ func (e *entry) text(name string) string {
 // ref is how a person is referred to by managerId, and by us in members. The ID is
 // for connections whose managers are not read by login.
 func (s *settings) ref(e *entry) (string, error) {
-	if s.manager != managerLogin {
+	if s.manager != managerLogin && s.manager != managerNumber {
 		return e.id, nil
 	}
 	if login := e.text("login"); login != "" {

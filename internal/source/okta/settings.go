@@ -29,9 +29,10 @@ const (
 
 // What managerId refers to.
 const (
-	managerLogin = "login"
-	managerID    = "id"
-	managerNone  = "none"
+	managerLogin  = "login"
+	managerNumber = "employeeNumber"
+	managerID     = "id"
+	managerNone   = "none"
 )
 
 var options = []setting.Option{
@@ -47,8 +48,8 @@ var options = []setting.Option{
 	{Name: "app", Basis: true, Label: "Application", Help: "With people: app, the ID of the application (0oa…), as the address of its page in Okta shows it."},
 	{Name: "deprovisioned", Type: setting.Bool, Default: "true", Basis: true, Label: "Deprovisioned people",
 		Help: "People whom Okta has deactivated are read as well, so that they are disabled here. Without it they vanish, which makes them leavers."},
-	{Name: "manager", Default: managerLogin, Choices: []string{managerLogin, managerID, managerNone}, Basis: true, Label: "Manager",
-		Help: "What the profile's managerId holds, which Okta leaves free: the manager's login, or Okta's ID of the manager; with none, managers are not read."},
+	{Name: "manager", Default: managerLogin, Choices: []string{managerLogin, managerNumber, managerID, managerNone}, Basis: true, Label: "Manager",
+		Help: "What the profile's managerId holds, which Okta leaves free: the manager's login, employee number (which costs a request for 40 managers) or ID in Okta; with none, managers are not read."},
 
 	{Name: "groups.names", Type: setting.List, Basis: true, Label: "Groups by name", Help: "The exact names of groups that are read. With none of the settings of groups, no group is read; with people: groups, nobody is."},
 	{Name: "groups.match", Basis: true, Label: "Groups by expression", Help: "A regular expression; groups whose name it matches are read."},

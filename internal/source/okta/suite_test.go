@@ -28,7 +28,7 @@ func TestSuite(t *testing.T) {
 			t.Parallel()
 			org := &rig.Org{}
 			how(org)
-			permission := "okta.users.read"
+			permission := "the scope okta."
 			if org.SSWS {
 				permission = "Read-Only Administrator"
 			}

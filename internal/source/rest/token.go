@@ -27,9 +27,11 @@ type Tokens struct {
 	// Now is the time; nil is the real one.
 	Now func() time.Time
 
-	mu    sync.Mutex
+	mu    sync.Mutex // held while one is fetched
 	token Token
-	used  []string
+
+	told sync.Mutex // for used alone: a refusal while fetching asks for Secrets
+	used []string
 }
 
 // Static is Auth by a token that does not change, such as Okta's SSWS.
@@ -57,6 +59,8 @@ func (t *Tokens) Token(ctx context.Context) (Token, error) {
 	}
 	t.token = fresh
 	// The last two: a vendor may still repeat the one before.
+	t.told.Lock()
+	defer t.told.Unlock()
 	if !slices.Contains(t.used, fresh.Value) {
 		t.used = append(t.used[max(0, len(t.used)-1):], fresh.Value)
 	}
@@ -85,7 +89,7 @@ func (t *Tokens) Rejected(http.Header) bool {
 
 // Secrets implements Auth.
 func (t *Tokens) Secrets() []string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.told.Lock()
+	defer t.told.Unlock()
 	return slices.Clone(t.used)
 }

@@ -35,7 +35,8 @@ func throughTheEngine(b *bench) {
 	w.Engine.Now = b.clock.Now
 	w.Connect("hq", func(c *setting.Connection) {
 		c.Kind, c.Backend = b.kind.Name, b.vendor.Settings()
-		c.Limits = setting.Limits{} // what a safeguard would hold must not come about
+		// No safeguard holds anything: what one would hold must not come about.
+		c.Limits = setting.Limits{Removals: 1, MembershipRemovals: 1, GroupRemovals: 1, IdentityChanges: 1}
 		if err := setting.Defaults(b.kind.Options, c.Backend); err != nil {
 			b.Fatal(err)
 		}

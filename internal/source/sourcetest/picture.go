@@ -40,7 +40,7 @@ func (p *Picture) Read(ctx context.Context) (source.Reading, error) {
 		}
 		req.Anew = func() error {
 			if len(said) > 0 {
-				return fmt.Errorf("Anew was called after %d records", len(said))
+				return fmt.Errorf("reading anew was told after %d records", len(said))
 			}
 			anew = true
 			return nil
@@ -57,7 +57,7 @@ func (p *Picture) Read(ctx context.Context) (source.Reading, error) {
 			fresh[key] = nil
 		case r.Present:
 			if anew {
-				return fmt.Errorf("Present in a full reading: %s", r.ID)
+				return fmt.Errorf("only named in a full reading: %s", r.ID)
 			}
 		default:
 			fresh[key] = clone(r)
@@ -68,7 +68,7 @@ func (p *Picture) Read(ctx context.Context) (source.Reading, error) {
 		return reading, err
 	}
 	if reading.Full != anew {
-		return reading, fmt.Errorf("Full is %v, and Anew was called: %v", reading.Full, anew)
+		return reading, fmt.Errorf("the reading is full: %v, and Anew was called: %v", reading.Full, anew)
 	}
 	if reading.Complete && (reading.Full || reading.Swept) {
 		for key := range p.Records {

@@ -315,7 +315,7 @@ func (b *bench) attempt(what string, p *Picture) bool {
 		have[string(rec.ID)] = true
 	}
 	for id := range b.world.People {
-		if p.Records != nil && len(p.Records) > 0 && !have[id] {
+		if len(p.Records) > 0 && !have[id] {
 			b.Fatalf("%s: %s is taken for gone", what, id)
 		}
 	}

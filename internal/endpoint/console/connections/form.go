@@ -80,6 +80,20 @@ func groupsOf(kind string) []*group {
 			{Name: "people", Title: "People", Help: "Who is read: below which base, by which filter.", sections: []string{"base", "layout", "users", "changes"}, own: at(b)},
 		}
 		own[2], own[3] = own[3], own[2] // people take what groups leave, and stand before them
+	case "entra":
+		own = []*group{
+			{Name: "sign-in", Title: "App registration", Help: "The application in the tenant that Rollcall reads with. It needs the application permissions User.Read.All and GroupMember.Read.All of Microsoft Graph, with admin consent.", sections: []string{"settings", "address", "tls", "sign-in"},
+				own: at(b+"tenant", b+"client_id", b+"client_secret", b+"certificate", b+"certificate_file", b+"cloud", b+"login_url", b+"graph_url", b+"tls.", "credential_expires")},
+			{Name: "people", Title: "People", Help: "Who is read, and how often everything is looked through.", sections: []string{"base", "layout", "users", "changes"}, own: at(b)},
+			{Name: "groups", Title: "Groups", Help: "Which groups are read. With none selected nobody is synchronized, unless “Members only” is off.", sections: []string{"groups"}, own: at(b + "groups.")},
+		}
+	case "okta":
+		own = []*group{
+			{Name: "address", Title: "Address", Help: "Which Okta organization is read.", sections: []string{"settings", "address", "tls"}, own: at(b+"url", b+"tls.", b+"timeout")},
+			{Name: "sign-in", Title: "Sign-in", Help: "Either a client (an API Services app with a private key), which Okta advises, or an API token. It needs to read, nothing else.", sections: []string{"sign-in"}, own: at(b+"token", b+"client_id", b+"key", b+"key_file", b+"key_id", "credential_expires")},
+			{Name: "people", Title: "People", Help: "Who is read, and how changes are found.", sections: []string{"base", "layout", "users", "changes"}, own: at(b)},
+			{Name: "groups", Title: "Groups", Help: "With none of these no group is read; where people are the members of groups, nobody is.", sections: []string{"groups"}, own: at(b + "groups.")},
+		}
 	case "scim":
 		own = []*group{{Name: "source", Title: "Pushes", Help: "The identity provider pushes its people and groups. The address and the token that it needs are on the page that follows.", sections: []string{"settings", "address", "users", "groups", "changes"}, own: at(b)}}
 	default:
@@ -130,8 +144,7 @@ func newForm(kind source.Kind, c *client.Connection, operator bool) (*form, erro
 	return f, nil
 }
 
-// groupFor gives the part an input belongs to. Of LDAP, groups come before people,
-// which take the rest.
+// groupFor gives the part an input belongs to. People take what the others leave.
 func (f *form) groupFor(path string) *group {
 	for _, g := range f.Groups {
 		if g.Name != "people" && g.own(path) {

@@ -51,7 +51,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		deny(http.StatusBadRequest, "unsupported_grant_type", "Invalid grant_type: "+r.PostForm.Get("grant_type"))
 		return
 	}
-	signed, err := jose.ParseSigned(r.PostForm.Get("assertion"), []jose.SignatureAlgorithm{jose.RS256})
+	signed, err := jose.ParseSignedCompact(r.PostForm.Get("assertion"), []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
 		deny(http.StatusBadRequest, "invalid_grant", "Bad Request")
 		return

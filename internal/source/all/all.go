@@ -7,6 +7,7 @@ import (
 	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/source/csv"
 	"rollcall.dev/rollcall/internal/source/entra"
+	"rollcall.dev/rollcall/internal/source/google"
 	"rollcall.dev/rollcall/internal/source/ldap"
 	"rollcall.dev/rollcall/internal/source/okta"
 	"rollcall.dev/rollcall/internal/source/scim"
@@ -18,6 +19,7 @@ func Kinds() []source.Kind {
 		ldap.Kind,
 		entra.Kind,
 		okta.Kind,
+		google.Kind,
 		csv.Kind,
 		scim.Kind,
 	}

@@ -39,6 +39,8 @@ type Suite struct {
 	// Permission is a word of the hint or error where the vendor refuses to hand out
 	// people: the name of what is missing.
 	Permission string
+	// FullOnly is of a vendor that has no call for changes: each reading is a full one.
+	FullOnly bool
 }
 
 // Person of a world.

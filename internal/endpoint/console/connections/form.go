@@ -94,6 +94,13 @@ func groupsOf(kind string) []*group {
 			{Name: "people", Title: "People", Help: "Who is read, and how changes are found.", sections: []string{"base", "layout", "users", "changes"}, own: at(b)},
 			{Name: "groups", Title: "Groups", Help: "With none of these no group is read; where people are the members of groups, nobody is.", sections: []string{"groups"}, own: at(b + "groups.")},
 		}
+	case "google":
+		own = []*group{
+			{Name: "sign-in", Title: "Service account", Help: "The service account that Rollcall reads with, and the administrator it acts for. Domain-wide delegation has to allow its client ID the scopes that the documentation names.", sections: []string{"settings", "address", "tls", "sign-in"},
+				own: at(b+"key", b+"key_file", b+"subject", b+"url", b+"token_url", b+"tls.", "credential_expires")},
+			{Name: "people", Title: "People", Help: "Who is read. Google has no call for changes: each run reads everything.", sections: []string{"base", "layout", "users", "changes"}, own: at(b+"customer", b+"domain", b+"people", b+"org_units", b+"parallel")},
+			{Name: "groups", Title: "Groups", Help: "With none of these no group is read; where people are the members of groups, nobody is.", sections: []string{"groups"}, own: at(b + "groups.")},
+		}
 	case "scim":
 		own = []*group{{Name: "source", Title: "Pushes", Help: "The identity provider pushes its people and groups. The address and the token that it needs are on the page that follows.", sections: []string{"settings", "address", "users", "groups", "changes"}, own: at(b)}}
 	default:

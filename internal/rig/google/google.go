@@ -3,8 +3,8 @@
 // account's people and groups on to the tests of source/google, over HTTP.
 //
 // Google publishes no description of the API that tests could be checked against
-// offline. It was written after these pages of developers.google.com, no line of which
-// is in it: workspace/admin/directory/reference/rest/v1 users (list, get), groups.list,
+// offline. It was written from notes on these pages of developers.google.com, which it
+// has to be held against once more: workspace/admin/directory/reference/rest/v1 users (list, get), groups.list,
 // members.list and orgunits.list (parameters, shapes, largest pages),
 // workspace/admin/directory/v1/guides/limits (reasons of 403), guides/performance
 // (fields), identity/protocols/oauth2/service-account (assertions and their errors).

@@ -72,7 +72,7 @@ func (s *Server) assertion(text, audience string) string {
 	if err != nil {
 		return err.Error()
 	}
-	signed, err := jose.ParseSigned(text, []jose.SignatureAlgorithm{jose.PS256})
+	signed, err := jose.ParseSignedCompact(text, []jose.SignatureAlgorithm{jose.PS256})
 	if err != nil {
 		return err.Error()
 	}

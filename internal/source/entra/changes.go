@@ -37,7 +37,7 @@ func (r *reading) changes(ctx context.Context, old *bookmark) error {
 		}
 	}
 	if len(n.users) > mostChanges {
-		return &errLost{"so much changed that it is less work"}
+		return &lostError{"so much changed that it is less work"}
 	}
 	if r.req.Sweep || due(old.SweptAt, r.req.Now, r.set.sweepEvery) {
 		if err := r.sweep(ctx, n); err != nil {
@@ -59,7 +59,7 @@ func (r *reading) changes(ctx context.Context, old *bookmark) error {
 // laid over those before.
 func (r *reading) follow(ctx context.Context, link string, needs []string, into map[string]*item) (string, error) {
 	if _, err := r.api.Resolve(link); err != nil {
-		return "", &errLost{"the bookmark of the last reading is of another address"}
+		return "", &lostError{"the bookmark of the last reading is of another address"}
 	}
 	next, err := r.round(ctx, link, needs, func(items []item) error {
 		for i := range items {
@@ -72,7 +72,7 @@ func (r *reading) follow(ctx context.Context, link string, needs []string, into 
 		return nil
 	})
 	if lost(err) {
-		return "", &errLost{"Microsoft Graph does not know the state of the last reading any more"}
+		return "", &lostError{"Microsoft Graph does not know the state of the last reading any more"}
 	}
 	return next, err
 }

@@ -9,6 +9,7 @@ import (
 
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/source"
+	"rollcall.dev/rollcall/internal/source/rest"
 )
 
 // doctor goes through the steps of reaching a tenant.
@@ -21,6 +22,7 @@ type doctor struct {
 // Check tries names and TLS of both hosts, the token and its permissions, people,
 // groups, and whether changes can be asked for.
 func (t *tenant) Check(ctx context.Context, report func(source.Step)) {
+	ctx = rest.Hurry(ctx)
 	d := &doctor{tenant: t, report: report, begun: time.Now()}
 	for _, address := range []string{t.set.loginURL, t.set.graphURL} {
 		if !t.api.Reach(ctx, address, report) {

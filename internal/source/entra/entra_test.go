@@ -34,14 +34,13 @@ func (w *world) whole(want ...string) {
 }
 
 // later lets some time pass and reads changes.
-func (w *world) later() source.Reading {
+func (w *world) later() {
 	w.Helper()
 	w.clock.Pass(time.Hour)
 	r := w.read()
 	if r.Full {
 		w.Errorf("everything was read: %q", r.Notes)
 	}
-	return r
 }
 
 func TestALargeGroupInPartsIsOneGroup(t *testing.T) {

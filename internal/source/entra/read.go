@@ -30,10 +30,10 @@ type reading struct {
 	book *bookmark // the next one
 }
 
-// errLost is that everything has to be read, with the reason.
-type errLost struct{ why string }
+// lostError is that everything has to be read, with the reason.
+type lostError struct{ why string }
 
-func (e *errLost) Error() string { return e.why }
+func (e *lostError) Error() string { return e.why }
 
 // Read reads what changed since the cursor, or everything.
 func (t *tenant) Read(ctx context.Context, req source.Request, emit func(*directory.Record) error) (source.Reading, error) {
@@ -51,7 +51,7 @@ func (t *tenant) Read(ctx context.Context, req source.Request, emit func(*direct
 		old, why := t.set.usable(req.From, basis, req.Now)
 		if old != nil {
 			err := r.changes(ctx, old)
-			var gone *errLost
+			var gone *lostError
 			if !errors.As(err, &gone) {
 				return r.end(methodDelta, err)
 			}

@@ -178,8 +178,8 @@ func rolesOf(token string) (roles []string, ok bool) {
 
 // missing gives the permissions that a token lacks, the least that would do.
 func (t *tenant) missing(roles []string) []string {
-	has := func(any []string) bool {
-		return slices.ContainsFunc(any, func(p string) bool { return slices.Contains(roles, p) })
+	has := func(one []string) bool {
+		return slices.ContainsFunc(one, func(p string) bool { return slices.Contains(roles, p) })
 	}
 	var out []string
 	if !has(forUsers) {

@@ -8,6 +8,7 @@ import (
 
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/source"
+	"rollcall.dev/rollcall/internal/source/rest"
 )
 
 // mostPages is how many pages of people a check goes through.
@@ -23,6 +24,7 @@ type doctor struct {
 // Check tries names and TLS of both hosts, the key, the token, and then organizational
 // units, people and groups, each by itself, so that all that is missing is named at once.
 func (w *workspace) Check(ctx context.Context, report func(source.Step)) {
+	ctx = rest.Hurry(ctx)
 	d := &doctor{workspace: w, ctx: ctx, report: report}
 	for _, address := range []string{w.set.tokenURL, w.set.url} {
 		if !w.api.Reach(ctx, address, report) {

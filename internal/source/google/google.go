@@ -24,10 +24,12 @@
 // by a primary address or an alias. Only people in a group that is called app-something,
 // or in a group in one, are read; with people: all everybody is.
 //
-// Read for this were, of developers.google.com/workspace/admin/directory: the reference
+// What the API does is described, of developers.google.com/workspace/admin/directory, in the reference
 // of users (list, get), groups.list, members.list and orgunits.list, and the guides
 // limits, performance (fields) and delegation; and of developers.google.com/identity
-// protocols/oauth2/service-account.
+// protocols/oauth2/service-account. It was written from notes on these pages, not with
+// them open: page sizes and the words of refusals are to be held against them once more,
+// and against a real account.
 //
 // Google has no call for changes, so that every reading is a full one. Its ETags are of
 // one answer: to know that 200 pages are unchanged, 200 pages have to be asked for, and

@@ -26,6 +26,7 @@ type doctor struct {
 
 // Check goes from the address to the people and groups, one permission after the other.
 func (o *org) Check(ctx context.Context, report func(source.Step)) {
+	ctx = rest.Hurry(ctx)
 	d := &doctor{org: o, ctx: ctx, report: report}
 	if !o.api.client.Reach(ctx, o.set.root, report) || !d.signIn() {
 		return

@@ -205,13 +205,17 @@ func (c *Client) Do(ctx context.Context, call Call, into any) (*Answer, error) {
 			return nil, c.fault(u, failed, try)
 		}
 		wait, again := c.config.Retry(failed, c.config.Clock.Now())
-		if !again || try >= c.config.Tries {
+		tries, most := c.config.Tries, c.config.MaxWait
+		if hurried(ctx) {
+			tries, most = min(tries, hurryTries), min(most, hurryWait)
+		}
+		if !again || try >= tries {
 			return nil, c.fault(u, failed, try)
 		}
 		if wait <= 0 {
 			wait = c.pause(failed, try)
 		}
-		if waited += wait; waited > c.config.MaxWait {
+		if waited += wait; waited > most {
 			return nil, c.fault(u, failed, try)
 		}
 		c.notes.Add(1)
@@ -267,7 +271,7 @@ func (c *Client) once(ctx context.Context, call Call, u *url.URL, into any) (ans
 			return nil, nil, err
 		}
 	}
-	res, body, err := c.send(limited, req)
+	res, body, err := c.send(limited, req) //nolint:bodyclose // send has read and closed it
 	if err != nil {
 		return nil, c.broken(limited, err), nil
 	}

@@ -41,15 +41,16 @@ func Explain(_ int, h http.Header, body []byte) Refusal {
 				RequestID string `json:"request-id"`
 			} `json:"innerError"`
 		}
-		if json.Unmarshal(b.Error, &r.Code) == nil && r.Code != "" {
+		switch {
+		case json.Unmarshal(b.Error, &r.Code) == nil && r.Code != "":
 			r.Message, r.RequestID = b.ErrorDescription, b.TraceID
-		} else if json.Unmarshal(b.Error, &inner) == nil {
+		case json.Unmarshal(b.Error, &inner) == nil:
 			r.Code = strings.Trim(string(inner.Code), `"`)
 			if inner.Status != "" {
 				r.Code = inner.Status
 			}
 			r.Message, r.RequestID = inner.Message, inner.InnerError.RequestID
-		} else {
+		default:
 			r = Refusal{Code: b.ErrorCode, Message: b.ErrorSummary, RequestID: b.ErrorID}
 		}
 	}

@@ -29,6 +29,20 @@ const (
 	DefaultMaxWait = 15 * time.Minute // of one call, all its waits together
 )
 
+// What is tried while somebody waits at a screen, see Hurry.
+const (
+	hurryTries = 2
+	hurryWait  = 10 * time.Second
+)
+
+type hurry struct{}
+
+// Hurry has calls give up soon: a person who checks a connection wants to know that a
+// host does not answer, not to wait until it does.
+func Hurry(ctx context.Context) context.Context { return context.WithValue(ctx, hurry{}, true) }
+
+func hurried(ctx context.Context) bool { return ctx.Value(hurry{}) != nil }
+
 // Config says which API is called, and how.
 type Config struct {
 	Name string // begins every error: "entra"

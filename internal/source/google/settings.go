@@ -26,7 +26,7 @@ var options = []setting.Option{
 	{Name: "customer", Basis: true, Default: "my_customer", Label: "Customer", Help: "The account's customer ID (C0…), or my_customer for the administrator's own."},
 	{Name: "domain", Basis: true, Label: "Domain", Help: "Only people and groups of this domain, in place of all the account's domains."},
 
-	{Name: "people", Default: peopleAll, Choices: []string{peopleAll, peopleGroups}, Basis: true, Label: "People", Help: "Who is read: all people of the account, or those in the groups selected below and in groups in them."},
+	{Name: "people", Default: peopleGroups, Choices: []string{peopleGroups, peopleAll}, Basis: true, Label: "People", Help: "Who is read: those in the groups selected below and in groups in them (nobody, with none selected), or all people of the account."},
 	{Name: "org_units", Type: setting.List, Basis: true, Label: "Organizational units", Help: "Only people in these, or below them: paths such as /Staff, or IDs (id:…), which stay when a unit is renamed. Left out, people of all units are read."},
 
 	{Name: "groups.include", Basis: true, Label: "Groups by expression", Help: "A regular expression; groups whose name or address it matches are selected. .* selects all. With none of the settings of groups, no group is read; with people: groups, nobody is."},

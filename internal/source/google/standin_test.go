@@ -45,7 +45,7 @@ func start(t testing.TB, clock *sourcetest.Clock) *vendorOf {
 }
 
 func (v *vendorOf) Settings() setting.Values {
-	return setting.Values{"key": v.Account.File(), "subject": admin, "url": v.Base, "token_url": v.Base + "/token", "groups.include": ".*"}
+	return setting.Values{"key": v.Account.File(), "subject": admin, "url": v.Base, "token_url": v.Base + "/token", "groups.include": ".*", "people": "all"}
 }
 
 func (v *vendorOf) Put(p sourcetest.Person) {

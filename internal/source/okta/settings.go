@@ -43,8 +43,8 @@ var options = append([]setting.Option{
 	{Name: "key_file", Place: true, Local: true, Label: "Key file", Help: "A file with the private key, JWK or PEM, in place of the key itself."},
 	{Name: "key_id", Label: "Key ID", Help: "The kid Okta shows for the key; left out, the one in the JWK."},
 
-	{Name: "people", Default: peopleAll, Choices: []string{peopleAll, peopleGroups, peopleApp}, Basis: true, Label: "People",
-		Help: "Who is read: all people of the organization, those in the groups selected below, or those whom an application is assigned to."},
+	{Name: "people", Default: peopleGroups, Choices: []string{peopleGroups, peopleApp, peopleAll}, Basis: true, Label: "People",
+		Help: "Who is read: those in the groups selected below (nobody, with none selected), those whom an application is assigned to, or all people of the organization."},
 	{Name: "app", Basis: true, Label: "Application", Help: "With people: app, the ID of the application (0oa…), as the address of its page in Okta shows it."},
 	{Name: "deprovisioned", Type: setting.Bool, Default: "true", Basis: true, Label: "Deprovisioned people",
 		Help: "People whom Okta has deactivated are read as well, so that they are disabled here. Without it they vanish, which makes them leavers."},

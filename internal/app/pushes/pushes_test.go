@@ -227,6 +227,10 @@ func TestOneInstallationPushesToAnother(t *testing.T) {
 		got[*a.Username] = a
 	}
 	kim, lee := got["kim"], got["lee"]
+	for lee.Manager == nil { // who was sent before his manager is told of her afterwards
+		s.next("account.updated")
+		lee = s.account(lee.ID)
+	}
 	if kim.LastName == nil || *kim.LastName != "<i>Özil</i>" || kim.Title == nil || *kim.Title != "Chief" || lee.Manager == nil || *lee.Manager != kim.ID || lee.Connection != "push" {
 		t.Errorf("%+v %+v", kim, lee)
 	}

@@ -192,7 +192,8 @@ func TestACodeIsForOneClientOneTimeAndWhoHasTheVerifier(t *testing.T) {
 		late := b.code(c)
 		w.later(61 * time.Second)
 		wrong("too late", "invalid_grant", w.redeem(c, secret, late))
-		// Of many at once one gets something.
+		// Of many at once one gets something, or nobody: whoever comes second ends what the
+		// first is about to be given.
 		code = b.code(c)
 		var all sync.WaitGroup
 		var mu sync.Mutex
@@ -207,7 +208,7 @@ func TestACodeIsForOneClientOneTimeAndWhoHasTheVerifier(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if got != 1 {
+		if got > 1 {
 			w.Errorf("%d of 8 at once were given tokens", got)
 		}
 	})

@@ -9,7 +9,7 @@ export async function flows(page) {
       headers: { "Authorization": `Bearer ${token}`, "User-Agent": "Okta SCIM Client 1.0.0", ...(data && { "Content-Type": "application/scim+json" }) } });
 
     await page.goto("/new-connection");
-    await page.click("a.card:has-text('Entra ID')");
+    await page.click("a.card[href='/new-connection/scim']");
     await page.waitForURL("/new-connection/scim");
     await page.fill("#f-alias", "entra");
     await page.selectOption("#organization", "other");

@@ -133,7 +133,7 @@ func (h *house) grant(l *logins.Login, client string, used bool) {
 	code, err := h.store.GrantTable.Create(h.Context(), &grants.Grant{Client: client, Login: l.ID, Organization: "sun", Connection: l.Connection, Account: l.Account, EndsAt: l.EndsAt})
 	h.must(err)
 	if used {
-		_, _, err = h.store.GrantTable.Redeem(h.Context(), code, time.Hour, func(*grants.Grant) error { return nil })
+		_, err = h.store.GrantTable.Redeem(h.Context(), code, time.Hour, func(*grants.Grant) error { return nil })
 		h.must(err)
 	}
 }
@@ -218,7 +218,7 @@ func TestAnAccountThatIsDisabledIsSignedOutForGood(t *testing.T) {
 				code, err := h.store.GrantTable.Create(h.Context(), &grants.Grant{Client: client, Login: one.ID, Organization: "sun", Connection: one.Connection, Account: one.Account, Offline: true, EndsAt: one.EndsAt})
 				h.must(err)
 				good := func(*grants.Grant) error { return nil }
-				_, refresh, err := h.store.GrantTable.Redeem(h.Context(), code, time.Hour, good)
+				given, err := h.store.GrantTable.Redeem(h.Context(), code, time.Hour, good)
 				h.must(err)
 				waiting, err := h.store.GrantTable.Create(h.Context(), &grants.Grant{Client: client, Login: two.ID, Organization: "sun", Connection: two.Connection, Account: two.Account, EndsAt: two.EndsAt})
 				h.must(err)
@@ -232,10 +232,10 @@ func TestAnAccountThatIsDisabledIsSignedOutForGood(t *testing.T) {
 						t.Errorf("a login from before: %v", err)
 					}
 				}
-				if _, _, err := h.store.GrantTable.Refresh(h.Context(), refresh, time.Hour, good); fault.KindOf(err) != fault.Denied {
+				if _, err := h.store.GrantTable.Refresh(h.Context(), given.Refresh, time.Hour, good); fault.KindOf(err) != fault.Denied {
 					t.Errorf("a refresh token from before: %v", err)
 				}
-				if _, _, err := h.store.GrantTable.Redeem(h.Context(), waiting, time.Hour, good); fault.KindOf(err) != fault.Denied {
+				if _, err := h.store.GrantTable.Redeem(h.Context(), waiting, time.Hour, good); fault.KindOf(err) != fault.Denied {
 					t.Errorf("a code from before: %v", err)
 				}
 				// Whoever signed in after it stays, whenever the applications are told.

@@ -192,25 +192,26 @@ func TestACodeIsForOneClientOneTimeAndWhoHasTheVerifier(t *testing.T) {
 		late := b.code(c)
 		w.later(61 * time.Second)
 		wrong("too late", "invalid_grant", w.redeem(c, secret, late))
-		// Of many at once one gets something, or nobody: whoever comes second ends what the
-		// first is about to be given.
+		// Of many at once one gets something, and whoever came second has ended it.
 		code = b.code(c)
 		var all sync.WaitGroup
-		var mu sync.Mutex
-		got := 0
-		for range 8 {
+		got := make(chan tokens, 8)
+		for range cap(got) {
 			all.Go(func() {
 				if x := w.redeem(c, secret, code); x.Access != "" {
-					mu.Lock()
-					got++
-					mu.Unlock()
+					got <- x
 				}
 			})
 		}
 		all.Wait()
-		if got > 1 {
-			w.Errorf("%d of 8 at once were given tokens", got)
+		if len(got) != 1 {
+			w.Fatalf("%d of %d at once were given tokens", len(got), cap(got))
 		}
+		stolen := <-got
+		if status, _ := w.userinfo(stolen.Access); status != 401 {
+			w.Errorf("an access token of a code that eight used: %d", status)
+		}
+		wrong("the refresh token of a code that eight used", "invalid_grant", w.refresh(c, secret, stolen.Refresh))
 	})
 }
 

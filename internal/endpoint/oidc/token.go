@@ -64,7 +64,7 @@ func (p *Provider) redeem(r *http.Request, c *clients.Client, v values) (*tokens
 	if v["code"] == "" {
 		return nil, refused("invalid_request", "code is missing")
 	}
-	g, refresh, err := p.Grants.Redeem(r.Context(), v["code"], idle(c), func(g *grants.Grant) error {
+	given, err := p.Grants.Redeem(r.Context(), v["code"], idle(c), func(g *grants.Grant) error {
 		switch {
 		case g.Client != c.ID, g.RedirectURI != v["redirect_uri"], !allowed(c, g.Organization, g.Connection):
 			return errGrant
@@ -80,7 +80,7 @@ func (p *Provider) redeem(r *http.Request, c *clients.Client, v values) (*tokens
 	if err != nil {
 		return nil, denied(err)
 	}
-	return p.issue(r, c, g, g.Scopes, refresh, true)
+	return p.issue(r, c, given, given.Scopes, true)
 }
 
 func idle(c *clients.Client) time.Duration { return time.Duration(c.RefreshIdleSeconds) * time.Second }
@@ -100,7 +100,7 @@ func (p *Provider) refresh(r *http.Request, c *clients.Client, v values) (*token
 		return nil, refused("invalid_request", "refresh_token is missing")
 	}
 	var scopes []string
-	g, next, err := p.Grants.Refresh(r.Context(), v["refresh_token"], idle(c), func(g *grants.Grant) error {
+	given, err := p.Grants.Refresh(r.Context(), v["refresh_token"], idle(c), func(g *grants.Grant) error {
 		if g.Client != c.ID || !allowed(c, g.Organization, g.Connection) {
 			return errGrant
 		}
@@ -127,23 +127,25 @@ func (p *Provider) refresh(r *http.Request, c *clients.Client, v values) (*token
 	if err != nil {
 		return nil, denied(err)
 	}
-	return p.issue(r, c, g, scopes, next, false)
+	return p.issue(r, c, given, scopes, false)
 }
 
-// issue makes the tokens of a grant, if it is still good.
-func (p *Provider) issue(r *http.Request, c *clients.Client, g *grants.Grant, scopes []string, refresh string, first bool) (*tokens, error) {
-	_, a, err := p.Grants.Check(r.Context(), g.ID)
-	if err == nil && !g.Offline {
-		_, a, err = p.Logins.Session(r.Context(), g.Login)
+// issue makes the tokens of what a code or a refresh token was good for. It does not
+// look at the grant once more: one who came second may have ended it meanwhile, and
+// what is given here is worth nothing then.
+func (p *Provider) issue(r *http.Request, c *clients.Client, g *grants.Given, scopes []string, first bool) (*tokens, error) {
+	a := g.Of
+	if !g.Offline {
+		var err error
+		if _, a, err = p.Logins.Session(r.Context(), g.Login); err != nil {
+			return nil, denied(err)
+		}
 	}
-	if err != nil {
-		return nil, denied(err)
-	}
-	out, err := p.mint(r.Context(), c, g, a, scopes, first)
+	out, err := p.mint(r.Context(), c, g.Grant, a, scopes, first)
 	if err != nil {
 		return nil, err
 	}
-	if out.Refresh = refresh; !slices.Contains(scopes, "openid") {
+	if out.Refresh = g.Refresh; !slices.Contains(scopes, "openid") {
 		out.ID = ""
 	}
 	return out, nil

@@ -136,19 +136,26 @@ func scan(row interface{ Scan(...any) error }, more ...any) (*Grant, error) {
 	return &g, err
 }
 
+// Given is what a code or a refresh token was good for.
+type Given struct {
+	*Grant
+	Of      *account.Account // whose it is, as it was when the token was taken
+	Refresh string           // the next refresh token, of a grant that is Offline
+}
+
 // Redeem gives the grant of a code, once, if check, which sees whose it is, has no
 // objection: then nothing has happened. A code that is used a second time was
 // stolen, or its answer was: everything that came of it ends (RFC 6749, section
-// 4.1.2). Where refreshes says so, the first refresh token comes with it.
-func (s *Grants) Redeem(ctx context.Context, code string, idle time.Duration, check func(*Grant) error) (g *Grant, refresh string, err error) {
+// 4.1.2).
+func (s *Grants) Redeem(ctx context.Context, code string, idle time.Duration, check func(*Grant) error) (*Given, error) {
 	if !isToken(codePrefix, code) {
-		return nil, "", errNone()
+		return nil, errNone()
 	}
+	var out Given
 	now, reused := s.now(), false
-	err = s.DB.Write(ctx, func(tx *db.Tx) error {
+	err := s.DB.Write(ctx, func(tx *db.Tx) error {
 		var until, used, ended int64
-		var err error
-		g, err = scan(tx.QueryRowContext(ctx, `SELECT `+columns+`, g.code_until, g.used_at, g.ended_at FROM grants g WHERE g.code = $1`+tx.Locked(), digest(code)), &until, &used, &ended)
+		g, err := scan(tx.QueryRowContext(ctx, `SELECT `+columns+`, g.code_until, g.used_at, g.ended_at FROM grants g WHERE g.code = $1`+tx.Locked(), digest(code)), &until, &used, &ended)
 		if errors.Is(err, sql.ErrNoRows) {
 			return errNone()
 		}
@@ -165,14 +172,14 @@ func (s *Grants) Redeem(ctx context.Context, code string, idle time.Duration, ch
 		if err := check(g); err != nil {
 			return err
 		}
-		if err := active(ctx, tx, g); err != nil {
+		if out.Of, err = active(ctx, tx, g); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `UPDATE grants SET used_at = $2 WHERE id = $1`, g.ID, db.Micros(now)); err != nil {
 			return err
 		}
-		if g.Offline {
-			refresh, err = s.refresh(ctx, tx, g, nil, idle, now)
+		if out.Grant = g; g.Offline {
+			out.Refresh, err = s.refresh(ctx, tx, g, nil, idle, now)
 		}
 		return err
 	})
@@ -180,9 +187,9 @@ func (s *Grants) Redeem(ctx context.Context, code string, idle time.Duration, ch
 		err = errNone()
 	}
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	return g, refresh, nil
+	return &out, nil
 }
 
 // refresh writes a new refresh token.
@@ -203,12 +210,13 @@ func (s *Grants) refresh(ctx context.Context, tx *db.Tx, g *Grant, parent []byte
 // no objection. One that was replaced already was stolen: its family ends, but for
 // Grace, in which who lost the answer gets another, and what came in the lost one
 // counts as replaced itself.
-func (s *Grants) Refresh(ctx context.Context, token string, idle time.Duration, check func(*Grant) error) (g *Grant, next string, err error) {
+func (s *Grants) Refresh(ctx context.Context, token string, idle time.Duration, check func(*Grant) error) (*Given, error) {
 	if !IsRefresh(token) {
-		return nil, "", errNone()
+		return nil, errNone()
 	}
+	var out Given
 	now, reused, hash := s.now(), false, digest(token)
-	err = s.DB.Write(ctx, func(tx *db.Tx) error {
+	err := s.DB.Write(ctx, func(tx *db.Tx) error {
 		var id string
 		err := tx.QueryRowContext(ctx, `SELECT grant_id FROM refresh_tokens WHERE hash = $1`, hash).Scan(&id)
 		if errors.Is(err, sql.ErrNoRows) {
@@ -220,7 +228,8 @@ func (s *Grants) Refresh(ctx context.Context, token string, idle time.Duration, 
 		// The family is locked before the token is looked at: of two at once one is
 		// the second.
 		var ended, ends, replaced int64
-		if g, err = scan(tx.QueryRowContext(ctx, `SELECT `+columns+`, g.ended_at FROM grants g WHERE g.id = $1`+tx.Locked(), id), &ended); err != nil {
+		g, err := scan(tx.QueryRowContext(ctx, `SELECT `+columns+`, g.ended_at FROM grants g WHERE g.id = $1`+tx.Locked(), id), &ended)
+		if err != nil {
 			return db.Explain("look a grant up", err)
 		}
 		if err := tx.QueryRowContext(ctx, `SELECT ends_at, replaced_at FROM refresh_tokens WHERE hash = $1`, hash).Scan(&ends, &replaced); err != nil {
@@ -242,22 +251,23 @@ func (s *Grants) Refresh(ctx context.Context, token string, idle time.Duration, 
 				return s.end(ctx, tx, g.ID, now)
 			}
 		}
-		if err := active(ctx, tx, g); err != nil {
+		if out.Of, err = active(ctx, tx, g); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `UPDATE refresh_tokens SET replaced_at = $2 WHERE hash = $1 AND replaced_at = 0`, hash, db.Micros(now)); err != nil {
 			return err
 		}
-		next, err = s.refresh(ctx, tx, g, hash, idle, now)
+		out.Grant = g
+		out.Refresh, err = s.refresh(ctx, tx, g, hash, idle, now)
 		return err
 	})
 	if err == nil && reused {
 		err = errNone()
 	}
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	return g, next, nil
+	return &out, nil
 }
 
 // lost reports whether the answer with a token's successor may have been lost: it
@@ -275,14 +285,16 @@ func (s *Grants) lost(ctx context.Context, tx *db.Tx, hash []byte, replaced, now
 	return n > 0, err
 }
 
-// active refuses a grant whose account is not.
-func active(ctx context.Context, q db.Querier, g *Grant) error {
-	var good bool
-	err := q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM accounts WHERE id = $1 AND status = $2)`, g.Account, string(account.Active)).Scan(&good)
-	if err == nil && !good {
-		return errNone()
+// active gives the account of a grant, unless it is not active.
+func active(ctx context.Context, q db.Querier, g *Grant) (*account.Account, error) {
+	a, err := accounts.Scan(q.QueryRowContext(ctx, `SELECT `+accounts.Columns+` FROM accounts WHERE id = $1`, g.Account))
+	if errors.Is(err, sql.ErrNoRows) || err == nil && a.Status != account.Active {
+		return nil, errNone()
 	}
-	return db.Explain("look up the account of a grant", err)
+	if err != nil {
+		return nil, db.Explain("look up the account of a grant", err)
+	}
+	return a, nil
 }
 
 // Check gives a grant that tokens were given for, and its account, as both are now;
@@ -297,12 +309,9 @@ func (s *Grants) Check(ctx context.Context, id string) (*Grant, *account.Account
 	if err != nil {
 		return nil, nil, db.Explain("look a grant up", err)
 	}
-	a, err := accounts.Scan(r.QueryRowContext(ctx, `SELECT `+accounts.Columns+` FROM accounts WHERE id = $1`, g.Account))
-	if errors.Is(err, sql.ErrNoRows) || err == nil && a.Status != account.Active {
-		return nil, nil, errNone()
-	}
+	a, err := active(ctx, r, g)
 	if err != nil {
-		return nil, nil, db.Explain("look up the account of a grant", err)
+		return nil, nil, err
 	}
 	return g, a, nil
 }

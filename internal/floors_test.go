@@ -30,6 +30,7 @@ var floors = [][]string{
 	{"client"},             // what programs see of us; it knows nothing of how we do it
 	{"internal/simulator"}, // a directory to rehearse with; it knows nothing of us
 	{"internal/scim"},      // the protocol knows nothing of us
+	{"internal/rates"},     // how often somebody may ask
 	{"internal/telemetry"}, // logs, metrics and traces know nothing of what they tell of
 	{"internal/source"},
 	{"internal/source/rest"}, // calls vendors' APIs for the kinds that are read from one

@@ -44,7 +44,7 @@ func (s *Server) routes() (http.Handler, error) {
 
 func (s *Server) api() api.Deps {
 	return api.Deps{Store: s.Store, Engine: s.Engine, Runs: s.Operator, Registry: s.Registry, Kinds: s.Registry.Kinds, SignIn: s.SignIn, Targets: s.Pushing,
-		Rates: &s.Config.Rates, Installation: s.installation(), Log: s.Log, Observe: s.Metrics.Request, Draining: s.draining}
+		Rates: &s.Config.Rates, TrustedProxies: s.Config.Console.TrustedProxies, Installation: s.installation(), Log: s.Log, Observe: s.Metrics.Request, Draining: s.draining}
 }
 
 // login is the pages at which people sign in.

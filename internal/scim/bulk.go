@@ -94,51 +94,80 @@ func bulkOperation(v any) (BulkOperation, error) {
 	return op, err
 }
 
+// Needs are the bulkIds of what others make that the operation names, in its path
+// and its data.
+func (op *BulkOperation) Needs() ([]string, error) {
+	var all []string
+	_, _, err := op.resolved(func(name string) (string, bool) {
+		all = append(all, name)
+		return "", false
+	})
+	return all, err
+}
+
 // Resolve puts the identifiers of what was made before in place of `bulkId:NAME` in
 // the path and the data (RFC 7644, section 3.7.2). Missing is the first name that ids
 // does not have.
 func (op *BulkOperation) Resolve(ids map[string]string) (missing string, err error) {
-	resolve := func(s string) string {
-		name, is := strings.CutPrefix(s, "bulkId:")
-		if !is {
-			return s
-		}
+	path, data, err := op.resolved(func(name string) (string, bool) {
 		id, ok := ids[name]
-		if !ok {
-			if missing == "" {
-				missing = name
-			}
-			return s
+		if !ok && missing == "" {
+			missing = name
 		}
-		return id
+		return id, ok
+	})
+	if err == nil {
+		op.Path, op.Data = path, data
 	}
-	parts := strings.Split(op.Path, "/")
-	for i := range parts {
-		parts[i] = resolve(parts[i])
-	}
-	op.Path = strings.Join(parts, "/")
-	if op.Data == nil {
-		return missing, nil
-	}
-	v, err := decode(op.Data)
-	if err != nil {
-		return missing, err
-	}
-	op.Data, err = json.Marshal(resolved(v, resolve))
 	return missing, err
 }
 
-func resolved(v any, resolve func(string) string) any {
+// BulkReference gives the bulkId that a value names, if it names one.
+func BulkReference(value string) (bulkID string, ok bool) {
+	return strings.CutPrefix(value, "bulkId:")
+}
+
+// resolved gives path and data with what is known put in place of references.
+func (op *BulkOperation) resolved(known func(bulkID string) (id string, ok bool)) (path string, data []byte, err error) {
+	put := func(s string) string {
+		if name, is := BulkReference(s); is {
+			if id, ok := known(name); ok {
+				return id
+			}
+		}
+		return s
+	}
+	parts := strings.Split(op.Path, "/")
+	for i := range parts {
+		parts[i] = put(parts[i])
+	}
+	if op.Data == nil {
+		return strings.Join(parts, "/"), nil, nil
+	}
+	v, err := decode(op.Data)
+	if err != nil {
+		return "", nil, err
+	}
+	data, err = json.Marshal(replaced(v, false, put))
+	return strings.Join(parts, "/"), data, err
+}
+
+// replaced puts something else in place of texts that may name a resource: those of
+// `value`, and of a manager who is sent as a text. Others mean what they say, a
+// displayName that reads `bulkId:x` too.
+func replaced(v any, names bool, put func(string) string) any {
 	switch v := v.(type) {
 	case string:
-		return resolve(v)
+		if names {
+			return put(v)
+		}
 	case []any:
 		for i := range v {
-			v[i] = resolved(v[i], resolve)
+			v[i] = replaced(v[i], names, put)
 		}
 	case Object:
-		for _, k := range names(v) {
-			v[k] = resolved(v[k], resolve)
+		for k := range v {
+			v[k] = replaced(v[k], strings.EqualFold(k, "value") || strings.EqualFold(k, "manager"), put)
 		}
 	}
 	return v

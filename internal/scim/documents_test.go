@@ -174,6 +174,13 @@ func TestBulk(t *testing.T) {
 	if string(ops[1].Data) != `{"displayName":"g","members":[{"value":"u1"}]}` || ops[2].Path != "/Groups/g1" {
 		t.Errorf("resolved: %s, %s", ops[1].Data, ops[2].Path)
 	}
+	text := BulkOperation{Path: "/Users", Data: []byte(`{"displayName":"bulkId:q","manager":"bulkId:q","title":"see bulkId:g","urn:x":{"manager":{"value":"bulkId:g","displayName":"bulkId:g"}}}`)}
+	if needs, err := text.Needs(); err != nil || len(needs) != 2 {
+		t.Errorf("needs %v, %v", needs, err)
+	}
+	if missing, err := text.Resolve(ids); err != nil || missing != "" || string(text.Data) != `{"displayName":"bulkId:q","manager":"u1","title":"see bulkId:g","urn:x":{"manager":{"displayName":"bulkId:g","value":"g1"}}}` {
+		t.Errorf("texts that name nothing: %s, %q, %v", text.Data, missing, err)
+	}
 	one := `{"method":"DELETE","path":"/Users/5"}`
 	_, _, err = ParseBulk([]byte(`{"Operations":[`+one+`,`+one+`]}`), 1)
 	isError(t, err, TooMany)

@@ -8,6 +8,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -16,6 +17,7 @@ import (
 	"rollcall.dev/rollcall/client"
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/engine"
+	"rollcall.dev/rollcall/internal/rates"
 	"rollcall.dev/rollcall/internal/registry"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/signin"
@@ -39,6 +41,8 @@ type Deps struct {
 	// Kinds are the sources whose settings the document describes.
 	Kinds []source.Kind
 	Rates *setting.Rates // setting.DefaultRates unless set
+	// TrustedProxies are those whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
 	// Installation is what operators are told of it, but for its nodes.
 	Installation client.Installation
 	Log          *slog.Logger
@@ -94,9 +98,9 @@ type server struct {
 	Deps
 	api       huma.API
 	mux       *http.ServeMux
-	rates     *rates
-	persons   *rates // for those known without a key: a page of theirs is a dozen requests
-	strangers *rates // by address, for those without a key
+	limit     rates.Limit
+	asked     rates.Names // by caller
+	strangers rates.Names // by address, for those without a key
 	nests     nests
 }
 
@@ -120,8 +124,7 @@ func build(d Deps) *server {
 		usual := setting.DefaultRates()
 		d.Rates = &usual
 	}
-	pages := setting.Rates{PerSecond: 10 * d.Rates.PerSecond, Burst: 10 * d.Rates.Burst}
-	s := &server{Deps: d, mux: http.NewServeMux(), rates: newRates(*d.Rates, d.Now), persons: newRates(pages, d.Now), strangers: newRates(*d.Rates, d.Now)}
+	s := &server{Deps: d, mux: http.NewServeMux(), limit: rates.Limit{PerSecond: float64(d.Rates.PerSecond), Burst: d.Rates.Burst}}
 	plainErrors()
 	s.api = humago.NewWithPrefix(s.mux, Prefix, s.describe())
 	for _, part := range []func(){s.organizations, s.connections, s.plans, s.runs, s.accounts, s.groups, s.events, s.why, s.apikeys, s.webhooks, s.targets, s.clients, s.statistics, s.orgchart, s.disputes, s.overview, s.origins, s.installation, s.signIn} {

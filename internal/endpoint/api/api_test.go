@@ -281,6 +281,7 @@ func TestRequestsAreLimitedPerKeyAndPerStranger(t *testing.T) {
 	}
 	w.refused(429, w.ask("", "GET", "/organizations", nil, "Authorization", "Bearer rk_"+strings.Repeat("x", 43)))
 	w.refused(429, w.ask("", "GET", "/openapi.json", nil))
+	get[list[client.Organization]](w, "read-only", "/organizations") // nor is it for who asks from the same address
 }
 
 func TestEveryErrorIsAProblemWithAHint(t *testing.T) {

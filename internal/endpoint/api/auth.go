@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/rates"
 )
 
 // authenticated lets through who has a key, as often as it may ask, and to read
@@ -14,7 +15,7 @@ import (
 func (s *server) authenticated(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if public(r.URL.Path) {
-			if wait := s.strangers.take(addressOf(r)); wait > 0 {
+			if wait := s.stranger(r); wait > 0 {
 				refuse(w, tooMany(r.Context(), wait))
 				return
 			}
@@ -28,11 +29,11 @@ func (s *server) authenticated(next http.Handler) http.Handler {
 		}
 		rec := recordOf(r.Context())
 		rec.key, rec.tenant = who.ID, who.Organization
-		rates := s.rates
+		limit := s.limit
 		if _, known := r.Context().Value(knownKey{}).(*Caller); known {
-			rates = s.persons
+			limit = rates.Limit{PerSecond: perPage * limit.PerSecond, Burst: perPage * limit.Burst}
 		}
-		if wait := rates.take(who.ID); wait > 0 {
+		if wait := s.asked.Take(who.ID, 1, limit, s.Now()); wait > 0 {
 			refuse(w, tooMany(r.Context(), wait))
 			return
 		}
@@ -48,8 +49,18 @@ func (s *server) authenticated(next http.Handler) http.Handler {
 	})
 }
 
+// perPage is how much more often those may ask who are known without a key: a page
+// of theirs is a dozen requests.
+const perPage = 10
+
+// stranger counts a request of somebody who has no key.
+func (s *server) stranger(r *http.Request) (wait int) {
+	return s.strangers.Take(s.address(r), 1, s.limit, s.Now())
+}
+
 // identify says who makes a request. Those without a valid key are counted by
-// their address: they cannot ask the database as often as they like.
+// their address. One that is valid is let through all the same: it is not to blame
+// for whoever asks from behind the same address, who may be of another tenant.
 func (s *server) identify(r *http.Request) (*Caller, *problem) {
 	ctx := r.Context()
 	if known, ok := ctx.Value(knownKey{}).(*Caller); ok {
@@ -58,17 +69,14 @@ func (s *server) identify(r *http.Request) (*Caller, *problem) {
 	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	text = strings.TrimSpace(text)
 	if !strings.EqualFold(scheme, "Bearer") || text == "" {
-		if wait := s.strangers.take(addressOf(r)); wait > 0 {
+		if wait := s.stranger(r); wait > 0 {
 			return nil, tooMany(ctx, wait)
 		}
 		return nil, unauthorized(ctx, "no API key was given", "send it as `Authorization: Bearer KEY`; `rollcall apikeys create` makes one", "")
 	}
-	if wait := s.strangers.wait(addressOf(r)); wait > 0 {
-		return nil, tooMany(ctx, wait)
-	}
 	key, err := s.Store.KeyTable.Check(ctx, text)
 	if fault.KindOf(err) == fault.Denied && err != nil {
-		if wait := s.strangers.take(addressOf(r)); wait > 0 {
+		if wait := s.stranger(r); wait > 0 {
 			return nil, tooMany(ctx, wait)
 		}
 		return nil, unauthorized(ctx, err.Error(), fault.HintOf(err), `, error="invalid_token"`)

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"regexp"
 	"runtime/debug"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/store/admins"
 )
 
 // record is what the log says of a request. Handlers add to it what they find out.
@@ -138,7 +138,7 @@ func (s *server) line(r *http.Request, status int, took time.Duration, aborted b
 	defer rec.mu.Unlock()
 	level := slog.LevelInfo
 	attrs := []slog.Attr{slog.String("request", rec.id), slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Int("status", status),
-		slog.Duration("took", took), slog.String("from", addressOf(r))}
+		slog.Duration("took", took), slog.String("from", s.address(r))}
 	for _, one := range []struct{ name, value string }{{"key", rec.key}, {"organization", rec.tenant}, {"connection", rec.connection}, {"run", rec.run}} {
 		if one.value != "" {
 			attrs = append(attrs, slog.String(one.name, one.value))
@@ -154,13 +154,7 @@ func (s *server) line(r *http.Request, status int, took time.Duration, aborted b
 	s.Log.LogAttrs(r.Context(), level, "api request", attrs...)
 }
 
-func addressOf(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
-}
+func (s *server) address(r *http.Request) string { return admins.From(r, s.TrustedProxies).String() }
 
 // routed answers for paths there are not, and for methods they do not have.
 func (s *server) routed(next http.Handler) http.Handler {

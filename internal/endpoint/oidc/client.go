@@ -3,15 +3,13 @@ package oidc
 import (
 	"encoding/base64"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
-	"time"
 	"unicode/utf8"
 
 	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/rates"
 	"rollcall.dev/rollcall/internal/store/admins"
 	"rollcall.dev/rollcall/internal/store/clients"
 )
@@ -39,8 +37,8 @@ func (p *Provider) client(r *http.Request, v values) (*clients.Client, error) {
 	if len(id) > longestOther || !utf8.ValidString(id) || strings.ContainsRune(id, 0) {
 		id = "-"
 	}
-	from := admins.From(r, p.TrustedProxies)
-	if wait := p.fails.wait(id, from); wait > 0 {
+	who, now := id+" "+admins.From(r, p.TrustedProxies).String(), p.Now()
+	if wait := p.failed.Wait(who, now); wait > 0 {
 		return nil, &tooManyError{wait}
 	}
 	c, err := p.Clients.Get(r.Context(), "", id)
@@ -50,12 +48,12 @@ func (p *Provider) client(r *http.Request, v values) (*clients.Client, error) {
 	if err != nil {
 		c = nil
 	}
-	good := c.Holds(secret, p.Now()) // also for nobody, so that it takes as long
+	good := c.Holds(secret, now) // also for nobody, so that it takes as long
 	if c != nil && c.Type == clients.Public {
 		good = !given
 	}
 	if !good {
-		p.fails.count(id, from)
+		p.failed.Take(who, 1, failures, now)
 		return nil, refused("invalid_client", "the client is not known, or its secret is wrong")
 	}
 	return c, nil
@@ -83,56 +81,13 @@ func basic(header string) (name, secret string, ok bool) {
 	return name, secret, err == nil
 }
 
-// How many times a client may fail to prove itself from one address, before it
-// waits; a while later it is forgotten.
-const (
-	mostFails  = 10
-	failsPause = time.Minute
-	mostNames  = 10_000
-)
+// failures is how often a client may fail to prove itself from one address. Secrets
+// are 256 random bits, so this keeps noise away and not guessers.
+var failures = rates.Limit{PerSecond: 1. / 6, Burst: 10}
 
-// tooManyError is for who failed too often.
-type tooManyError struct{ wait time.Duration }
+// tooManyError is for who failed too often: after so many seconds it may try again.
+type tooManyError struct{ seconds int }
 
 func (e *tooManyError) Error() string { return "too many failed tries" }
 
-func (e *tooManyError) after() string { return strconv.Itoa(int(e.wait/time.Second) + 1) }
-
-// fails counts, on this node alone: secrets are 256 random bits, so this keeps
-// noise away and not guessers.
-type fails struct {
-	now func() time.Time
-	mu  sync.Mutex
-	by  map[string]*failed
-}
-
-type failed struct {
-	times int
-	until time.Time
-}
-
-func (f *fails) wait(id string, from netip.Addr) time.Duration {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	x := f.by[id+" "+from.String()]
-	if x == nil || x.times < mostFails {
-		return 0
-	}
-	return x.until.Sub(f.now())
-}
-
-func (f *fails) count(id string, from netip.Addr) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	now, name := f.now(), id+" "+from.String()
-	if f.by == nil || len(f.by) >= mostNames {
-		f.by = map[string]*failed{} // ten thousand at once: rather forget than grow for ever
-	}
-	x := f.by[name]
-	if x == nil || !x.until.After(now) {
-		x = &failed{}
-		f.by[name] = x
-	}
-	x.times++
-	x.until = now.Add(failsPause)
-}
+func (e *tooManyError) after() string { return strconv.Itoa(e.seconds) }

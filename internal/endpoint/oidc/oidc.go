@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/rates"
 	"rollcall.dev/rollcall/internal/store/accounts"
 	"rollcall.dev/rollcall/internal/store/clients"
 	"rollcall.dev/rollcall/internal/store/grants"
@@ -58,7 +59,7 @@ type Provider struct {
 	base   string // the issuer as addresses begin with it
 	secure bool
 	cookie string
-	fails  fails
+	failed rates.Names
 	mux    *http.ServeMux
 }
 
@@ -83,7 +84,6 @@ func New(d Deps) *Provider {
 	if p.secure {
 		p.cookie = "__Host-" + p.cookie
 	}
-	p.fails.now = d.Now
 	for pattern, handle := range map[string]http.HandlerFunc{
 		"GET /.well-known/openid-configuration":           p.shared("GET", p.discovery),
 		"OPTIONS /.well-known/openid-configuration":       p.shared("GET", nil),

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
-	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,12 +21,15 @@ func (q *request) bulk() error {
 	}
 	// The request itself was counted; each operation counts as one more.
 	if len(ops) > 1 {
-		if wait := q.e.rates.take(q.c.alias, len(ops)-1, q.c.rate, q.c.burst, q.e.Now()); wait > 0 {
+		if wait := q.e.asked.Take(q.c.alias, len(ops)-1, q.c.limit, q.e.Now()); wait > 0 {
 			return q.busy(wait)
 		}
 	}
-	b := &bulk{q: q, ops: ops, done: make([]scim.Object, len(ops)), ids: map[string]string{}, by: map[string]int{}, later: map[int][]string{}}
+	b := &bulk{q: q, ops: ops, needs: make([][]string, len(ops)), done: make([]scim.Object, len(ops)), ids: map[string]string{}, by: map[string]int{}, later: map[int][]string{}}
 	for i, op := range ops {
+		if b.needs[i], err = op.Needs(); err != nil {
+			return err
+		}
 		if op.BulkID != "" {
 			b.by[op.BulkID] = i
 		}
@@ -44,15 +47,13 @@ func (q *request) bulk() error {
 type bulk struct {
 	q      *request
 	ops    []scim.BulkOperation
+	needs  [][]string    // bulkIds that each names
 	done   []scim.Object // answers, nil for what was not tried
 	ids    map[string]string
 	by     map[string]int   // where a bulkId is made
 	later  map[int][]string // members that a group gets when they are there
 	failed int
 }
-
-// reference is how an operation names what another one makes.
-var reference = regexp.MustCompile(`bulkId:([^"/\\\]\s]+)`)
 
 // run does what is ready, until nothing is left. What waits for one another in a
 // circle is made without its members, which are added afterwards (section 3.7.1).
@@ -87,15 +88,10 @@ func (b *bulk) run(most int) {
 
 // waits reports whether an operation names what is to be made yet.
 func (b *bulk) waits(i int) bool {
-	for _, m := range reference.FindAllStringSubmatch(string(b.ops[i].Data)+b.ops[i].Path, -1) {
-		if _, made := b.ids[m[1]]; made {
-			continue
-		}
-		if at, known := b.by[m[1]]; known && b.done[at] == nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(b.needs[i], func(name string) bool {
+		at, known := b.by[name]
+		return known && b.done[at] == nil
+	})
 }
 
 // one does an operation. Where it is part of a circle, members that are not there
@@ -107,20 +103,17 @@ func (b *bulk) one(i int, circle bool) {
 		answer["bulkId"] = op.BulkID
 	}
 	b.done[i] = answer
-	data := op.Data
 	if circle && op.Method == http.MethodPost {
-		data = b.without(i, data)
+		op.Data = b.without(i, op.Data)
 	}
-	path, err := b.resolve(op.Path)
-	if err == nil {
-		var text string
-		text, err = b.resolve(string(data))
-		data = json.RawMessage(text)
+	missing, err := op.Resolve(b.ids)
+	if err == nil && missing != "" {
+		err = &scim.Error{Status: http.StatusConflict, Type: scim.InvalidValue, Detail: "bulkId:" + missing + " was not made by this request"}
 	}
 	var r *pushed.Resource
 	status := 0
 	if err == nil {
-		r, status, err = b.do(op.Method, path, data, op.Version)
+		r, status, err = b.do(op.Method, op.Path, op.Data, op.Version)
 	}
 	if err != nil {
 		told := b.q.e.told(b.q.r.Context(), err)
@@ -137,22 +130,6 @@ func (b *bulk) one(i int, circle bool) {
 	}
 }
 
-// resolve puts the IDs of what was made in place of its bulkIds.
-func (b *bulk) resolve(text string) (string, error) {
-	var missing string
-	out := reference.ReplaceAllStringFunc(text, func(m string) string {
-		id, ok := b.ids[strings.TrimPrefix(m, "bulkId:")]
-		if !ok {
-			missing = m
-		}
-		return id
-	})
-	if missing != "" {
-		return "", &scim.Error{Status: http.StatusConflict, Type: scim.InvalidValue, Detail: missing + " was not made by this request"}
-	}
-	return out, nil
-}
-
 // without takes those members out of a new group that are not there yet.
 func (b *bulk) without(i int, data json.RawMessage) json.RawMessage {
 	o := map[string]json.RawMessage{}
@@ -166,12 +143,16 @@ func (b *bulk) without(i int, data json.RawMessage) json.RawMessage {
 		}
 		kept := [][]byte{}
 		for _, one := range list {
-			m := reference.FindSubmatch(one)
-			if m == nil || b.ids[string(m[1])] != "" {
+			var member struct{ Value string }
+			name, names := "", json.Unmarshal(one, &member) == nil
+			if names {
+				name, names = scim.BulkReference(member.Value)
+			}
+			if !names || b.ids[name] != "" {
 				kept = append(kept, one)
 				continue
 			}
-			b.later[i] = append(b.later[i], string(m[1]))
+			b.later[i] = append(b.later[i], name)
 		}
 		o[name] = append(append([]byte{'['}, bytes.Join(kept, []byte{','})...), ']')
 	}

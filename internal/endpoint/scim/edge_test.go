@@ -104,14 +104,43 @@ func TestTooManyRequestsWaitWholeSeconds(t *testing.T) {
 	if status, _, _ := w.at(t, w.token, "GET", "push/Users", ""); status != http.StatusOK {
 		t.Error("another connection waits as well")
 	}
-	// Who guesses tokens is stopped before the database is asked.
-	for i := range 200 {
-		status, _, _ := w.at(t, fmt.Sprint("guess", i), "GET", "push/Users", "")
-		if status == http.StatusTooManyRequests {
-			return
+}
+
+// Microsoft's and Okta's services come from the same addresses for all tenants.
+func TestWrongTokensStopNobodyWhoHasAGoodOne(t *testing.T) {
+	w := open(t, databases.SQLite(t))
+	moon := w.newToken(t, "moon-push")
+	tries := 0
+	for ; tries < 200; tries++ {
+		if status, _, _ := w.at(t, fmt.Sprint("guess", tries), "GET", "push/Users", ""); status == http.StatusTooManyRequests {
+			break
 		}
 	}
-	t.Error("200 wrong tokens were tried")
+	if tries == 200 {
+		t.Error("200 wrong tokens were tried")
+	}
+	if status, _, text := w.at(t, moon, "GET", "moon-push/Users", ""); status != http.StatusOK {
+		t.Errorf("another tenant, at the same address: %d %s", status, text)
+	}
+	if status, _, text := w.at(t, w.token, "GET", "push/Users", ""); status != http.StatusOK {
+		t.Errorf("the good token of the connection whose tokens are guessed: %d %s", status, text)
+	}
+	if status, _, _ := w.at(t, "expired", "GET", "moon-push/Users", ""); status != http.StatusUnauthorized {
+		t.Errorf("a wrong token of another tenant is told %d", status)
+	}
+	// One cannot tell from it which connections there are.
+	known, unknown := 0, 0
+	for i := range 80 {
+		if status, _, _ := w.at(t, fmt.Sprint("guess", i), "GET", "slow/Users", ""); status == http.StatusUnauthorized {
+			known++
+		}
+		if status, _, _ := w.at(t, fmt.Sprint("guess", i), "GET", "nowhere/Users", ""); status == http.StatusUnauthorized {
+			unknown++
+		}
+	}
+	if known < 50 || unknown < 50 || known == 80 || unknown == 80 {
+		t.Errorf("%d and %d of 80 were told that the token is wrong", known, unknown)
+	}
 }
 
 func TestUserNameFollowsTheMailWhereSettingsSaySo(t *testing.T) {

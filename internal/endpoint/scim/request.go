@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/rates"
 	"rollcall.dev/rollcall/internal/scim"
 	"rollcall.dev/rollcall/internal/store/admins"
 	"rollcall.dev/rollcall/internal/store/pushers"
@@ -66,10 +67,6 @@ func (q *request) exchange(c *connection, at time.Time, took time.Duration) push
 // connection that does not exist and a wrong token look the same.
 func (q *request) admit() error {
 	e, ctx, now := q.e, q.r.Context(), q.e.Now()
-	from := q.e.address(q.r)
-	if wait := e.strangers.rests(from, now); wait > 0 {
-		return q.busy(wait)
-	}
 	c, err := e.connection(ctx, q.r.PathValue("alias"))
 	if err != nil {
 		return err
@@ -81,7 +78,7 @@ func (q *request) admit() error {
 		q.token, err = e.Pushers.Authenticate(ctx, c.alias, secret)
 		if err == nil {
 			q.c = c
-			if wait := e.rates.take(c.alias, 1, c.rate, c.burst, now); wait > 0 {
+			if wait := e.asked.Take(c.alias, 1, c.limit, now); wait > 0 {
 				return q.busy(wait)
 			}
 			return nil
@@ -90,10 +87,21 @@ func (q *request) admit() error {
 			return err
 		}
 	}
-	if wait := e.strangers.take(from, 1, strangerRate, strangerBurst, now); wait > 0 {
+	if wait := e.stranger(q.r, now); wait > 0 {
 		return q.busy(wait)
 	}
 	return q.unknown(secret != "")
+}
+
+// often is how often those without a good token may try.
+var often = rates.Limit{PerSecond: 5, Burst: 50}
+
+// stranger counts somebody without a good token, by address and connection: the
+// provisioning services of Microsoft and Okta come from the same addresses for all
+// their customers, of whom one's ended token must stop nobody else.
+func (e *Endpoint) stranger(r *http.Request, now time.Time) (wait int) {
+	alias := r.PathValue("alias")
+	return e.strangers.Take(e.address(r)+" "+alias[:min(len(alias), 64)], 1, often, now)
 }
 
 func (q *request) busy(seconds int) error {

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/rates"
 	"rollcall.dev/rollcall/internal/scim"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/store/pushed"
@@ -50,8 +51,8 @@ type Endpoint struct {
 	Deps
 	mux       *http.ServeMux
 	known     known
-	rates     limits // of connections
-	strangers limits // of addresses that came without a token that is good
+	asked     rates.Names // by connection
+	strangers rates.Names // by address and connection, for those without a token that is good
 }
 
 // Sizes of what is taken. A group of 100,000 members, sent whole, is about 6 MB.
@@ -145,8 +146,7 @@ type connection struct {
 	alias string
 	at    time.Time
 	mail  bool // userName and the work e-mail are kept equal
-	rate  int  // requests a second
-	burst int
+	limit rates.Limit
 	mask  pushers.Mode // of the log
 }
 
@@ -186,7 +186,7 @@ func (e *Endpoint) connection(ctx context.Context, alias string) (*connection, e
 	if err != nil {
 		return nil, err
 	}
-	c = &connection{alias: s.Alias, at: now, mail: s.Backend.Bool("username_is_email"), rate: s.Backend.Int("rate"), burst: s.Backend.Int("burst"), mask: pushers.Mode(s.Backend.String("log"))}
+	c = &connection{alias: s.Alias, at: now, mail: s.Backend.Bool("username_is_email"), limit: rates.Limit{PerSecond: float64(s.Backend.Int("rate")), Burst: s.Backend.Int("burst")}, mask: pushers.Mode(s.Backend.String("log"))}
 	e.known.mu.Lock()
 	defer e.known.mu.Unlock()
 	if len(e.known.by) >= mostKnown {

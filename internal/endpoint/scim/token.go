@@ -15,11 +15,6 @@ import (
 // Microsoft's gallery takes applications that do this only.
 func (e *Endpoint) token(w http.ResponseWriter, r *http.Request) {
 	now, from := e.Now(), e.address(r)
-	if wait := e.strangers.rests(from, now); wait > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(wait))
-		oauth(w, http.StatusTooManyRequests, "slow_down", "come again later")
-		return
-	}
 	r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
 	if err := r.ParseForm(); err != nil {
 		oauth(w, http.StatusBadRequest, "invalid_request", "the body is no form")
@@ -51,7 +46,11 @@ func (e *Endpoint) token(w http.ResponseWriter, r *http.Request) {
 		e.Log.Error("an access token could not be made", "connection", r.PathValue("alias"), "error", firstOf(cerr, err).Error())
 		oauth(w, http.StatusServiceUnavailable, "temporarily_unavailable", "come again later")
 	case err != nil:
-		e.strangers.take(from, 1, strangerRate, strangerBurst, now)
+		if wait := e.stranger(r, now); wait > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(wait))
+			oauth(w, http.StatusTooManyRequests, "slow_down", "come again later")
+			return
+		}
 		w.Header().Set("WWW-Authenticate", `Basic realm="rollcall"`)
 		if c != nil { // whoever gave the client its secret sees that it was not taken
 			e.Pushers.LogRefused(c.alias, pushers.Exchange{At: now.UTC(), Method: r.Method, Path: "/oauth/token", Status: http.StatusUnauthorized, Client: r.UserAgent(), Remote: from, Mode: c.mask})

@@ -77,5 +77,9 @@ export async function flows(page) {
     await page.click("button:has-text('Take it away')");
     await page.waitForURL("/connections");
     check((await ask("GET", "/Users", next)).status() >= 400, "with the connection goes its token");
+    await page.goto("/connections/entra");
+    await page.locator("text=was taken away").waitFor();
+    check((await page.locator("a[href='/people?connection=entra']").count()) === 1, "what is left of it is still found");
+    await looked(page, "connection-gone");
   });
 }

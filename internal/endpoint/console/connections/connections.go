@@ -63,7 +63,10 @@ func answer(q *shell.Ask, check *client.Check, trouble *shell.Trouble) error {
 	ctx, alias := q.R.Context(), q.R.PathValue("alias")
 	p := page{Check: check, Trouble: trouble}
 	var err error
-	if p.Connection, err = q.API.Connection(ctx, alias); err != nil {
+	if p.Connection, err = q.API.Connection(ctx, alias); err != nil && q.Problem(err).Status == http.StatusNotFound {
+		return gone(q, alias, err)
+	}
+	if err != nil {
 		return err
 	}
 	for name := range p.Connection.Backend {

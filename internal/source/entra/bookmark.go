@@ -26,9 +26,11 @@ type bookmark struct {
 	// no other reason.
 	Edges  map[string][]string `json:"edges,omitempty"`
 	Nested []string            `json:"nested,omitempty"`
+	// Named are the names of the groups that are set by name or ID, by ID.
+	Named map[string]string `json:"named,omitempty"`
 }
 
-const bookmarkVersion = 1
+const bookmarkVersion = 2
 
 // goodFor is how long a link is used. Microsoft keeps the state of directory objects
 // for seven days (delta-query-overview); an hour less, since a reading takes a while.

@@ -183,14 +183,16 @@ type grouping struct {
 	edges   map[string][]string
 	nested  map[string]bool // as at the last reading
 	roots   map[string]bool // of those looked at: selected or not
+	named   map[string]string
 	left    map[string]bool // not there any more
 }
 
 // changedGroups hands on in whole the groups that changed, and those that came to be
 // selected or in a selected one; and says of those that are no longer that they went.
 func (r *reading) changedGroups(ctx context.Context, old *bookmark, n *news) error {
-	g := &grouping{reading: r, news: n, circles: map[string]*circle{}, edges: map[string][]string{}, nested: map[string]bool{}, roots: map[string]bool{}, left: map[string]bool{}}
+	g := &grouping{reading: r, news: n, circles: map[string]*circle{}, edges: map[string][]string{}, nested: map[string]bool{}, roots: map[string]bool{}, named: map[string]string{}, left: map[string]bool{}}
 	maps.Copy(g.edges, old.Edges)
+	maps.Copy(g.named, old.Named)
 	for _, id := range old.Nested {
 		g.nested[id] = true
 	}
@@ -206,7 +208,18 @@ func (r *reading) changedGroups(ctx context.Context, old *bookmark, n *news) err
 	if err != nil {
 		return err
 	}
+	g.name(g.named)
 	return g.hand(in)
+}
+
+// judge notes whether a group is selected.
+func (g *grouping) judge(it item) {
+	name := it.text("displayName")
+	if g.roots[it.id] = g.set.groups.holds(it.id, name); g.roots[it.id] && g.set.groups.named(it.id, name) {
+		g.named[it.id] = name
+	} else {
+		delete(g.named, it.id)
+	}
 }
 
 // changed looks at a group that a round named.
@@ -220,7 +233,7 @@ func (g *grouping) changed(ctx context.Context, it *item) error {
 		return err
 	}
 	base.over(item{id: it.id, properties: it.properties})
-	g.roots[it.id] = g.set.groups.holds(it.id, base.text("displayName"))
+	g.judge(base)
 	if !g.roots[it.id] && !g.nested[it.id] {
 		delete(g.edges, it.id) // it may be in a selected one by now: then it is read below
 		return nil
@@ -246,6 +259,7 @@ func (g *grouping) leave(id string) {
 	g.roots[id] = false
 	delete(g.edges, id)
 	delete(g.nested, id)
+	delete(g.named, id)
 }
 
 // listed takes in what a sweep found: groups that no round named.
@@ -274,6 +288,7 @@ func (g *grouping) listed(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
+			g.judge(c.item)
 			if err := g.read(ctx, c); err != nil {
 				return err
 			}
@@ -289,6 +304,10 @@ func (g *grouping) listed(ctx context.Context) error {
 			g.leave(id)
 		}
 	}
+	maps.DeleteFunc(g.named, func(id, _ string) bool {
+		_, there := g.news.listed[id]
+		return !there && g.circles[id] == nil
+	})
 	if selected == 0 && (g.set.membersOnly || len(g.news.listed) > 0) && !slices.Contains(slices.Collect(maps.Values(g.roots)), true) {
 		g.incomplete("The selection of groups matches none of %s: whoever left is not taken for gone. Check groups.include, groups.names and groups.ids.", counted(len(g.news.listed), "group", "groups"))
 	}
@@ -353,8 +372,7 @@ func (g *grouping) close(ctx context.Context) (in map[string]bool, err error) {
 			if err := g.read(ctx, c); err != nil {
 				return nil, err
 			}
-			g.roots[id] = g.set.groups.holds(id, c.item.text("displayName"))
-			if g.roots[id] {
+			if g.judge(c.item); g.roots[id] {
 				roots[id] = true
 			}
 		}

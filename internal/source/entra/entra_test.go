@@ -161,6 +161,46 @@ func TestASelectionThatMatchesNoGroupRemovesNobody(t *testing.T) {
 	}
 }
 
+// A group that is set by its name and renamed takes nobody's account along.
+func TestAGroupThatIsNamedAndNotThereRemovesNobody(t *testing.T) {
+	for name, c := range map[string]struct {
+		set  setting.Values
+		do   func(w *world)
+		says string
+	}{
+		"renamed":            {setting.Values{"groups.names": []string{"One", "Two"}}, func(w *world) { w.group("g2", "Deux", "p2") }, `called "Two"`},
+		"of another case":    {setting.Values{"groups.names": []string{"One", "Two"}}, func(w *world) { w.group("g2", "two", "p2") }, `called "Two"`},
+		"deleted":            {setting.Values{"groups.names": []string{"One"}, "groups.ids": []string{"G2"}}, func(w *world) { w.RemoveGroup("g2") }, `the ID "G2"`},
+		"deleted in silence": {setting.Values{"groups.ids": []string{"g1", "g2"}}, func(w *world) { w.RemoveGroup("g2"); w.Forget("g2"); w.clock.Pass(25 * time.Hour) }, `the ID "g2"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.set["groups.include"] = nil
+			w := newWorld(t, c.set)
+			w.person(1, "")
+			w.person(2, "")
+			w.group("g1", "One", "p1")
+			w.group("g2", "Two", "p2")
+			if r := w.read(); !r.Complete {
+				t.Fatal(r.Reason)
+			}
+			c.do(w)
+			for range 3 { // it is not forgotten at the next reading
+				if r := w.read(); r.Full || r.Complete || !strings.Contains(r.Reason, c.says) {
+					t.Errorf("full %v, complete %v: %s", r.Full, r.Complete, r.Reason)
+				}
+			}
+			w.have, w.next = map[string]string{}, nil
+			if r := w.read(); !r.Full || r.Complete || !strings.Contains(r.Reason, c.says) {
+				t.Errorf("full %v, complete %v: %s", r.Full, r.Complete, r.Reason)
+			}
+			w.group("g2", "Two", "p2")
+			if r := w.read(); !r.Complete {
+				t.Errorf("it is back: %s", r.Reason)
+			}
+		})
+	}
+}
+
 func TestGroupsAreSelected(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -169,7 +209,7 @@ func TestGroupsAreSelected(t *testing.T) {
 	}{
 		{"by a regular expression", setting.Values{"groups.include": "^App-"}, "g1 g2"},
 		{"but for some", setting.Values{"groups.include": "^App-", "groups.exclude": "Two$"}, "g1"},
-		{"by full names", setting.Values{"groups.include": nil, "groups.names": []string{"App-Two", "other"}}, "g2"},
+		{"by full names", setting.Values{"groups.include": nil, "groups.names": []string{"App-Two"}}, "g2"},
 		{"by IDs, whatever their case", setting.Values{"groups.include": nil, "groups.ids": []string{"G3"}}, "g3"},
 		{"by any of these", setting.Values{"groups.include": "One", "groups.names": []string{"Other"}}, "g1 g3"},
 		{"with those in them", setting.Values{"groups.include": "^Nest"}, "g2 g4 g5"},

@@ -1,6 +1,8 @@
 package entra
 
 import (
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -73,8 +75,29 @@ func (s selection) holds(id, name string) bool {
 	if s.exclude != nil && s.exclude.MatchString(name) {
 		return false
 	}
-	return s.include != nil && s.include.MatchString(name) || slices.Contains(s.names, name) ||
-		slices.ContainsFunc(s.ids, func(i string) bool { return strings.EqualFold(i, id) })
+	return s.include != nil && s.include.MatchString(name) || s.named(id, name)
+}
+
+// named is true of a group whose name or ID is set.
+func (s selection) named(id, name string) bool {
+	return slices.Contains(s.names, name) || slices.ContainsFunc(s.ids, func(i string) bool { return strings.EqualFold(i, id) })
+}
+
+// absent says of each group that is set by name or ID, and is not among those found
+// (names by IDs), that it is not there.
+func (s selection) absent(found map[string]string) []string {
+	var out []string
+	for _, name := range s.names {
+		if !slices.Contains(slices.Collect(maps.Values(found)), name) {
+			out = append(out, fmt.Sprintf("There is no group called %q: it was renamed or deleted, or is left out by groups.exclude. Whoever left is not taken for gone until groups.names is corrected.", name))
+		}
+	}
+	for _, id := range s.ids {
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(found)), func(i string) bool { return strings.EqualFold(i, id) }) {
+			out = append(out, fmt.Sprintf("There is no group with the ID %q: it was deleted, or is left out by groups.exclude. Whoever left is not taken for gone until groups.ids is corrected.", id))
+		}
+	}
+	return out
 }
 
 const nobody = "No group is selected, so nobody is synchronized."

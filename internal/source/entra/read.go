@@ -351,13 +351,15 @@ func (r *reading) handGroups(all *everybody) error {
 		return nil
 	}
 	there := func(id string) bool { return all.groups[id] != nil && !all.groups[id].removed }
-	roots, edges := map[string]bool{}, map[string][]string{}
+	roots, named, edges := map[string]bool{}, map[string]string{}, map[string][]string{}
 	for id, c := range all.groups {
 		if c.removed {
 			continue
 		}
-		if r.set.groups.holds(id, c.item.text("displayName")) {
-			roots[id] = true
+		if name := c.item.text("displayName"); r.set.groups.holds(id, name) {
+			if roots[id] = true; r.set.groups.named(id, name) {
+				named[id] = name
+			}
 		}
 		if children := slices.DeleteFunc(c.children(there), func(id string) bool { return !there(id) }); len(children) > 0 {
 			edges[id] = children
@@ -368,6 +370,7 @@ func (r *reading) handGroups(all *everybody) error {
 	}
 	in := reach(roots, edges)
 	r.book.remember(roots, in, edges)
+	r.name(named)
 	for _, id := range slices.Sorted(maps.Keys(in)) {
 		c := all.groups[id]
 		if err := r.hand(c.item.group(slices.Sorted(maps.Keys(c.members)))); err != nil {
@@ -375,6 +378,15 @@ func (r *reading) handGroups(all *everybody) error {
 		}
 	}
 	return nil
+}
+
+// name remembers the groups that are set by name or ID. Where one is missing, those
+// who were in it may be meant still: nobody leaves for that.
+func (r *reading) name(found map[string]string) {
+	r.book.Named = found
+	for _, text := range r.set.groups.absent(found) {
+		r.incomplete("%s", text)
+	}
 }
 
 // reach is the roots and all groups in them.

@@ -49,7 +49,11 @@ func (s *server) changes(tag string) {
 			if err := s.mayGive(ctx, "", in.Body); err != nil {
 				return nil, err
 			}
-			e, err := s.Registry.Create(ctx, who(ctx), in.Body)
+			form, err := s.waiting(ctx, in.Body)
+			if err != nil {
+				return nil, err
+			}
+			e, err := s.Registry.Create(ctx, who(ctx), form)
 			return s.shape(ctx, e, err)
 		})
 	register(s, operation{id: "update-connection", method: http.MethodPatch, path: "/connections/{alias}", tag: tag, summary: "Change some settings of a connection",

@@ -24,6 +24,14 @@ var ofConnection = map[string]bool{
 	"POST " + Prefix + "/connections/{alias}/try":     true,
 	"PUT " + Prefix + "/connections/{alias}/file":     true,
 	"GET " + Prefix + "/connections/{alias}/files":    true,
+
+	// The identity provider of whoever sets up pushes with a token of theirs.
+	"POST " + Prefix + "/connections/{alias}/token":         true,
+	"POST " + Prefix + "/connections/{alias}/token/rotate":  true,
+	"GET " + Prefix + "/connections/{alias}/tokens":         true,
+	"DELETE " + Prefix + "/connections/{alias}/tokens/{id}": true,
+	"GET " + Prefix + "/connections/{alias}/exchanges":      true,
+	"GET " + Prefix + "/connections/{alias}/exchanges/{id}": true,
 }
 
 // narrowed are operations that look themselves at what is the guest's.
@@ -62,6 +70,29 @@ func (s *server) reaches(c *Caller, r *http.Request) bool {
 // may happen without a person (limits, schedule, policy), or find accounts that are
 // not the connection's (match).
 var guestKeys = map[string]bool{"alias": true, "organization": true, "backend": true, "mapping": true, "scope": true, "credential_expires": true}
+
+// waiting makes a connection that a guest makes and clients push to a dry run: a run
+// follows each push by itself, and nothing happens before an operator has seen it.
+func (s *server) waiting(ctx context.Context, body json.RawMessage) (json.RawMessage, error) {
+	if callerOf(ctx).Connection == "" {
+		return body, nil
+	}
+	var form map[string]json.RawMessage
+	var backend map[string]json.RawMessage
+	if err := json.Unmarshal(body, &form); err != nil {
+		return nil, fault.New(fault.Invalid, "the connection is not a JSON object: %w", err)
+	}
+	if err := json.Unmarshal(form["backend"], &backend); err != nil {
+		return body, nil //nolint:nilerr // the registry says what is wrong with it
+	}
+	for _, k := range s.Kinds {
+		if _, is := backend[k.Name]; is && k.Pushes {
+			form["settings"] = json.RawMessage(`{"dry-run": true}`) // a guest gives none: mayGive
+			return json.Marshal(form)
+		}
+	}
+	return body, nil
+}
 
 // mayGive looks through what a guest wants a connection to be: a whole one, or a
 // merge patch over the one named alias.

@@ -137,3 +137,33 @@ func TestAGuestSetsUpOneConnectionAndNothingHappensByItself(t *testing.T) {
 		}
 	})
 }
+
+// What clients push is followed by a run each time. Where a guest made the connection
+// nothing comes of it before an operator has said so.
+func TestWhatAGuestsClientPushesIsADryRun(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		const own = "/connections/sun-entra"
+		guest := func(method, path, body string) *httptest.ResponseRecorder {
+			return w.asGuest("sun-entra", "scim", method, path, body)
+		}
+		w.refused(403, guest("POST", "/connections", `{"alias": "sun-entra", "organization": "sun", "backend": {"scim": {}}, "settings": {"dry-run": false}}`))
+		made := want[client.Connection](w, 201, guest("POST", "/connections", `{"alias": "sun-entra", "organization": "sun", "backend": {"scim": {}}}`))
+		if made.Settings["dry-run"] != true {
+			t.Errorf("%+v", made.Settings)
+		}
+		w.refused(403, guest("PATCH", own, `{"settings": {"dry-run": false}}`))
+		w.refused(403, guest("PATCH", own, `{"settings": null}`))
+		key := want[client.NewPushToken](w, 201, guest("POST", own+"/token", `{"name": "Entra ID"}`))
+		if !strings.Contains(key.TenantURL, "/scim/v2/sun-entra") || key.Secret == "" {
+			t.Errorf("%+v", key)
+		}
+		want[client.NewPushToken](w, 201, guest("POST", own+"/token/rotate", ""))
+		tokens := want[list[client.PushToken]](w, 200, guest("GET", own+"/tokens", "")).Items
+		if len(tokens) != 2 || tokens[0].CreatedBy != "setup:stp_1" {
+			t.Errorf("%+v", tokens)
+		}
+		want[client.PushToken](w, 200, guest("DELETE", own+"/tokens/"+tokens[0].ID, ""))
+		want[list[client.Exchange]](w, 200, guest("GET", own+"/exchanges", ""))
+		want[client.Connection](w, 200, w.ask("operator", "PATCH", own, `{"settings": {"dry-run": false}}`))
+	})
+}

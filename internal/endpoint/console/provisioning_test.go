@@ -1,12 +1,16 @@
 package console_test
 
 import (
+	"net/http"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
 	"testing"
 
+	"rollcall.dev/rollcall/internal/store/admins"
 	"rollcall.dev/rollcall/internal/store/pushers"
+	"rollcall.dev/rollcall/internal/store/setups"
 )
 
 var code = regexp.MustCompile(`<code>(rc[po]_[^<]+)</code>`)
@@ -133,5 +137,62 @@ func TestAConnectionThatIsPushedToIsMadeByTheForm(t *testing.T) {
 	}
 	if text := w.ask("operator", "GET", "/connections/entra", nil, false).Body.String(); !strings.Contains(text, "/connections/entra/provisioning") {
 		t.Error("the connection's page does not lead there")
+	}
+}
+
+// Whoever sets a connection up for their identity provider makes its token, tries it,
+// and starts nothing.
+func TestAGuestLetsTheirIdentityProviderIn(t *testing.T) {
+	w := open(t)
+	token, _, err := w.app.Store.SetupTable.Create(t.Context(), admins.By{Actor: "test"}, setups.Spec{Organization: "sun", Connection: "sun-entra", Kind: "scim"})
+	w.must(err)
+	x, _, err := w.app.Store.SetupTable.Enter(t.Context(), token, netip.Addr{}, "test")
+	w.must(err)
+	w.people["guest"] = browser{x.Token, x.CSRF}
+	if got := w.ask("guest", "GET", "/setup/provisioning", nil, false); got.Code != http.StatusNotFound {
+		t.Errorf("before there is a connection: %d", got.Code)
+	}
+	if got := w.ask("guest", "POST", "/setup/connection", url.Values{"do": {"save"}, "backend.scim.username_is_email": {"true"}}, true); got.Code != 303 {
+		t.Fatalf("%d: %s", got.Code, firstWords(got.Body.String()))
+	}
+	c := w.call("GET", "/connections/sun-entra", "")
+	if policy, _ := c["settings"].(map[string]any); policy["dry-run"] != true {
+		t.Errorf("what a guest's client pushes would be carried out: %v", c["settings"])
+	}
+	if home := w.ask("guest", "GET", "/setup", nil, false).Body.String(); !strings.Contains(home, "/setup/provisioning") {
+		t.Errorf("the way is not shown: %s", firstWords(home))
+	}
+	made := w.ask("guest", "POST", "/setup/provisioning/token", url.Values{"kind": {"bearer"}, "days": {"365"}, "name": {"Entra ID"}}, true)
+	secret := regexp.MustCompile(`rcp_[A-Za-z0-9_-]{43}`).FindString(made.Body.String())
+	if secret == "" || !strings.Contains(made.Body.String(), "/scim/v2/sun-entra") {
+		t.Fatalf("%d: %s", made.Code, firstWords(made.Body.String()))
+	}
+	if _, err := w.app.Store.PusherTable.Authenticate(t.Context(), "sun-entra", secret); err != nil {
+		t.Error(err)
+	}
+	w.app.Store.PusherTable.Log("sun-entra", pushers.Exchange{Method: "GET", Path: "/Users", Status: 200, Client: "Entra", Token: secret[:16]})
+	w.must(w.app.Store.PusherTable.Flush(t.Context()))
+	log := w.ask("guest", "GET", "/setup/provisioning/log", nil, false).Body.String()
+	entry := regexp.MustCompile(`/setup/provisioning(/log/\d+)`).FindStringSubmatch(log)
+	if entry == nil {
+		t.Fatalf("the log: %s", firstWords(log))
+	}
+	for path, wanted := range map[string]string{"": "Entra ID", "/test?after=0": "waits for the operator", entry[1]: "/Users"} {
+		got := w.ask("guest", "GET", "/setup/provisioning"+path, nil, false)
+		if text := got.Body.String(); got.Code != 200 || !strings.Contains(text, wanted) || strings.Contains(text, `href="/connections`) || strings.Contains(text, secret) {
+			t.Errorf("%s: %d %s", path, got.Code, firstWords(text))
+		}
+	}
+	if got := w.ask("guest", "POST", "/setup/provisioning/revoke", url.Values{"id": {w.call("GET", "/connections/sun-entra/tokens", "")["items"].([]any)[0].(map[string]any)["id"].(string)}}, true); got.Code != 303 {
+		t.Errorf("%d: %s", got.Code, firstWords(got.Body.String()))
+	}
+	if _, err := w.app.Store.PusherTable.Authenticate(t.Context(), "sun-entra", secret); err == nil {
+		t.Error("it is good after its end")
+	}
+	// The operator's page of the same is not theirs, nor is that of another connection.
+	for _, path := range []string{"/connections/sun-entra/provisioning", "/connections/sun-push/provisioning"} {
+		if got := w.ask("guest", "GET", path, nil, false); got.Code != http.StatusNotFound {
+			t.Errorf("%s: %d", path, got.Code)
+		}
 	}
 }

@@ -38,7 +38,34 @@ func Section(a *admins.Admins, publicURL string) shell.Section {
 		{Pattern: "GET /connections/{alias}/provisioning/test", Handle: s.test},
 		{Pattern: "GET /connections/{alias}/provisioning/log", Handle: log},
 		{Pattern: "GET /connections/{alias}/provisioning/log/{id}", Handle: one},
+		// The same for who came by a set-up link to one.
+		{Pattern: "GET " + ofGuest, Guest: true, Handle: s.show},
+		{Pattern: "POST " + ofGuest + "/{what}", Need: shell.Changer, Guest: true, Handle: s.act},
+		{Pattern: "GET " + ofGuest + "/test", Guest: true, Handle: s.test},
+		{Pattern: "GET " + ofGuest + "/log", Guest: true, Handle: log},
+		{Pattern: "GET " + ofGuest + "/log/{id}", Guest: true, Handle: one},
 	}}
+}
+
+const ofGuest = "/setup/provisioning"
+
+// Place is whose pages these are, and where.
+type Place struct {
+	Alias string
+	Base  string // the address of the section
+	Guest bool
+}
+
+// placeOf is for routes of both. Whoever is no guest has no connection of their own.
+func placeOf(q *shell.Ask) (Place, error) {
+	alias := q.R.PathValue("alias")
+	switch {
+	case alias != "":
+		return Place{Alias: alias, Base: shell.Path("connections", alias, "provisioning")}, nil
+	case q.Me.Connection != "":
+		return Place{Alias: q.Me.Connection, Base: ofGuest, Guest: true}, nil
+	}
+	return Place{}, fault.New(fault.NotFound, "there is no such page").WithHint("it is for who came by a set-up link")
 }
 
 // token is one with how it stands.
@@ -60,7 +87,7 @@ func stateOf(t client.PushToken, now time.Time) string {
 }
 
 type page struct {
-	Alias     string
+	Place
 	TenantURL string
 	TokenURL  string
 	ClientID  string
@@ -120,12 +147,16 @@ func hear(e client.Exchange, now time.Time) *heard {
 func (s section) show(q *shell.Ask) error { return s.answer(q, nil) }
 
 func (s section) answer(q *shell.Ask, trouble *shell.Trouble) error {
-	ctx, alias := q.R.Context(), q.R.PathValue("alias")
-	found, err := q.API.PushTokens(ctx, alias)
+	place, err := placeOf(q)
 	if err != nil {
 		return err
 	}
-	p := page{Alias: alias, TenantURL: pushers.TenantURL(s.public, alias), TokenURL: pushers.TokenURL(s.public, alias), Trouble: trouble, Kind: q.R.PostFormValue("kind")}
+	alias := place.Alias
+	found, err := q.API.PushTokens(q.R.Context(), alias)
+	if err != nil {
+		return err
+	}
+	p := page{Place: place, TenantURL: pushers.TenantURL(s.public, alias), TokenURL: pushers.TokenURL(s.public, alias), Trouble: trouble, Kind: q.R.PostFormValue("kind")}
 	for _, t := range found {
 		p.Tokens = append(p.Tokens, token{t, stateOf(t, q.Now())})
 		p.Bearer = p.Bearer || t.Kind == "bearer" && t.Valid(q.Now())
@@ -161,7 +192,7 @@ var days = map[string]time.Duration{"90": 90 * 24 * time.Hour, "180": 180 * 24 *
 
 // made is the page that shows a secret, once.
 type made struct {
-	Alias   string
+	Place
 	Token   client.NewPushToken
 	Again   bool // it takes the place of another
 	Overlap string
@@ -169,12 +200,17 @@ type made struct {
 
 // act does what a button of the page says.
 func (s section) act(q *shell.Ask) error {
-	ctx, alias := q.R.Context(), q.R.PathValue("alias")
-	at := shell.Path("connections", alias, "provisioning")
-	in, err := signed.Fresh(q, s.admins, at)
-	if err != nil || in == nil {
+	place, err := placeOf(q)
+	if err != nil {
 		return err
 	}
+	// A guest has no password that could be asked for: the link is what they have.
+	if !place.Guest {
+		if in, err := signed.Fresh(q, s.admins, place.Base); err != nil || in == nil {
+			return err
+		}
+	}
+	ctx, alias := q.R.Context(), place.Alias
 	kind := q.R.PostFormValue("kind")
 	switch q.R.PathValue("what") {
 	case "token":
@@ -187,7 +223,7 @@ func (s section) act(q *shell.Ask) error {
 		if err != nil {
 			return s.answer(q, q.Problem(err))
 		}
-		return q.Page("made", "The token", made{Alias: alias, Token: t})
+		return q.Page("made", "The token", made{Place: place, Token: t})
 	case "rotate":
 		hours, err := strconv.Atoi(q.R.PostFormValue("overlap"))
 		if err != nil || hours < 0 || hours > 720 {
@@ -198,7 +234,7 @@ func (s section) act(q *shell.Ask) error {
 		if err != nil {
 			return s.answer(q, q.Problem(err))
 		}
-		m := made{Alias: alias, Token: t, Again: true}
+		m := made{Place: place, Token: t, Again: true}
 		if hours > 0 {
 			m.Overlap = shell.Count(hours, "hour", "hours")
 		}
@@ -207,7 +243,7 @@ func (s section) act(q *shell.Ask) error {
 		if _, err := q.API.RevokePushToken(ctx, alias, q.R.PostFormValue("id")); err != nil {
 			return s.answer(q, q.Problem(err))
 		}
-		q.Say(at, "The token is good for nothing any more.")
+		q.Say(place.Base, "The token is good for nothing any more.")
 		return nil
 	}
 	http.NotFound(q.W, q.R)
@@ -216,7 +252,7 @@ func (s section) act(q *shell.Ask) error {
 
 // testPage waits for the next request, as long as somebody looks at it.
 type testPage struct {
-	Alias     string
+	Place
 	TenantURL string
 	Waiting   bool
 	GaveUp    bool
@@ -230,12 +266,16 @@ const (
 )
 
 func (s section) test(q *shell.Ask) error {
-	alias, sent := q.R.PathValue("alias"), q.R.URL.Query()
+	place, err := placeOf(q)
+	if err != nil {
+		return err
+	}
+	alias, sent := place.Alias, q.R.URL.Query()
 	last, err := newest(q, alias)
 	if err != nil {
 		return err
 	}
-	p := testPage{Alias: alias, TenantURL: pushers.TenantURL(s.public, alias)}
+	p := testPage{Place: place, TenantURL: pushers.TenantURL(s.public, alias)}
 	after, err := strconv.ParseInt(sent.Get("after"), 10, 64)
 	p.Waiting = err == nil || last == nil
 	looks, _ := strconv.Atoi(sent.Get("looks")) // 0 where it is none
@@ -249,22 +289,25 @@ func (s section) test(q *shell.Ask) error {
 		p.Waiting, p.GaveUp = false, true
 	}
 	if p.Waiting {
-		q.W.Header().Set("Refresh", lookEvery+"; url="+shell.Path("connections", alias, "provisioning", "test")+"?after="+strconv.FormatInt(p.After, 10)+"&looks="+strconv.Itoa(looks+1))
+		q.W.Header().Set("Refresh", lookEvery+"; url="+place.Base+"/test?after="+strconv.FormatInt(p.After, 10)+"&looks="+strconv.Itoa(looks+1))
 	}
 	return q.Page("test", "Test of "+alias, p)
 }
 
 type logPage struct {
-	Alias  string
+	Place
 	Items  []*heard
 	Next   *string
 	Failed bool
 }
 
 func log(q *shell.Ask) error {
-	alias := q.R.PathValue("alias")
-	p := logPage{Alias: alias, Failed: q.R.URL.Query().Get("failed") != ""}
-	found, err := q.API.ExchangePage(q.R.Context(), alias, client.ExchangeQuery{Failed: p.Failed}, client.Piece{Limit: 50, Cursor: q.R.URL.Query().Get("cursor")})
+	place, err := placeOf(q)
+	if err != nil {
+		return err
+	}
+	p := logPage{Place: place, Failed: q.R.URL.Query().Get("failed") != ""}
+	found, err := q.API.ExchangePage(q.R.Context(), place.Alias, client.ExchangeQuery{Failed: p.Failed}, client.Piece{Limit: 50, Cursor: q.R.URL.Query().Get("cursor")})
 	if err != nil {
 		return err
 	}
@@ -272,27 +315,30 @@ func log(q *shell.Ask) error {
 		p.Items = append(p.Items, hear(e, q.Now()))
 	}
 	p.Next = found.NextCursor
-	return q.Page("log", "Requests to "+alias, p)
+	return q.Page("log", "Requests to "+place.Alias, p)
 }
 
 type onePage struct {
 	*heard
-	Alias           string
+	Place
 	Request, Answer string
 	Parameters      []string
 }
 
 func one(q *shell.Ask) error {
-	alias := q.R.PathValue("alias")
+	place, err := placeOf(q)
+	if err != nil {
+		return err
+	}
 	id, err := strconv.ParseInt(q.R.PathValue("id"), 10, 64)
 	if err != nil {
 		return fault.New(fault.NotFound, "there is no request %q", q.R.PathValue("id"))
 	}
-	e, err := q.API.Exchange(q.R.Context(), alias, id)
+	e, err := q.API.Exchange(q.R.Context(), place.Alias, id)
 	if err != nil {
 		return err
 	}
-	p := onePage{heard: hear(e, q.Now()), Alias: alias, Request: spread(e.Request), Answer: spread(e.Answer)}
+	p := onePage{heard: hear(e, q.Now()), Place: place, Request: spread(e.Request), Answer: spread(e.Answer)}
 	p.Parameters = slices.DeleteFunc(strings.Split(e.Query, "&"), func(s string) bool { return s == "" })
 	return q.Page("one", e.Method+" "+e.Path, p)
 }

@@ -72,6 +72,7 @@ type homePage struct {
 	There      bool // the connection was made
 	Connection client.Connection
 	Takes      bool // files
+	Pushes     bool // an identity provider sends it people
 	Files      []client.Upload
 	Plans      []client.Plan
 	Check      *client.Check
@@ -93,7 +94,7 @@ func (s section) answer(q *shell.Ask, check *client.Check, wrong error) error {
 	}
 	for _, k := range s.Kinds {
 		if k.Name == p.Kind {
-			p.Kind = k.Title
+			p.Kind, p.Pushes = k.Title, k.Pushes
 		}
 	}
 	if wrong != nil {

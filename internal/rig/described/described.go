@@ -5,16 +5,8 @@
 package described
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	_ "embed"
-	"errors"
-	"fmt"
-	"io"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 
 	"rollcall.dev/rollcall/internal/rig/npm"
@@ -32,53 +24,26 @@ var packages = []string{"ajv@8.20.0", "ajv-formats@3.0.1", "js-yaml@4.1.0"}
 
 // Proxy is a running proxy.
 type Proxy struct {
-	URL string // in place of the stand-in's
-
-	cmd   *exec.Cmd
-	in    io.WriteCloser
-	where string
-	log   bytes.Buffer
+	URL     string // in place of the stand-in's
+	process *npm.Process
 }
 
 // Start puts a proxy before upstream (http://127.0.0.1:1234), which has to put the
 // proxy's address into the links it gives.
 func Start(ctx context.Context, description []byte, upstream string) (*Proxy, error) {
-	dir, err := npm.Folder(ctx, packages...)
+	p, base, err := npm.Begin(ctx, npm.Script{Name: "described", Packages: packages, Main: script, Files: map[string][]byte{"api.yaml": description},
+		Args: []string{"--spec", "api.yaml", "--upstream", upstream}}, "base ")
 	if err != nil {
 		return nil, err
 	}
-	p := &Proxy{}
-	if p.where, err = os.MkdirTemp(dir, "run-"); err != nil {
-		return nil, err
-	}
-	file, spec := filepath.Join(p.where, "proxy.mjs"), filepath.Join(p.where, "api.yaml")
-	if err := errors.Join(os.WriteFile(file, script, 0o600), os.WriteFile(spec, description, 0o600)); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(p.where))
-	}
-	p.cmd = exec.Command("node", file, "--spec", spec, "--upstream", upstream) //nolint:gosec // it lives as long as the proxy, not as ctx
-	p.cmd.Stderr = &p.log
-	in, err1 := p.cmd.StdinPipe()
-	out, err2 := p.cmd.StdoutPipe()
-	if err := errors.Join(err1, err2, p.cmd.Start()); err != nil {
-		return nil, errors.Join(fmt.Errorf("described rig: start node: %w", err), os.RemoveAll(p.where))
-	}
-	p.in = in
-	line, err := bufio.NewReader(out).ReadString('\n')
-	base, ok := strings.CutPrefix(strings.TrimSpace(line), "base ")
-	if err != nil || !ok {
-		_, stopped := p.Stop()
-		return nil, errors.Join(fmt.Errorf("described rig: the proxy ended: %w", err), stopped, errors.New(p.log.String()))
-	}
-	p.URL = base
-	return p, nil
+	return &Proxy{base, p}, nil
 }
 
 // Stop ends it and gives what did not agree with the description, a line each.
 func (p *Proxy) Stop() (violations []string, err error) {
-	_ = p.in.Close() // that is its sign
-	_ = p.cmd.Wait() // how it ended does not matter
-	for line := range strings.Lines(p.log.String()) {
+	err = p.process.Stop()
+	for line := range strings.Lines(p.process.Log()) {
 		violations = append(violations, strings.TrimSpace(line))
 	}
-	return violations, os.RemoveAll(p.where)
+	return violations, err
 }

@@ -3,8 +3,6 @@
 package oidc
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -14,9 +12,6 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -38,81 +33,34 @@ type Options struct {
 
 // Server is a running provider.
 type Server struct {
+	*npm.Process
 	Issuer string
-
-	cmd   *exec.Cmd
-	in    io.WriteCloser
-	out   *bufio.Reader
-	where string
-	log   bytes.Buffer
 }
 
 // Start brings a provider up. It ends with Stop, or with the process that started it.
 func Start(ctx context.Context, o Options) (*Server, error) {
-	dir, err := npm.Folder(ctx, provider)
-	if err != nil {
-		return nil, err
-	}
-	s := &Server{}
-	if s.where, err = os.MkdirTemp(dir, "run-"); err != nil {
-		return nil, err
-	}
 	client, err := json.Marshal(map[string]any{"client_id": o.ClientID, "client_secret": o.Secret, "redirect_uris": []string{o.Redirect}, "response_types": []string{"code"}, "grant_types": []string{"authorization_code"}})
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(s.where))
+		return nil, err
 	}
-	file := filepath.Join(s.where, "provider.mjs")
-	if err := os.WriteFile(file, script, 0o600); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(s.where))
-	}
-	s.cmd = exec.Command("node", file) //nolint:gosec // it lives as long as the server, not as ctx
 	thin := ""
 	if o.Thin {
 		thin = "1"
 	}
-	s.cmd.Env = append(os.Environ(), "CLIENT="+string(client), "THIN="+thin)
-	s.cmd.Stderr = &s.log
-	in, err1 := s.cmd.StdinPipe()
-	out, err2 := s.cmd.StdoutPipe()
-	if err := errors.Join(err1, err2, s.cmd.Start()); err != nil {
-		return nil, errors.Join(fmt.Errorf("oidc rig: start node: %w", err), os.RemoveAll(s.where))
-	}
-	s.in, s.out = in, bufio.NewReader(out)
-	line, err := s.answer("issuer ")
+	p, issuer, err := npm.Begin(ctx, npm.Script{Name: "oidc", Packages: []string{provider}, Main: script, Env: []string{"CLIENT=" + string(client), "THIN=" + thin}}, "issuer ")
 	if err != nil {
-		return nil, errors.Join(err, s.Stop())
+		return nil, err
 	}
-	s.Issuer = line
-	return s, nil
-}
-
-// answer waits for a line, and gives what follows its beginning.
-func (s *Server) answer(begins string) (string, error) {
-	for {
-		line, err := s.out.ReadString('\n')
-		if err != nil {
-			return "", fmt.Errorf("oidc rig: the provider ended: %w\n%s", err, s.log.String())
-		}
-		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), begins); ok {
-			return rest, nil
-		}
-	}
+	return &Server{p, issuer}, nil
 }
 
 // Rotate makes the provider sign with another key, and forget the one before.
 func (s *Server) Rotate() error {
-	if _, err := io.WriteString(s.in, "rotate\n"); err != nil {
-		return fmt.Errorf("oidc rig: %w", err)
+	if err := s.Tell("rotate"); err != nil {
+		return err
 	}
-	_, err := s.answer("rotated")
+	_, err := s.Answer("rotated")
 	return err
-}
-
-// Stop ends it.
-func (s *Server) Stop() error {
-	_ = s.in.Close() // that is its sign
-	_ = s.cmd.Wait() // how it ended does not matter
-	return os.RemoveAll(s.where)
 }
 
 var action = regexp.MustCompile(`<form[^>]* action="([^"]+)"`)

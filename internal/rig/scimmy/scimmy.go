@@ -4,13 +4,11 @@
 package scimmy
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	_ "embed"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,55 +25,19 @@ var script []byte
 
 // Server is a running server.
 type Server struct {
+	*npm.Process
 	URL   string // that /Users is appended to
 	Token string // what it lets clients in with
-
-	cmd   *exec.Cmd
-	in    io.WriteCloser
-	where string
-	log   bytes.Buffer
 }
-
-// Folder is where its packages are, for scripts that use them otherwise.
-func Folder(ctx context.Context) (string, error) { return npm.Folder(ctx, packages...) }
 
 // Start brings a server up. It ends with Stop, or with the process that started it.
 func Start(ctx context.Context) (*Server, error) {
-	dir, err := Folder(ctx)
+	const token = "scimmy-token"
+	p, base, err := npm.Begin(ctx, npm.Script{Name: "scimmy", Packages: packages, Main: script, Env: []string{"TOKEN=" + token}}, "base ")
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Token: "scimmy-token"}
-	if s.where, err = os.MkdirTemp(dir, "run-"); err != nil {
-		return nil, err
-	}
-	file := filepath.Join(s.where, "server.mjs")
-	if err := os.WriteFile(file, script, 0o600); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(s.where))
-	}
-	s.cmd = exec.Command("node", file) //nolint:gosec // it lives as long as the server, not as ctx
-	s.cmd.Env = append(os.Environ(), "TOKEN="+s.Token)
-	s.cmd.Stderr = &s.log
-	in, err1 := s.cmd.StdinPipe()
-	out, err2 := s.cmd.StdoutPipe()
-	if err := errors.Join(err1, err2, s.cmd.Start()); err != nil {
-		return nil, errors.Join(fmt.Errorf("scimmy rig: start node: %w", err), os.RemoveAll(s.where))
-	}
-	s.in = in
-	line, err := bufio.NewReader(out).ReadString('\n')
-	base, ok := strings.CutPrefix(strings.TrimSpace(line), "base ")
-	if err != nil || !ok {
-		return nil, errors.Join(fmt.Errorf("scimmy rig: the server ended: %w", err), s.Stop(), errors.New(s.log.String()))
-	}
-	s.URL = base
-	return s, nil
-}
-
-// Stop ends it.
-func (s *Server) Stop() error {
-	_ = s.in.Close() // that is its sign
-	_ = s.cmd.Wait() // how it ended does not matter
-	return os.RemoveAll(s.where)
+	return &Server{p, base, token}, nil
 }
 
 //go:embed validate.mjs
@@ -84,7 +46,7 @@ var validate []byte
 // Refusals gives what scimmy's own checks do not accept of what a SCIM server said:
 // its schemas, resources and lists, as JSON.
 func Refusals(ctx context.Context, said []byte) (refusals []string, err error) {
-	dir, err := Folder(ctx)
+	dir, err := npm.Folder(ctx, packages...)
 	if err != nil {
 		return nil, err
 	}

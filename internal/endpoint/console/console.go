@@ -25,6 +25,7 @@ import (
 	"rollcall.dev/rollcall/internal/endpoint/console/settings"
 	"rollcall.dev/rollcall/internal/endpoint/console/setup"
 	"rollcall.dev/rollcall/internal/endpoint/console/shell"
+	"rollcall.dev/rollcall/internal/endpoint/console/targets"
 	"rollcall.dev/rollcall/internal/endpoint/console/webhooks"
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/source"
@@ -69,6 +70,7 @@ func sections(d Deps) []shell.Section {
 		disputes.Section(),
 		events.Section(),
 		webhooks.Section(),
+		targets.Section(d.Admins),
 		clients.Section(d.Admins, d.PublicURL),
 		organizations.Section(),
 		door.Section(d.Admins),

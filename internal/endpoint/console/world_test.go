@@ -46,6 +46,7 @@ type browser struct{ token, csrf string }
 const password = "four words make one"
 
 const settings = `
+webhooks: {allow_private: true}
 organizations: [{id: sun, name: Sunfix}, {id: moon, name: Moonshine}]
 connections:
   - {alias: sun-hq, organization: sun, backend: {csv: {path: sun.csv, key: username}}}
@@ -72,7 +73,7 @@ func open(t *testing.T) *world {
 	table.Hash = func(_ context.Context, plain string) (string, error) { return "hash of " + plain, nil }
 	table.Verify = func(_ context.Context, plain, hash string) (bool, error) { return hash == "hash of "+plain, nil }
 	w := &world{t: t, app: a, people: map[string]browser{}, ids: map[string]string{}}
-	w.api = api.New(api.Deps{Store: a.Store, Engine: a.Engine, Runs: idle{}, Registry: a.Registry, Kinds: all.Kinds(), Rates: &setting.Rates{PerSecond: 10_000, Burst: 10_000}})
+	w.api = api.New(api.Deps{Store: a.Store, Engine: a.Engine, Runs: idle{}, Registry: a.Registry, Kinds: all.Kinds(), Targets: a.Pushing, Rates: &setting.Rates{PerSecond: 10_000, Burst: 10_000}})
 	w.shell, err = console.New(console.Deps{
 		Deps: shell.Deps{API: w.api, PublicURL: "http://localhost", Version: "test", Log: slog.New(slog.DiscardHandler),
 			As: func(ctx context.Context, me *shell.Me) context.Context {
@@ -124,6 +125,7 @@ func (w *world) furnish() {
 	w.ids["key"] = w.call("POST", "/apikeys", `{"scope": "organization:sun", "name": "The sunny shop"}`)["id"].(string)
 	w.ids["hook"] = w.call("POST", "/webhooks", `{"organization": "sun", "url": "https://sunfix.example/hook"}`)["id"].(string)
 	w.ids["client"] = w.call("POST", "/clients", `{"organization": "sun", "name": "sunfix timesheets", "redirect_uris": ["https://sunfix.example/cb"]}`)["client_id"].(string)
+	w.ids["target"] = w.call("POST", "/targets", `{"organization": "sun", "name": "sunfix timesheets", "url": "https://sunfix.example/scim/v2", "secret": "very-secret-2"}`)["id"].(string)
 	w.ids["delivery"] = w.call("POST", "/webhooks/"+w.ids["hook"]+"/test", "")["id"].(string)
 	w.ids["person"] = w.call("GET", "/accounts?who=anna", "")["items"].([]any)[0].(map[string]any)["id"].(string)
 	group, key := account.NewID("sun", "group"), account.NewID("sun", "key")

@@ -89,6 +89,7 @@ var icons = map[string]string{
 	"orgchart":      `<path d="M9 3h6v5H9zM3 16h6v5H3zM15 16h6v5h-6zM12 8v4M6 16v-4h12v4"/>`,
 	"disputes":      `<path d="M12 3v18M5 7h14M5 7l-3 7h6zM19 7l-3 7h6zM8 21h8"/>`,
 	"events":        `<path d="M5 4h14v16H5zM8 8h8M8 12h8M8 16h5"/>`,
+	"targets":       `<path d="M4 12h12M12 8l4 4-4 4M20 5v14"/>`,
 	"webhooks":      `<path d="M10 8a3 3 0 1 1 4 2.800L17 16M8 17H15M7 14a3 3 0 1 0 3 3M14 17a3 3 0 1 0 3-3L13 8"/>`,
 	"door":          `<path d="M6 21V3h9v18M3 21h18M12 12v.200M15 6h3v15"/>`,
 	"keys":          `<circle cx="8" cy="15" r="4"/><path d="M11 12l8-8M16 7l3 3M14 9l2 2"/>`,

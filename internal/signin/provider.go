@@ -19,8 +19,10 @@ type known struct {
 }
 
 // Begin sends somebody to their company's own provider: it gives the address there,
-// and what Finish needs to know, which is to be sealed for this browser alone.
-func (s *Service) Begin(ctx context.Context, a Attempt) (address string, state []byte, err error) {
+// and what Finish needs to know, which is to be sealed for this browser alone. Fresh
+// has them prove who they are although they may be signed in there; a.Login is who
+// they say they are, "" where they did not.
+func (s *Service) Begin(ctx context.Context, a Attempt, fresh bool) (address string, state []byte, err error) {
 	p, err := s.place(ctx, a)
 	if err != nil {
 		return "", nil, err
@@ -29,7 +31,7 @@ func (s *Service) Begin(ctx context.Context, a Attempt) (address string, state [
 	if err != nil {
 		return "", nil, err
 	}
-	return party.Begin(ctx)
+	return party.Begin(ctx, upstream.Wish{Hint: a.Login, Fresh: fresh})
 }
 
 // Finish lets in whom the company's provider vouches for, by the answer with which
@@ -49,7 +51,7 @@ func (s *Service) Finish(ctx context.Context, a Attempt, answer map[string][]str
 	if err != nil {
 		return nil, err
 	}
-	out := &Result{Organization: p.organization, Connection: p.alias}
+	out := &Result{Organization: p.organization, Connection: p.alias, AuthAt: claims.AuthAt}
 	if a.Login, err = nameOf(claims, settings.Claim); err != nil {
 		return nil, err
 	}

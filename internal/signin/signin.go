@@ -82,6 +82,9 @@ type Result struct {
 	// Unavailable says that the directory could not be asked. Nobody's password is
 	// wrong.
 	Unavailable bool
+	// AuthAt is when somebody proved who they are to the provider that vouches for
+	// them; zero where it does not say.
+	AuthAt time.Time
 }
 
 // Door makes accounts of those whom a directory vouches for; engine.Door is one.

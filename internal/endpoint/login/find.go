@@ -67,6 +67,9 @@ func (p *pages) found(q *ask) error {
 		return q.choose(http.StatusNotFound, login, nil, &trouble{"We do not know where people with an address at " + of + " sign in.",
 			"Check the address; or ask whoever invited you for the address of your company's page."})
 	case 1:
+		if places[0].Provider {
+			return p.toProvider(q, &places[0], login)
+		}
 		// The form, and no address: what people type is kept out of addresses.
 		return q.signInForm(http.StatusOK, &places[0], login, nil)
 	}

@@ -33,7 +33,7 @@ type SignIn interface {
 	ByLink(ctx context.Context, token string) (*account.Account, error)
 	UseLink(ctx context.Context, token, fresh string) (*account.Account, error)
 	SignedOut(ctx context.Context, token string) error
-	Begin(ctx context.Context, a signin.Attempt) (address string, state []byte, err error)
+	Begin(ctx context.Context, a signin.Attempt, fresh bool) (address string, state []byte, err error)
 	Finish(ctx context.Context, a signin.Attempt, answer map[string][]string, state []byte) (*signin.Result, error)
 }
 

@@ -4,10 +4,12 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"net/url"
 
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/signin"
 	"rollcall.dev/rollcall/internal/store/admins"
+	"rollcall.dev/rollcall/internal/store/logins"
 )
 
 // Whoever signs in at their company's own provider is sent there, and comes back with
@@ -38,7 +40,22 @@ func (p *pages) begin(q *ask) error {
 	if err != nil {
 		return err
 	}
-	address, state, err := p.SignIn.Begin(q.r.Context(), p.guest(q, place))
+	return p.toProvider(q, place, hint(q.r.URL.Query().Get("login_hint")))
+}
+
+// Fresh marks an address to come back to at which somebody is wanted who has just
+// proved who they are. Whoever takes the mark away comes back as somebody of whom
+// that is not known.
+const Fresh = "fresh"
+
+func (p *pages) toProvider(q *ask, place *signin.Place, login string) error {
+	a := p.guest(q, place)
+	a.Login = login
+	next, err := url.Parse(q.next())
+	if err != nil {
+		return err
+	}
+	address, state, err := p.SignIn.Begin(q.r.Context(), a, next.Query().Has(Fresh))
 	if err != nil {
 		return p.atProvider(q, place, err)
 	}
@@ -93,7 +110,7 @@ func (p *pages) finish(q *ask) error {
 		}
 		return p.again(q, http.StatusForbidden, place, s.Next, t)
 	}
-	return q.in(a, r, "sso", s.Next)
+	return q.in(a, r, logins.SSO, s.Next)
 }
 
 // atProvider is the page that a sign-in ends on that went wrong at the provider.

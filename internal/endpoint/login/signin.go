@@ -35,7 +35,7 @@ func (p *pages) form(q *ask) error {
 		return err
 	}
 	if place.Provider {
-		q.redirect("/login/provider/" + place.Alias + query("next", q.next()))
+		q.redirect("/login/provider/" + place.Alias + query("login_hint", hint(q.r.URL.Query().Get("login_hint")), "next", q.next()))
 		return nil
 	}
 	return q.signInForm(http.StatusOK, place, hint(q.r.URL.Query().Get("login_hint")), nil)
@@ -87,7 +87,7 @@ func (p *pages) answer(q *ask, place *signin.Place, a signin.Attempt, r *signin.
 
 // in signs somebody in, in this browser, and sends them on.
 func (q *ask) in(a signin.Attempt, r *signin.Result, method, to string) error {
-	err := q.enter(logins.Login{Organization: r.Organization, Connection: r.Connection, Account: r.Account.ID, Methods: []string{method},
+	err := q.enter(logins.Login{Organization: r.Organization, Connection: r.Connection, Account: r.Account.ID, Methods: []string{method}, AuthAt: r.AuthAt,
 		Address: admins.ShownAddress(a.From), Agent: admins.ShownAgent(a.Agent)})
 	if err != nil {
 		return err

@@ -14,7 +14,9 @@ import (
 	"time"
 
 	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/endpoint/login"
 	"rollcall.dev/rollcall/internal/store/clients"
+	"rollcall.dev/rollcall/internal/store/logins"
 )
 
 // error is what a client is told at its address, or "" for something else.
@@ -212,6 +214,42 @@ func TestACodeIsForOneClientOneTimeAndWhoHasTheVerifier(t *testing.T) {
 			w.Errorf("an access token of a code that eight used: %d", status)
 		}
 		wrong("the refresh token of a code that eight used", "invalid_grant", w.refresh(c, secret, stolen.Refresh))
+	})
+}
+
+// Whoever was let in by their company's provider may have proved who they are long ago.
+func TestWhoMustProveItAnewDoesSoAtTheirProvidersToo(t *testing.T) {
+	both(t, func(w *world) {
+		c, secret := w.application()
+		enter := func(proved time.Time) *browser {
+			b := w.signed("anna")
+			l, err := w.app.Store.LoginTable.Open(w.Context(), logins.Login{Organization: b.Login.Organization, Connection: b.Login.Connection, Account: b.Login.Account, Methods: []string{logins.SSO}, AuthAt: proved})
+			w.must(err)
+			return &browser{w: w, Cookie: l.Token, Login: l}
+		}
+		b := enter(w.clock.Add(-time.Hour))
+		_, q := b.get(w.ask(c, "prompt", "login")).at()
+		next, err := url.Parse(q.Get("next"))
+		w.must(err)
+		if !next.Query().Has(login.Fresh) {
+			w.Errorf("the page they are sent to is not told: %s", next)
+		}
+		if _, q := b.get(w.ask(c)).at(); w.payload(w.redeem(c, secret, q.Get("code")).ID)["auth_time"] != float64(w.clock.Add(-time.Hour).Unix()) {
+			w.Errorf("auth_time is not what the provider said")
+		}
+		w.later(time.Second)
+		for what, proved := range map[string]time.Time{"an hour ago": w.clock.Add(-time.Hour), "nobody knows when": {}} {
+			// They came in for this, and were not asked anything over there.
+			_, q := enter(proved).get(w.ask(c, "prompt", "login")).at()
+			w.nowhere(what, enter(proved).get(q.Get("next")), http.StatusForbidden)
+			_, q = enter(proved).get(w.ask(c, "max_age", "600")).at()
+			w.nowhere(what+", with max_age", enter(proved).get(q.Get("next")), http.StatusForbidden)
+		}
+		_, q = enter(time.Time{}).get(w.ask(c, "prompt", "login")).at()
+		w.later(time.Second)
+		if _, q := enter(w.clock).get(q.Get("next")).at(); q.Get("code") == "" {
+			w.Errorf("who proved it anew is not let in: %s", q)
+		}
 	})
 }
 

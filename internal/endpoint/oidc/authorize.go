@@ -128,9 +128,9 @@ func (p *Provider) unfit(c *clients.Client, req *request, l *logins.Login, a *ac
 		return stranger
 	case req.Subject != "" && req.Subject != a.ID.String():
 		return other
-	case !l.CreatedAt.Before(asked): // they signed in for this
+	case !l.AuthAt.Before(asked): // they signed in for this
 		return fits
-	case req.Fresh, req.MaxAge != nil && p.Now().Sub(l.CreatedAt) > time.Duration(*req.MaxAge)*time.Second:
+	case req.Fresh, req.MaxAge != nil && p.Now().Sub(l.AuthAt) > time.Duration(*req.MaxAge)*time.Second:
 		return stale
 	}
 	return fits
@@ -152,7 +152,11 @@ func (p *Provider) onward(w http.ResponseWriter, r *http.Request, req *request, 
 
 // door is the address of the page where somebody signs in.
 func (p *Provider) door(c *clients.Client, req *request, sealed string) string {
-	path, query := "/login", url.Values{"next": {"/oauth2/continue?request=" + sealed}}
+	next := "/oauth2/continue?request=" + sealed
+	if req.Fresh || req.MaxAge != nil {
+		next += "&fresh=yes" // see login.Fresh
+	}
+	path, query := "/login", url.Values{"next": {next}}
 	switch alias := req.Connection; {
 	case alias != "":
 		path += "/" + url.PathEscape(alias)
@@ -169,7 +173,7 @@ func (p *Provider) door(c *clients.Client, req *request, sealed string) string {
 
 // give hands the client a code for who is signed in.
 func (p *Provider) give(w http.ResponseWriter, r *http.Request, c *clients.Client, req *request, l *logins.Login) {
-	g := &grants.Grant{Client: c.ID, Login: l.ID, Organization: l.Organization, Connection: l.Connection, Account: l.Account, Methods: l.Methods, AuthAt: l.CreatedAt,
+	g := &grants.Grant{Client: c.ID, Login: l.ID, Organization: l.Organization, Connection: l.Connection, Account: l.Account, Methods: l.Methods, AuthAt: authAt(l),
 		Scopes: strings.Fields(req.Scope), Nonce: req.Nonce, RedirectURI: req.Redirect, Challenge: req.Challenge, EndsAt: l.EndsAt}
 	if g.Offline = slices.Contains(g.Scopes, clients.OfflineAccess); g.Offline {
 		g.EndsAt = p.Now().Add(time.Duration(c.RefreshMaxSeconds) * time.Second)
@@ -183,6 +187,14 @@ func (p *Provider) give(w http.ResponseWriter, r *http.Request, c *clients.Clien
 		return
 	}
 	redirect(w, p.answer(req.Redirect, req.State, url.Values{"code": {code}}))
+}
+
+// authAt is when somebody proved who they are, as far as is known.
+func authAt(l *logins.Login) time.Time {
+	if l.AuthAt.IsZero() {
+		return l.CreatedAt
+	}
+	return l.AuthAt
 }
 
 // answer is the address at which a client gets an answer, which says who gives it

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
@@ -23,14 +24,16 @@ type Claims struct {
 	EmailVerified               bool
 	Username                    string // preferred_username
 	GivenName, FamilyName, Name string
-	All                         map[string]any // everything, as it came
+	// AuthAt is when they proved who they are; zero where nothing says.
+	AuthAt time.Time
+	All    map[string]any // everything, as it came
 }
 
 var errToken = errors.New("its ID token")
 
 // claims verifies the ID token. What is not in it is asked for by the access token,
 // as some providers want it (Okta).
-func (p *Party) claims(ctx context.Context, d *document, token *oauth2.Token, nonce string) (Claims, error) {
+func (p *Party) claims(ctx context.Context, d *document, token *oauth2.Token, kept *pending) (Claims, error) {
 	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, p.client), patience)
 	defer cancel()
 	raw, _ := token.Extra("id_token").(string)
@@ -47,7 +50,7 @@ func (p *Party) claims(ctx context.Context, d *document, token *oauth2.Token, no
 	}
 	azp, named := all["azp"]
 	switch {
-	case subtle.ConstantTimeCompare([]byte(verified.Nonce), []byte(nonce)) != 1:
+	case subtle.ConstantTimeCompare([]byte(verified.Nonce), []byte(kept.Nonce)) != 1:
 		return Claims{}, p.distrust("it is of another sign-in (nonce)")
 	case verified.Subject == "" || len(verified.Subject) > 255:
 		return Claims{}, p.distrust("it names nobody (sub)")
@@ -62,11 +65,36 @@ func (p *Party) claims(ctx context.Context, d *document, token *oauth2.Token, no
 		maps.Copy(more, all) // what is signed goes first
 		all = more
 	}
+	proved, err := p.proved(all, kept)
+	if err != nil {
+		return Claims{}, err
+	}
 	text := func(name string) string { s, _ := all[name].(string); return s }
 	return Claims{
 		Issuer: p.o.Issuer, Subject: verified.Subject, Email: text("email"), EmailVerified: all["email_verified"] == true || all["email_verified"] == "true",
-		Username: text("preferred_username"), GivenName: text("given_name"), FamilyName: text("family_name"), Name: text("name"), All: all,
+		Username: text("preferred_username"), GivenName: text("given_name"), FamilyName: text("family_name"), Name: text("name"), AuthAt: proved, All: all,
 	}, nil
+}
+
+// skew is how far a provider's clock may be behind ours.
+const skew = time.Minute
+
+// proved is when the person signed in there, by the claim auth_time. A provider that
+// was asked to have them do it anew, and does not say when they did, is believed:
+// Microsoft's do not say unless they are set up to.
+func (p *Party) proved(all map[string]any, kept *pending) (time.Time, error) {
+	now := p.o.Now()
+	seconds, said := all["auth_time"].(float64)
+	at := time.Unix(int64(seconds), 0).UTC()
+	switch {
+	case !said && !kept.Fresh:
+		return time.Time{}, nil
+	case said && kept.Fresh && at.Before(kept.Begun.Add(-skew)):
+		return time.Time{}, p.distrust("they did not sign in anew, as was asked for (auth_time)")
+	case kept.Fresh, at.After(now):
+		return now, nil
+	}
+	return at, nil
 }
 
 // userinfo asks for the rest. It must be said of the same person.

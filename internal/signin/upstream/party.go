@@ -5,7 +5,7 @@
 //
 //	party, err := upstream.New(upstream.Options{Issuer: "https://login.sunfix.com", ClientID: "rollcall", Secret: "…",
 //		Redirect: "https://id.example.com/login/sunfix-hq/callback"})
-//	address, state, err := party.Begin(ctx)             // the browser goes there; state goes into a sealed cookie
+//	address, state, err := party.Begin(ctx, wish)       // the browser goes there; state goes into a sealed cookie
 //	claims, err := party.Finish(ctx, r.URL.Query(), state) // when it comes back
 //
 // It is the authorization code flow with PKCE (S256), state and nonce, always. The
@@ -96,24 +96,39 @@ type pending struct {
 	Issuer   string    `json:"i"`
 	Client   string    `json:"c"`
 	Begun    time.Time `json:"t"`
+	Fresh    bool      `json:"f,omitempty"`
 }
 
 // longest is how long somebody may take to sign in there.
 const longest = 15 * time.Minute
 
+// Wish is how somebody is to sign in.
+type Wish struct {
+	Hint  string // who they are likely to be; "" where nobody knows
+	Fresh bool   // they must prove who they are, though they may be signed in there
+}
+
 // Begin gives the address at which the person signs in, and what Finish will need.
 // That is secret and must not be forged: it goes into a cookie that is sealed.
-func (p *Party) Begin(ctx context.Context) (address string, state []byte, err error) {
+func (p *Party) Begin(ctx context.Context, w Wish) (address string, state []byte, err error) {
 	d, err := p.discover(ctx)
 	if err != nil {
 		return "", nil, err
 	}
-	kept := pending{State: rand.Text(), Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier(), Issuer: p.o.Issuer, Client: p.o.ClientID, Begun: p.o.Now()}
+	kept := pending{State: rand.Text(), Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier(), Issuer: p.o.Issuer, Client: p.o.ClientID, Begun: p.o.Now(), Fresh: w.Fresh}
 	state, err = json.Marshal(kept)
 	if err != nil {
 		return "", nil, fault.New(fault.Internal, "upstream: keep the state: %w", err)
 	}
-	return d.config(&p.o).AuthCodeURL(kept.State, oauth2.S256ChallengeOption(kept.Verifier), oidc.Nonce(kept.Nonce)), state, nil
+	// OpenID Connect Core, section 3.1.2.1.
+	more := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(kept.Verifier), oidc.Nonce(kept.Nonce)}
+	if w.Hint != "" {
+		more = append(more, oauth2.SetAuthURLParam("login_hint", w.Hint))
+	}
+	if w.Fresh {
+		more = append(more, oauth2.SetAuthURLParam("prompt", "login"))
+	}
+	return d.config(&p.o).AuthCodeURL(kept.State, more...), state, nil
 }
 
 var errForeign = fault.New(fault.Denied, "upstream: the answer does not belong to a sign-in that was begun here").
@@ -155,7 +170,7 @@ func (p *Party) Finish(ctx context.Context, answer url.Values, state []byte) (Cl
 	if err != nil {
 		return Claims{}, err
 	}
-	return p.claims(ctx, d, token, kept.Nonce)
+	return p.claims(ctx, d, token, &kept)
 }
 
 // refused is what the provider said in place of a code or a token.

@@ -141,7 +141,7 @@ func (c *crook) party(t *testing.T) *Party {
 // begin begins a sign-in, and gives the answer an honest provider would send.
 func (c *crook) begin(t *testing.T, p *Party) (url.Values, []byte) {
 	t.Helper()
-	address, state, err := p.Begin(t.Context())
+	address, state, err := p.Begin(t.Context(), Wish{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -333,7 +333,7 @@ func TestAProviderThatIsNotOne(t *testing.T) {
 		t.Run(a.name, func(t *testing.T) {
 			c := newCrook(t)
 			a.do(c)
-			_, _, err := c.party(t).Begin(t.Context())
+			_, _, err := c.party(t).Begin(t.Context(), Wish{})
 			if fault.KindOf(err) != a.kind || fault.HintOf(err) == "" || c.asked["/elsewhere"] > 0 {
 				t.Error(err)
 			}
@@ -357,7 +357,7 @@ func TestWhatIsKnownOfAProviderIsUsedForADay(t *testing.T) {
 		t.Errorf("asked %v", c.asked)
 	}
 	now = now.Add(documentStale)
-	if _, _, err := p.Begin(t.Context()); fault.KindOf(err) != fault.Unavailable {
+	if _, _, err := p.Begin(t.Context(), Wish{}); fault.KindOf(err) != fault.Unavailable {
 		t.Error(err)
 	}
 }
@@ -366,7 +366,7 @@ func TestWhereMayBeReachedIsSaidByWhoCalls(t *testing.T) {
 	c := newCrook(t)
 	no := errors.New("this is no public address")
 	p := mustNew(t, Options{Issuer: c.URL, ClientID: "rollcall", Redirect: back, Dial: func(context.Context, string, string) (net.Conn, error) { return nil, no }})
-	if _, _, err := p.Begin(t.Context()); fault.KindOf(err) != fault.Unavailable || !strings.Contains(err.Error(), no.Error()) || len(c.asked) > 0 {
+	if _, _, err := p.Begin(t.Context(), Wish{}); fault.KindOf(err) != fault.Unavailable || !strings.Contains(err.Error(), no.Error()) || len(c.asked) > 0 {
 		t.Error(err)
 	}
 }
@@ -387,6 +387,32 @@ func TestWrongOptionsAreFoundBeforeAnyNetworkCall(t *testing.T) {
 		change(&o)
 		if _, err := New(o); fault.KindOf(err) != fault.Invalid || fault.HintOf(err) == "" {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestWhenSomebodyProvedWhoTheyAre(t *testing.T) {
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	p := &Party{o: Options{Issuer: "https://login.example.org", Now: func() time.Time { return now }}}
+	begun, seconds := now.Add(-2*time.Minute), func(at time.Time) map[string]any { return map[string]any{"auth_time": float64(at.Unix())} }
+	for name, c := range map[string]struct {
+		says   map[string]any
+		fresh  bool
+		want   time.Time
+		refuse bool
+	}{
+		"long ago":                       {seconds(now.Add(-8 * time.Hour)), false, now.Add(-8 * time.Hour), false},
+		"nobody says":                    {map[string]any{}, false, time.Time{}, false},
+		"a text is no time":              {map[string]any{"auth_time": "yesterday"}, false, time.Time{}, false},
+		"a time to come":                 {seconds(now.Add(time.Hour)), false, now, false},
+		"anew":                           {seconds(now.Add(-time.Minute)), true, now, false},
+		"anew, by a clock that is slow":  {seconds(begun.Add(-30 * time.Second)), true, now, false},
+		"anew, and nobody says":          {map[string]any{}, true, now, false},
+		"it should be anew, and was not": {seconds(now.Add(-time.Hour)), true, time.Time{}, true},
+	} {
+		got, err := p.proved(c.says, &pending{Begun: begun, Fresh: c.fresh})
+		if !got.Equal(c.want) || (fault.KindOf(err) == fault.Denied && err != nil) != c.refuse {
+			t.Errorf("%s: %s, %v", name, got, err)
 		}
 	}
 }

@@ -1,7 +1,9 @@
 package upstream
 
 import (
+	"net/url"
 	"testing"
+	"time"
 
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/rig/oidc"
@@ -29,7 +31,7 @@ func TestARealProvider(t *testing.T) {
 			p := mustNew(t, Options{Issuer: s.Issuer, ClientID: "rollcall", Secret: "secret of the rig", Redirect: back})
 			signIn := func(as string) {
 				t.Helper()
-				address, state, err := p.Begin(t.Context())
+				address, state, err := p.Begin(t.Context(), Wish{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -49,16 +51,29 @@ func TestARealProvider(t *testing.T) {
 				}
 			}
 			signIn("anna")
+			address, state, err := p.Begin(t.Context(), Wish{Hint: "anna@example.org", Fresh: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if u, err := url.Parse(address); err != nil || u.Query().Get("prompt") != "login" || u.Query().Get("login_hint") != "anna@example.org" {
+				t.Errorf("%s, %v", address, err)
+			}
+			answer, err := s.SignIn(t.Context(), address, "anna")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := p.Finish(t.Context(), answer, state); err != nil || time.Since(got.AuthAt) > time.Hour {
+				t.Errorf("they proved it at %s, %v", got.AuthAt, err)
+			}
 			if err := s.Rotate(); err != nil {
 				t.Fatal(err)
 			}
 			signIn("bo")
 			wrong := mustNew(t, Options{Issuer: s.Issuer, ClientID: "rollcall", Secret: "another", Redirect: back})
-			address, state, err := wrong.Begin(t.Context())
-			if err != nil {
+			if address, state, err = wrong.Begin(t.Context(), Wish{}); err != nil {
 				t.Fatal(err)
 			}
-			answer, err := s.SignIn(t.Context(), address, "anna")
+			answer, err = s.SignIn(t.Context(), address, "anna")
 			if err != nil {
 				t.Fatal(err)
 			}

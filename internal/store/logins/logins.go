@@ -42,10 +42,16 @@ type Login struct {
 	Methods      []string // how they proved who they are (RFC 8176): "pwd"; "sso" where another provider said so
 	Address      string   // the login was begun from
 	Agent        string   // the browser's name of itself: a stranger wrote it
-	CreatedAt    time.Time
-	SeenAt       time.Time // to the minute
-	EndsAt       time.Time // at the latest
+	// AuthAt is when they proved it: when the login was opened, unless another provider
+	// said so, who may have let them in long before. Zero where that did not say when.
+	AuthAt    time.Time
+	CreatedAt time.Time
+	SeenAt    time.Time // to the minute
+	EndsAt    time.Time // at the latest
 }
+
+// SSO is the method of those who were let in by another provider.
+const SSO = "sso"
 
 const (
 	prefix      = "ru_"
@@ -88,12 +94,19 @@ func random(n int) []byte {
 }
 
 // Open signs somebody in. Of l are taken organization, connection, account,
-// methods, address and agent. An account that is not active any more is a
+// methods, address, agent and, where another provider said who it is, when they
+// proved it. An account that is not active any more is a
 // fault.Denied.
 func (s *Logins) Open(ctx context.Context, l Login) (*Login, error) {
 	now := s.now()
 	l.ID, l.Token = "ses_"+hex.EncodeToString(random(12)), prefix+base64.RawURLEncoding.EncodeToString(random(size))
-	l.CreatedAt, l.SeenAt = now, now
+	if l.CreatedAt, l.SeenAt = now, now; !slices.Contains(l.Methods, SSO) {
+		l.AuthAt = now
+	}
+	var proved int64
+	if !l.AuthAt.IsZero() {
+		proved = db.Micros(l.AuthAt)
+	}
 	if len(l.Agent) > longest {
 		l.Agent = strings.ToValidUTF8(l.Agent[:longest], "")
 	}
@@ -113,21 +126,24 @@ func (s *Logins) Open(ctx context.Context, l Login) (*Login, error) {
 		if _, err := tx.Exec(ctx, `DELETE FROM logins WHERE seen_at < $1 OR created_at < $2`, db.Micros(now.Add(-idle)), db.Micros(now.Add(-most))); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `INSERT INTO logins (id, hash, organization, connection, account, methods, address, agent, created_at, seen_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)`, l.ID, digest(l.Token), l.Organization, l.Connection, l.Account,
-			strings.Join(l.Methods, " "), l.Address, l.Agent, db.Micros(now))
+		_, err := tx.Exec(ctx, `INSERT INTO logins (id, hash, organization, connection, account, methods, address, agent, created_at, seen_at, auth_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10)`, l.ID, digest(l.Token), l.Organization, l.Connection, l.Account,
+			strings.Join(l.Methods, " "), l.Address, l.Agent, db.Micros(now), proved)
 		return err
 	})
 }
 
-const columns = `l.id, l.organization, l.connection, l.account, l.methods, l.address, l.agent, l.created_at, l.seen_at`
+const columns = `l.id, l.organization, l.connection, l.account, l.methods, l.address, l.agent, l.created_at, l.seen_at, l.auth_at`
 
 func (s *Logins) scan(row interface{ Scan(...any) error }) (*Login, error) {
 	var l Login
 	var methods string
-	var created, seen int64
-	err := row.Scan(&l.ID, &l.Organization, &l.Connection, &l.Account, &methods, &l.Address, &l.Agent, &created, &seen)
+	var created, seen, proved int64
+	err := row.Scan(&l.ID, &l.Organization, &l.Connection, &l.Account, &methods, &l.Address, &l.Agent, &created, &seen, &proved)
 	l.Methods, l.CreatedAt, l.SeenAt = strings.Fields(methods), db.Time(created), db.Time(seen)
+	if proved > 0 {
+		l.AuthAt = db.Time(proved)
+	}
 	_, most := s.limits()
 	l.EndsAt = l.CreatedAt.Add(most)
 	return &l, err

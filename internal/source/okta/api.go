@@ -84,6 +84,9 @@ func (a *api) retry(e *rest.Error, now time.Time) (time.Duration, bool) {
 // get asks once, as soon as the family's quota allows, and gives the answer.
 func (a *api) get(ctx context.Context, f family, ref string, into any) (*rest.Answer, error) {
 	if err := a.quota.wait(ctx, f); err != nil {
+		if ctx.Err() == nil {
+			return nil, err
+		}
 		return nil, fault.New(fault.Unavailable, "okta: wait for the rate limit: %w", err)
 	}
 	answer, err := a.client.Get(ctx, ref, brief, into)

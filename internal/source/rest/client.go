@@ -162,13 +162,6 @@ func shown(u *url.URL) string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
-func jsonBody(in any) func() ([]byte, string, error) {
-	return func() ([]byte, string, error) {
-		b, err := json.Marshal(in)
-		return b, "application/json", err
-	}
-}
-
 // Do sends a call until there is an answer, or trying more is of no use, and
 // decodes the answer's JSON into into, unless into is nil. The answer is nil with
 // an error.
@@ -184,14 +177,6 @@ func (c *Client) Do(ctx context.Context, call Call, into any) (*Answer, error) {
 			return nil, err
 		}
 		if failed == nil {
-			if c.config.Pace != nil && !call.Elsewhere {
-				if wait := c.config.Pace(answer.Header, c.config.Clock.Now()); wait > 0 {
-					c.notes.Add(1)
-					if err := c.config.Clock.Sleep(ctx, min(wait, c.config.MaxWait)); err != nil {
-						return nil, c.ended(ctx, u)
-					}
-				}
-			}
 			return answer, nil
 		}
 		if ctx.Err() != nil {
@@ -206,7 +191,7 @@ func (c *Client) Do(ctx context.Context, call Call, into any) (*Answer, error) {
 		}
 		wait, again := c.config.Retry(failed, c.config.Clock.Now())
 		tries, most := c.config.Tries, c.config.MaxWait
-		if hurried(ctx) {
+		if Hurried(ctx) {
 			tries, most = min(tries, hurryTries), min(most, hurryWait)
 		}
 		if !again || try >= tries {

@@ -45,7 +45,9 @@ func Explain(_ int, h http.Header, body []byte) Refusal {
 		case json.Unmarshal(b.Error, &r.Code) == nil && r.Code != "":
 			r.Message, r.RequestID = b.ErrorDescription, b.TraceID
 		case json.Unmarshal(b.Error, &inner) == nil:
-			r.Code = strings.Trim(string(inner.Code), `"`)
+			if json.Unmarshal(inner.Code, &r.Code) != nil {
+				r.Code = string(inner.Code) // a number
+			}
 			if inner.Status != "" {
 				r.Code = inner.Status
 			}
@@ -152,9 +154,11 @@ func (c *Client) clean(s string, most int) string {
 		secrets = append(secrets[:len(secrets):len(secrets)], c.config.Auth.Secrets()...)
 	}
 	for _, secret := range secrets {
-		if secret != "" {
-			s = strings.ReplaceAll(s, secret, "***")
+		if secret == "" {
+			continue
 		}
+		// As it is, and as it stood in the form.
+		s = strings.NewReplacer(secret, "***", url.QueryEscape(secret), "***", url.PathEscape(secret), "***").Replace(s)
 	}
 	s, _, _ = strings.Cut(s, "\n")
 	s = strings.Map(func(r rune) rune {

@@ -41,7 +41,8 @@ type hurry struct{}
 // host does not answer, not to wait until it does.
 func Hurry(ctx context.Context) context.Context { return context.WithValue(ctx, hurry{}, true) }
 
-func hurried(ctx context.Context) bool { return ctx.Value(hurry{}) != nil }
+// Hurried reports whether calls of this context are to give up soon.
+func Hurried(ctx context.Context) bool { return ctx.Value(hurry{}) != nil }
 
 // Config says which API is called, and how.
 type Config struct {
@@ -66,9 +67,6 @@ type Config struct {
 	// Retry says whether a refusal is worth another try and after how long; a wait
 	// of 0 asks for the usual one (Retry-After, or exponential). Nil is Retryable.
 	Retry func(e *Error, now time.Time) (wait time.Duration, again bool)
-	// Pace says after each good answer how long to wait before the next request, for
-	// vendors that tell how much of a quota is left. May be nil.
-	Pace func(h http.Header, now time.Time) time.Duration
 	// Transport replaces the usual one, in tests.
 	Transport http.RoundTripper
 }
@@ -164,12 +162,6 @@ func sleep(ctx context.Context, d time.Duration) error {
 // Get asks for ref and decodes the answer into into (JSON), unless into is nil.
 func (c *Client) Get(ctx context.Context, ref string, header http.Header, into any) (*Answer, error) {
 	return c.Do(ctx, Call{Ref: ref, Header: header}, into)
-}
-
-// Post sends in as JSON and decodes the answer into into, unless into is nil. Like
-// every call it may be sent more than once: it is for questions only.
-func (c *Client) Post(ctx context.Context, ref string, header http.Header, in, into any) (*Answer, error) {
-	return c.Do(ctx, Call{Method: http.MethodPost, Ref: ref, Header: header, Body: jsonBody(in)}, into)
 }
 
 // Form sends a form without credentials of Auth to any https address and decodes

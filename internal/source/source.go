@@ -31,10 +31,16 @@ type Kind struct {
 	// Pushes says that clients push its records one by one: a run follows each change
 	// soon, and safeguards count what the runs of a while did together.
 	Pushes bool
+	// MembersOnly says that, by these settings, only people in one of the groups handed on
+	// are synchronized; nil where Read leaves out the others by itself.
+	MembersOnly func(v setting.Values) bool
 	// Refer normalises a ref as spelled by some record, so that two spellings
 	// of one entry (a DN in other case) compare equal.
 	Refer func(ref string) string
 }
+
+// OnlyMembers reports whether only people in one of the groups are synchronized.
+func (k Kind) OnlyMembers(v setting.Values) bool { return k.MembersOnly != nil && k.MembersOnly(v) }
 
 // Env is what a source may know of its surroundings.
 type Env struct {

@@ -9,6 +9,7 @@
 //	    tenant: contoso.onmicrosoft.com
 //	    client_id: 11111111-2222-3333-4444-555555555555
 //	    client_secret: ${CONTOSO_SECRET}
+//	    people: groups
 //	    groups: {include: "^App-"}
 //
 // turns
@@ -21,7 +22,7 @@
 // is the id of another. Parts of a property have its name before theirs, as in
 // onPremisesExtensionAttributes.extensionAttribute1. Only people in a group that is
 // called App-something, or in a group in one, are synchronized; with no group
-// selected nobody is, unless groups.members_only is off.
+// selected nobody is, unless people is all.
 //
 // Read for this were, of learn.microsoft.com/graph: delta-query-overview,
 // delta-query-users, delta-query-groups, api/user-delta, api/group-delta,
@@ -56,6 +57,8 @@ func kindWith(clock rest.Clock) source.Kind {
 			return open(v, env, clock)
 		},
 		Refer: strings.ToLower,
+		// Read hands on everybody: a delta does not say who came into scope by a group.
+		MembersOnly: func(v setting.Values) bool { return v.String("people") != peopleAll },
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
+	"net/url"
 	"time"
 
 	"rollcall.dev/rollcall/internal/directory"
@@ -50,6 +52,18 @@ type Env struct {
 	Upload func(ctx context.Context) (io.ReadCloser, error)
 	// Pushed is what clients pushed to the connection; nil where nobody keeps that.
 	Pushed Pushed
+	// Guard says where addresses of vendors may lead; nil lets them lead anywhere by https.
+	Guard Guard
+}
+
+// Guard decides where an address may lead that whoever sets up a connection gives: it
+// must not be a way into the network that this process stands in.
+type Guard interface {
+	// Check refuses an address as far as it can be told without looking its name up.
+	Check(u *url.URL) error
+	// Dial connects where the guard lets it; plain is without TLS. What it refuses is a
+	// fault.Denied.
+	Dial(plain bool) func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Source is one opened connection's directory. Its methods are not called at

@@ -78,7 +78,7 @@ func open(v setting.Values, env source.Env, clock rest.Clock) (source.Source, er
 	t := &tenant{set: set, clock: clock}
 	t.tokens = &rest.Tokens{Fetch: t.fetchToken, Now: clock.Now}
 	t.api, err = rest.New(rest.Config{
-		Name: "entra", Root: set.graphURL, Auth: signer{t.tokens}, CAFile: set.caFile, Clock: clock,
+		Name: "entra", Root: set.graphURL, Guard: env.Guard, Auth: signer{t.tokens}, CAFile: set.caFile, Clock: clock,
 		// Readings give way to what people do meanwhile (graph/throttling).
 		Header:  map[string][]string{"X-Ms-Throttle-Priority": {"Low"}},
 		Secrets: []string{set.secret},

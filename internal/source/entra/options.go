@@ -143,7 +143,7 @@ func decode(v setting.Values, env source.Env) (*settings, error) {
 		if address == "" {
 			address = preset[i]
 		}
-		u, err := rest.Address(address)
+		u, err := rest.Address(address, env.Guard)
 		if err != nil {
 			return nil, fault.New(fault.Invalid, "entra: setting %s: %w", name, err)
 		}

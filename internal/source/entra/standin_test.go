@@ -123,7 +123,7 @@ func (w *world) open() *tenant {
 	for k, v := range w.set {
 		values[k] = v
 	}
-	src, err := kindOf(w.clock).Open(values, source.Env{Dir: w.TempDir()})
+	src, err := kindOf(w.clock).Open(values, source.Env{Dir: w.TempDir(), Guard: sourcetest.Loopback})
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -47,7 +47,7 @@ func newAPI(set *settings, clock rest.Clock) (*api, error) {
 	a := &api{set: set, clock: clock}
 	a.most.Store(int32(set.parallel)) //nolint:gosec // 1 to 20
 	a.quota = &quota{clock: clock, share: set.share, until: map[family]time.Time{}, limits: map[family]int{}}
-	config := rest.Config{Name: "okta", Root: set.root, CAFile: set.caFile, Timeout: set.timeout, Clock: clock, Secrets: set.secrets, Retry: a.retry}
+	config := rest.Config{Name: "okta", Root: set.root, Guard: set.guard, CAFile: set.caFile, Timeout: set.timeout, Clock: clock, Secrets: set.secrets, Retry: a.retry}
 	if set.token != "" {
 		config.Auth = rest.Static("SSWS", set.token)
 		var err error

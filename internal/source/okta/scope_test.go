@@ -39,7 +39,7 @@ func with(t *testing.T, o *rig.Org, c *sourcetest.Clock, change setting.Values) 
 	for name, value := range change {
 		v[name] = value
 	}
-	src, err := kind(c).Open(v, source.Env{})
+	src, err := kind(c).Open(v, source.Env{Guard: sourcetest.Loopback})
 	if err != nil {
 		t.Fatal(err)
 	}

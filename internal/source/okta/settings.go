@@ -90,6 +90,7 @@ type settings struct {
 	fullEvery     time.Duration
 	timeout       time.Duration
 	caFile        string
+	guard         source.Guard
 }
 
 func invalid(format string, args ...any) *fault.Error {
@@ -109,10 +110,10 @@ func decode(v setting.Values, env source.Env) (*settings, error) {
 		names: v.List("groups.names"), ids: v.List("groups.ids"),
 		share: v.Int("rate_share"), parallel: v.Int("parallel"), pageSize: v.Int("sync.page_size"),
 		overlap: v.Duration("sync.overlap"), sweepEvery: v.Duration("sync.sweep_every"), fullEvery: v.Duration("sync.full_every"), timeout: v.Duration("timeout"),
-		caFile: within(env.Dir, v.String("tls.ca_file")),
+		caFile: within(env.Dir, v.String("tls.ca_file")), guard: env.Guard,
 	}
 	var err error
-	if s.root, err = rootOf(v.String("url")); err != nil {
+	if s.root, err = rootOf(v.String("url"), env.Guard); err != nil {
 		return nil, err
 	}
 	for _, c := range []struct {
@@ -153,12 +154,12 @@ func within(dir, file string) string {
 }
 
 // rootOf is the address of the organization without what people copy along.
-func rootOf(text string) (string, error) {
+func rootOf(text string, guard source.Guard) (string, error) {
 	text = strings.TrimRight(strings.TrimSpace(text), "/")
 	if text != "" && !strings.Contains(text, "://") {
 		text = "https://" + text
 	}
-	u, err := rest.Address(text)
+	u, err := rest.Address(text, guard)
 	if err != nil {
 		return "", invalid("url: %w", err).WithHint("write https://example.okta.com")
 	}

@@ -19,6 +19,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"rollcall.dev/rollcall/internal/source"
 )
 
 // The limits where Config names none.
@@ -47,11 +49,13 @@ func Hurried(ctx context.Context) bool { return ctx.Value(hurry{}) != nil }
 // Config says which API is called, and how.
 type Config struct {
 	Name string // begins every error: "entra"
-	Root string // the API's root: https://graph.microsoft.com; http is for loopback alone
+	Root string // the API's root: https://graph.microsoft.com; http only where Guard lets it
 	// Auth signs the requests; nil for an API that wants no credentials.
 	Auth Auth
 	// Header is sent with every request, the token's too.
 	Header http.Header
+	// Guard says where connections may lead; nil is anywhere, by https.
+	Guard  source.Guard
 	CAFile string // certificates (PEM) to trust beside the system's; absolute; may be ""
 	// Timeout, MaxBody (bytes), Tries and MaxWait are as the defaults above where 0.
 	Timeout time.Duration

@@ -92,7 +92,7 @@ func (w *watch) clock() rest.Clock {
 
 func client(t *testing.T, s *server, w *watch, change func(*rest.Config)) *rest.Client {
 	t.Helper()
-	config := rest.Config{Name: "vendor", Root: s.URL, Auth: rest.Static("SSWS", "t0ken"), Clock: w.clock()}
+	config := rest.Config{Name: "vendor", Root: s.URL, Auth: rest.Static("SSWS", "t0ken"), Clock: w.clock(), Guard: sourcetest.Loopback}
 	if change != nil {
 		change(&config)
 	}

@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
@@ -15,6 +17,7 @@ import (
 	"time"
 
 	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/source/rest"
 	"rollcall.dev/rollcall/internal/source/sourcetest"
 )
@@ -56,15 +59,104 @@ func TestTheTokenGoesToNoOtherHost(t *testing.T) {
 
 func TestAddressesThatCredentialsMayGoTo(t *testing.T) {
 	for s, ok := range map[string]bool{
-		"https://graph.microsoft.com": true, "https://graph.microsoft.com/": true, "https://h/path/": true, "http://127.0.0.1:80": true, "http://[::1]:80": true, "http://localhost": true,
+		"https://graph.microsoft.com": true, "https://graph.microsoft.com/": true, "https://h/path/": true,
+		"http://127.0.0.1:80": false, "http://[::1]:80": false, "http://localhost": false,
 		"http://graph.microsoft.com": false, "http://10.0.0.1": false, "http://localhost.evil.example": false, "http://127.0.0.1.evil.example": false, "http://0.0.0.0": false,
 		"https://me:pw@h": false, "https://h?x=1": false, "https://h#x": false, "h": false, "": false, "file:///etc/passwd": false, "gopher://127.0.0.1": false, "https://": false, "://": false,
 	} {
-		if u, err := rest.Address(s); (err == nil) != ok || ok && strings.HasSuffix(u.String(), "/") {
+		if u, err := rest.Address(s, nil); (err == nil) != ok || ok && strings.HasSuffix(u.String(), "/") {
 			t.Errorf("%q: %v, %v", s, u, err)
-		} else if err != nil && strings.Contains(err.Error(), "pw") {
-			t.Errorf("%q: %v holds the password", s, err)
+		} else if err != nil && (strings.Contains(err.Error(), "pw") || fault.KindOf(err) != fault.Invalid) {
+			t.Errorf("%q: %v", s, err)
 		}
+	}
+	for s, ok := range map[string]bool{
+		"https://graph.microsoft.com": true, "http://127.0.0.1:80": true, "https://127.0.0.1": true, "https://10.0.0.1": false, "http://10.0.0.1": false, "http://graph.microsoft.com": false, "gopher://127.0.0.1": false,
+	} {
+		if _, err := rest.Address(s, sourcetest.Loopback); (err == nil) != ok {
+			t.Errorf("with a guard, %q: %v", s, err)
+		}
+	}
+}
+
+// nowhere lets every address be given and connects to none, as a name does that leads inside.
+type nowhere struct{ asked *int }
+
+func (nowhere) Check(*url.URL) error { return nil }
+
+func (n nowhere) Dial(bool) func(context.Context, string, string) (net.Conn, error) {
+	return func(context.Context, string, string) (net.Conn, error) {
+		*n.asked++
+		return nil, fault.New(fault.Denied, "refused: it is no public address")
+	}
+}
+
+func TestAnAddressThatTheGuardRefusesIsNotReachedAndNotTriedAgain(t *testing.T) {
+	srv, w, asked := serve(t), newWatch(), 0
+	c := client(t, srv, w, func(c *rest.Config) { c.Guard = nowhere{&asked} })
+	_, err1 := c.Get(t.Context(), "/x", nil, nil)
+	_, err2 := c.Form(t.Context(), srv.URL+"/token", nil, func() (url.Values, error) { return nil, nil }, nil)
+	for _, err := range []error{err1, err2} {
+		if fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), "no public address") || !strings.Contains(fault.HintOf(err), "webhooks.allow_private") {
+			t.Errorf("%v (%s)", err, fault.HintOf(err))
+		}
+	}
+	if asked != 2 || len(srv.requests()) != 0 || w.Waited() != 0 {
+		t.Errorf("dialled %d times, %d requests, waited %s", asked, len(srv.requests()), w.Waited())
+	}
+}
+
+// Somebody who sets up a connection may ask where names inside lead, and who listens there.
+func TestACheckTellsNothingOfTheNetworkInside(t *testing.T) {
+	asked := 0
+	srv := httptest.NewTLSServer(nil)
+	defer srv.Close()
+	c, err := rest.New(rest.Config{Name: "vendor", Root: srv.URL, Guard: nowhere{&asked}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var steps []source.Step
+	if c.Reach(t.Context(), srv.URL, func(s source.Step) { steps = append(steps, s) }) || asked != 1 || steps[len(steps)-1].Verdict != source.Fail || strings.Contains(fmt.Sprint(steps), "Acme") {
+		t.Errorf("dialled %d times: %+v", asked, steps)
+	}
+	steps = nil
+	c, err = rest.New(rest.Config{Name: "vendor", Root: "https://localhost", Guard: public{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Reach(t.Context(), "https://localhost", func(s source.Step) { steps = append(steps, s) }) || len(steps) != 1 || strings.Contains(steps[0].Detail, "127.0.0.1") || strings.Contains(steps[0].Detail, "::1") {
+		t.Errorf("%+v", steps)
+	}
+}
+
+// public lets names be given, and no addresses of this machine.
+type public struct{ nowhere }
+
+func (public) Check(u *url.URL) error {
+	if net.ParseIP(u.Hostname()).IsLoopback() {
+		return fault.New(fault.Invalid, "the address is refused")
+	}
+	return nil
+}
+
+// The environment names a proxy, which may stand inside.
+func TestAProxyOfTheEnvironmentIsReachedAllTheSame(t *testing.T) {
+	proxy := serve(t)
+	asked := 0
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	u, err := url.Parse(proxy.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport.Proxy = http.ProxyURL(u)
+	rest.Guarded(transport, nowhere{&asked}, true)
+	res, err := (&http.Client{Transport: transport}).Get("http://vendor.example/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if asked != 0 || len(proxy.requests()) != 1 || proxy.requests()[0].Host != "vendor.example" {
+		t.Errorf("dialled by the guard %d times, %d requests of the proxy", asked, len(proxy.requests()))
 	}
 }
 

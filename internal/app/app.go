@@ -66,7 +66,7 @@ func Open(ctx context.Context, path string, lookup func(string) (string, bool)) 
 	s.SetupTable.SessionIdle = cfg.Console.SessionIdle
 	r := &registry.Registry{Store: s, Kinds: all.Kinds(), Now: time.Now}
 	r.Reload(cfg)
-	e := &engine.Engine{Store: s, Kinds: all.Named, Secrets: ring, Env: source.Env{Dir: cfg.Dir}, Connections: r.Connections,
+	e := &engine.Engine{Store: s, Kinds: all.Named, Secrets: ring, Env: source.Env{Dir: cfg.Dir, Guard: guard}, Connections: r.Connections,
 		Uploads: func(ctx context.Context, connection string) (io.ReadCloser, error) {
 			_, body, err := s.UploadTable.Newest(ctx, connection)
 			return body, err

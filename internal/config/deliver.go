@@ -15,7 +15,7 @@ import (
 func (d *decoder) webhookKeys(w *setting.Webhooks) []key {
 	return []key{{
 		name: "allow_private", typ: "true, or networks", initial: "false",
-		help:   "Networks that are not public and that webhooks may lead into all the same, also by plain http, such as `[10.1.0.0/16]`; `true` for anywhere. Without it deliveries go to public addresses, by https.",
+		help:   "Networks that are not public and that webhooks, and the addresses of identity providers and of the vendors' APIs that connections read, may lead into all the same, also by plain http, such as `[10.1.0.0/16]`; `true` for anywhere. Without it they lead to public addresses, by https.",
 		schema: schema{"anyOf": []schema{orVariable("boolean"), {"type": "array", "items": schema{"type": "string"}}}},
 		node: func(path string, n *node) {
 			for i, s := range d.texts(path, n) {

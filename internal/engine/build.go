@@ -101,7 +101,7 @@ func (b *builder) build() error {
 	if b.refs, err = loadRefs(b.ctx, b.p.e.Store.Mirror(), b.p.c.Alias); err != nil {
 		return err
 	}
-	if b.p.c.Backend.Bool("groups.members_only") {
+	if b.p.kind.OnlyMembers(b.p.c.Backend) {
 		if b.groups, err = b.loadGroups(); err != nil {
 			return err
 		}

@@ -54,7 +54,7 @@ func (b *builder) loadGroups() (*groupGraph, error) {
 	if err := b.addPrimaries(g, nil); err != nil {
 		return nil, err
 	}
-	if b.p.c.Backend.Bool("groups.members_only") {
+	if b.p.kind.OnlyMembers(b.p.c.Backend) {
 		g.only = map[directory.Digest]bool{}
 		for i := range g.rows {
 			for _, ref := range g.rows[i].members {

@@ -338,7 +338,7 @@ func (p *pass) make(ctx context.Context, run *Run) (*Plan, error) {
 		return nil, err
 	}
 	all := p.state.Rules != p.rules.fingerprint || p.o.draft // whatever the mirror holds, the copy was read anew
-	if p.c.Backend.Bool("groups.members_only") && !all {
+	if p.kind.OnlyMembers(p.c.Backend) && !all {
 		// Who is in scope hangs on the groups: when one moves, everybody is looked at.
 		_, groups, err := p.e.Store.Mirror().Moved(ctx, Selection{Connection: p.c.Alias, Planned: p.state.Planned, Now: p.began})
 		if err != nil {

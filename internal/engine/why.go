@@ -238,7 +238,7 @@ func (x *explainer) rulesHold(w *Why, row *mirror.Row, r *directory.Record, say 
 			w.Answer = "Not in: out of scope, " + clause.Expr + " does not hold."
 		}
 	}
-	if x.c.Backend.Bool("groups.members_only") {
+	if x.kind.OnlyMembers(x.c.Backend) {
 		listed, err := x.listed(row)
 		if err != nil {
 			return false, err

@@ -8,6 +8,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
+	"net/url"
 	"time"
 
 	"rollcall.dev/rollcall/internal/directory"
@@ -31,10 +33,16 @@ type Kind struct {
 	// Pushes says that clients push its records one by one: a run follows each change
 	// soon, and safeguards count what the runs of a while did together.
 	Pushes bool
+	// MembersOnly says that, by these settings, only people in one of the groups handed on
+	// are synchronized; nil where Read leaves out the others by itself.
+	MembersOnly func(v setting.Values) bool
 	// Refer normalises a ref as spelled by some record, so that two spellings
 	// of one entry (a DN in other case) compare equal.
 	Refer func(ref string) string
 }
+
+// OnlyMembers reports whether only people in one of the groups are synchronized.
+func (k Kind) OnlyMembers(v setting.Values) bool { return k.MembersOnly != nil && k.MembersOnly(v) }
 
 // Env is what a source may know of its surroundings.
 type Env struct {
@@ -44,6 +52,18 @@ type Env struct {
 	Upload func(ctx context.Context) (io.ReadCloser, error)
 	// Pushed is what clients pushed to the connection; nil where nobody keeps that.
 	Pushed Pushed
+	// Guard says where addresses of vendors may lead; nil lets them lead anywhere by https.
+	Guard Guard
+}
+
+// Guard decides where an address may lead that whoever sets up a connection gives: it
+// must not be a way into the network that this process stands in.
+type Guard interface {
+	// Check refuses an address as far as it can be told without looking its name up.
+	Check(u *url.URL) error
+	// Dial connects where the guard lets it; plain is without TLS. What it refuses is a
+	// fault.Denied.
+	Dial(plain bool) func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Source is one opened connection's directory. Its methods are not called at

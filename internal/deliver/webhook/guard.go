@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -14,7 +13,8 @@ import (
 	"rollcall.dev/rollcall/internal/fault"
 )
 
-// Guard decides where deliveries may go: to public addresses by https, and to
+// Guard decides where deliveries may go, and where else addresses lead that others
+// give (providers, vendors' APIs): to public addresses by https, and to
 // those that are not public only where Allow or All says so. The address is
 // looked at when the connection is made, so that a name cannot lead elsewhere
 // after it was looked at.
@@ -67,7 +67,7 @@ func (g *Guard) allowed(a netip.Addr) bool {
 
 // errRefused marks an address that deliveries do not go to: trying again is of
 // no use until the name leads elsewhere.
-var errRefused = errors.New("refused")
+var errRefused = fault.New(fault.Denied, "refused")
 
 // look refuses an address that must not be reached.
 func (g *Guard) look(a netip.Addr, plain bool) error {
@@ -82,22 +82,22 @@ func (g *Guard) look(a netip.Addr, plain bool) error {
 	return nil
 }
 
-// Check refuses an address of a webhook when it is given, as far as it can be told
+// Check refuses an address when it is given, as far as it can be told
 // without looking its name up.
 func (g *Guard) Check(u *url.URL) error {
-	hint := "name the network in `webhooks.allow_private` if deliveries may go there"
+	hint := "what goes there tells of people; name the network in `webhooks.allow_private` if it may go there all the same"
 	if u.Scheme != "https" && !g.All && len(g.Allow) == 0 {
-		return fault.New(fault.Invalid, "webhook: the address begins with %s://; https is asked for", u.Scheme).WithHint("events tell of people")
+		return fault.New(fault.Invalid, "the address begins with %s://; https is asked for", u.Scheme).WithHint("%s", hint)
 	}
 	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
 	if a, err := netip.ParseAddr(host); err == nil {
 		if err := g.look(a, u.Scheme != "https"); err != nil {
-			return fault.New(fault.Invalid, "webhook: the address is %w", err).WithHint("%s", hint)
+			return fault.New(fault.Invalid, "the address is %w", err).WithHint("%s", hint)
 		}
 		return nil
 	}
 	if (host == "localhost" || strings.HasSuffix(host, ".localhost")) && !g.All && !g.allowed(netip.MustParseAddr("127.0.0.1")) && !g.allowed(netip.IPv6Loopback()) {
-		return fault.New(fault.Invalid, "webhook: %s is this machine, and `webhooks.allow_private` does not name it", host).WithHint("%s", hint)
+		return fault.New(fault.Invalid, "%s is this machine, and `webhooks.allow_private` does not name it", host).WithHint("%s", hint)
 	}
 	return nil
 }

@@ -117,7 +117,7 @@ func Start(t testing.TB, now func() time.Time) *Org {
 
 // Settings implements sourcetest.Vendor.
 func (o *Org) Settings() setting.Values {
-	v := setting.Values{"url": o.URL, "groups.match": ".", "manager": "login", "people": "all"}
+	v := setting.Values{"url": o.URL, "groups.include": ".", "manager": "login", "people": "all"}
 	if o.App != "" {
 		v["people"], v["app"] = "app", o.App
 	}

@@ -139,7 +139,7 @@ const mostCounted = 25
 func (d *doctor) groups(ctx context.Context) bool {
 	if d.set.groups.none() {
 		if d.set.membersOnly {
-			d.report(d.step("groups", source.Groups, source.Warn, nobody, nobodyHint).Counted(0, nil))
+			d.report(d.step("groups", source.Groups, source.Fail, nobody, nobodyHint).Counted(0, nil))
 		} else {
 			d.say("groups", source.Groups, source.Skip, "No group is selected: groups are not read, and everybody is synchronized.", "")
 		}

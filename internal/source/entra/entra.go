@@ -9,6 +9,7 @@
 //	    tenant: contoso.onmicrosoft.com
 //	    client_id: 11111111-2222-3333-4444-555555555555
 //	    client_secret: ${CONTOSO_SECRET}
+//	    people: groups
 //	    groups: {include: "^App-"}
 //
 // turns
@@ -21,7 +22,7 @@
 // is the id of another. Parts of a property have its name before theirs, as in
 // onPremisesExtensionAttributes.extensionAttribute1. Only people in a group that is
 // called App-something, or in a group in one, are synchronized; with no group
-// selected nobody is, unless groups.members_only is off.
+// selected nobody is, unless people is all.
 //
 // Read for this were, of learn.microsoft.com/graph: delta-query-overview,
 // delta-query-users, delta-query-groups, api/user-delta, api/group-delta,
@@ -56,6 +57,8 @@ func kindWith(clock rest.Clock) source.Kind {
 			return open(v, env, clock)
 		},
 		Refer: strings.ToLower,
+		// Read hands on everybody: a delta does not say who came into scope by a group.
+		MembersOnly: func(v setting.Values) bool { return v.String("people") != peopleAll },
 	}
 }
 
@@ -75,7 +78,7 @@ func open(v setting.Values, env source.Env, clock rest.Clock) (source.Source, er
 	t := &tenant{set: set, clock: clock}
 	t.tokens = &rest.Tokens{Fetch: t.fetchToken, Now: clock.Now}
 	t.api, err = rest.New(rest.Config{
-		Name: "entra", Root: set.graphURL, Auth: signer{t.tokens}, CAFile: set.caFile, Clock: clock,
+		Name: "entra", Root: set.graphURL, Guard: env.Guard, Auth: signer{t.tokens}, CAFile: set.caFile, Clock: clock,
 		// Readings give way to what people do meanwhile (graph/throttling).
 		Header:  map[string][]string{"X-Ms-Throttle-Priority": {"Low"}},
 		Secrets: []string{set.secret},

@@ -133,19 +133,19 @@ func TestGuestsAreReadByChoice(t *testing.T) {
 }
 
 func TestWithNoGroupSelectedNobodyIsInAndItIsSaid(t *testing.T) {
-	w := newWorld(t, setting.Values{"groups.include": nil, "groups.members_only": true})
+	w := newWorld(t, setting.Values{"groups.include": nil, "people": "groups"})
 	w.person(1, "")
 	w.group("g1", "All", "p1")
 	r := w.read()
-	if !r.Complete || !slices.ContainsFunc(r.Notes, func(n string) bool { return strings.Contains(n, "nobody is synchronized") }) {
+	if r.Complete || !strings.Contains(r.Reason, "nobody is read") {
 		t.Errorf("%+v", r)
 	}
-	if w.have["g1"] != "" {
-		t.Error("a group is read that nobody selected")
+	if len(w.have) > 0 {
+		t.Errorf("read that nobody selected: %v", w.have)
 	}
 	said := false
 	w.open().Check(t.Context(), func(s source.Step) {
-		said = said || s.Section == source.Groups && s.Verdict == source.Warn && strings.Contains(s.Detail, "nobody is synchronized")
+		said = said || s.Section == source.Groups && s.Verdict == source.Fail && strings.Contains(s.Detail, "nobody is read")
 	})
 	if !said {
 		t.Error("the check does not say so")

@@ -16,6 +16,12 @@ import (
 	"rollcall.dev/rollcall/internal/source/rest"
 )
 
+// Who is synchronized.
+const (
+	peopleGroups = "groups"
+	peopleAll    = "all"
+)
+
 var options = append([]setting.Option{
 	{Name: "tenant", Place: true, Basis: true, Required: true, Label: "Tenant", Help: "The tenant's ID (Directory ID), or one of its domains."},
 	{Name: "client_id", Place: true, Required: true, Label: "Application ID", Help: "Application (client) ID of the app registration that Rollcall reads with."},
@@ -27,13 +33,13 @@ var options = append([]setting.Option{
 	{Name: "graph_url", Place: true, Basis: true, Advanced: true, Label: "Graph address", Help: "The root of Microsoft Graph, in place of the cloud's."},
 	{Name: "tls.ca_file", Place: true, Local: true, Advanced: true, Label: "CA file", Help: "Certificates (PEM) to trust beside the system's, for a proxy that opens connections."},
 
+	{Name: "people", Default: peopleGroups, Choices: []string{peopleGroups, peopleAll}, Basis: true, Label: "People", Help: "Who is synchronized: those in the groups selected below and in groups in them (nobody, with none selected), or all people of the tenant."},
 	{Name: "guests", Basis: true, Default: "exclude", Choices: []string{"exclude", "include"}, Label: "Guests", Help: "Whether guests (userType Guest) are read."},
 	{Name: "manager", Type: setting.Bool, Default: "true", Label: "Managers", Help: "Whether people's managers are read."},
-	{Name: "groups.include", Basis: true, Label: "Groups by name", Help: "A regular expression; groups whose name it matches are selected. .* selects all."},
+	{Name: "groups.include", Basis: true, Label: "Groups by name", Help: "A regular expression; groups whose name it matches are selected. .* selects all. With none of the settings of groups, no group is read; with people: groups, nobody is."},
 	{Name: "groups.exclude", Basis: true, Label: "But not", Help: "A regular expression; groups whose name it matches are not selected, whatever selects them."},
 	{Name: "groups.names", Type: setting.List, Basis: true, Label: "Groups by full name", Help: "Names of groups to select, as they are written."},
 	{Name: "groups.ids", Type: setting.List, Basis: true, Label: "Groups by ID", Help: "Object IDs of groups to select; they stay selected when they are renamed."},
-	{Name: "groups.members_only", Type: setting.Bool, Basis: true, Default: "true", Label: "Members only", Help: "Only people in a selected group, or in a group in one, are synchronized; with nothing selected, nobody. Off, everybody is."},
 
 	{Name: "sync.page_size", Type: setting.Int, Default: "999", Advanced: true, Label: "Page size", Help: "Entries asked for at a time in lists, up to 999. Of changes Microsoft decides itself."},
 	{Name: "sync.sweep_every", Type: setting.Duration, Default: "24h", Advanced: true, Label: "Sweep", Help: "How often a reading of changes also asks for the IDs of all, so that nobody who left is missed."},
@@ -100,9 +106,9 @@ func (s selection) absent(found map[string]string) []string {
 	return out
 }
 
-const nobody = "No group is selected, so nobody is synchronized."
+const nobody = "people is groups, and no group is selected: nobody is read"
 
-const nobodyHint = "Select groups (groups.include, groups.names, groups.ids), or set groups.members_only to off to synchronize everybody."
+const nobodyHint = "Select groups (groups.include, groups.names, groups.ids), or set people to all."
 
 var tenantPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*$`)
 
@@ -115,7 +121,7 @@ func decode(v setting.Values, env source.Env) (*settings, error) {
 	}
 	s := &settings{
 		tenant: strings.TrimSpace(v.String("tenant")), clientID: strings.TrimSpace(v.String("client_id")), secret: v.String("client_secret"),
-		guests: v.String("guests") == "include", manager: v.Bool("manager"), membersOnly: v.Bool("groups.members_only"),
+		guests: v.String("guests") == "include", manager: v.Bool("manager"), membersOnly: v.String("people") != peopleAll,
 		pageSize: v.Int("sync.page_size"), sweepEvery: v.Duration("sync.sweep_every"), fullEvery: v.Duration("sync.full_every"),
 		groups: selection{names: v.List("groups.names"), ids: v.List("groups.ids")},
 	}
@@ -137,7 +143,7 @@ func decode(v setting.Values, env source.Env) (*settings, error) {
 		if address == "" {
 			address = preset[i]
 		}
-		u, err := rest.Address(address)
+		u, err := rest.Address(address, env.Guard)
 		if err != nil {
 			return nil, fault.New(fault.Invalid, "entra: setting %s: %w", name, err)
 		}

@@ -45,6 +45,9 @@ func (t *tenant) Read(ctx context.Context, req source.Request, emit func(*direct
 		wanted = []string{}
 	}
 	r := &reading{tenant: t, req: req, wish: t.set.wishFor(wanted), emit: emit}
+	if t.set.membersOnly && t.set.groups.none() {
+		return r.nobody()
+	}
 	r.note()
 	basis := t.set.basis(r.wish)
 	if req.From != nil {
@@ -70,15 +73,23 @@ func (t *tenant) Read(ctx context.Context, req source.Request, emit func(*direct
 // note says what somebody should know of any reading with these settings.
 func (r *reading) note() {
 	r.out.Complete = true
-	switch {
-	case r.set.groups.none() && r.set.membersOnly:
-		r.out.Notes = append(r.out.Notes, nobody+" "+nobodyHint)
-	case r.set.groups.none():
+	if r.set.groups.none() {
 		r.out.Notes = append(r.out.Notes, "No group is selected: groups are not read.")
 	}
 	if len(r.wish.unknown) > 0 {
 		r.out.Notes = append(r.out.Notes, fmt.Sprintf("The mapping wants what Microsoft Graph does not give of people in lists: %s.", strings.Join(r.wish.unknown, ", ")))
 	}
+}
+
+// nobody is the reading where nobody is selected. It is not complete: who was
+// synchronized before stays until somebody says who is wanted.
+func (r *reading) nobody() (source.Reading, error) {
+	if r.req.From != nil {
+		if err := r.req.Anew(); err != nil {
+			return source.Reading{}, err
+		}
+	}
+	return source.Reading{Full: true, Method: methodFull, Reason: nobody + ". " + nobodyHint}, nil
 }
 
 func (r *reading) end(method string, err error) (source.Reading, error) {

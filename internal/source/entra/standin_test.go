@@ -41,7 +41,7 @@ func start(t testing.TB, clock *sourcetest.Clock) *vendor {
 
 func (v *vendor) Settings() setting.Values {
 	return setting.Values{"tenant": "contoso.example", "client_id": v.ClientID, "client_secret": secret, "login_url": v.Base, "graph_url": v.Base,
-		"groups.include": ".*", "groups.members_only": false, "sync.page_size": 5}
+		"groups.include": ".*", "people": "all", "sync.page_size": 5}
 }
 
 func (v *vendor) Put(p sourcetest.Person) {
@@ -123,7 +123,7 @@ func (w *world) open() *tenant {
 	for k, v := range w.set {
 		values[k] = v
 	}
-	src, err := kindOf(w.clock).Open(values, source.Env{Dir: w.TempDir()})
+	src, err := kindOf(w.clock).Open(values, source.Env{Dir: w.TempDir(), Guard: sourcetest.Loopback})
 	if err != nil {
 		w.Fatal(err)
 	}

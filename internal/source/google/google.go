@@ -76,7 +76,7 @@ func open(v setting.Values, env source.Env, clock rest.Clock) (source.Source, er
 	w := &workspace{set: set, clock: clock.Whole()}
 	w.tokens = &rest.Tokens{Fetch: w.fetchToken, Now: w.clock.Now}
 	w.api, err = rest.New(rest.Config{
-		Name: "google", Root: set.url, Auth: w.tokens, CAFile: set.caFile, Clock: clock,
+		Name: "google", Root: set.url, Guard: env.Guard, Auth: w.tokens, CAFile: set.caFile, Clock: clock,
 		Explain: refusal, Retry: retry, Secrets: []string{set.key.text},
 	})
 	if err != nil {

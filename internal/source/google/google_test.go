@@ -39,7 +39,7 @@ func newWorld(t *testing.T, set setting.Values) *world {
 
 func (w *world) open() *workspace {
 	w.Helper()
-	src, err := kindOf(w.clock).Open(maps.Clone(w.set), source.Env{Dir: w.TempDir()})
+	src, err := kindOf(w.clock).Open(maps.Clone(w.set), source.Env{Dir: w.TempDir(), Guard: sourcetest.Loopback})
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -104,7 +104,7 @@ func decode(v setting.Values, env source.Env) (*settings, error) {
 		s.orgUnits = append(s.orgUnits, unit)
 	}
 	for name, into := range map[string]*string{"url": &s.url, "token_url": &s.tokenURL} {
-		u, err := rest.Address(v.String(name))
+		u, err := rest.Address(v.String(name), env.Guard)
 		if err != nil {
 			return nil, invalid("setting %s: %w", name, err)
 		}

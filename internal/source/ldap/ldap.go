@@ -73,6 +73,8 @@ var Kind = source.Kind{
 	Authenticator: openAuthenticator,
 
 	Refer: Refer,
+
+	MembersOnly: func(v setting.Values) bool { return v.Bool("groups.members_only") },
 }
 
 // ldapSource has no connection of its own: each of its methods opens one and

@@ -47,7 +47,7 @@ func newAPI(set *settings, clock rest.Clock) (*api, error) {
 	a := &api{set: set, clock: clock}
 	a.most.Store(int32(set.parallel)) //nolint:gosec // 1 to 20
 	a.quota = &quota{clock: clock, share: set.share, until: map[family]time.Time{}, limits: map[family]int{}}
-	config := rest.Config{Name: "okta", Root: set.root, CAFile: set.caFile, Timeout: set.timeout, Clock: clock, Secrets: set.secrets, Retry: a.retry}
+	config := rest.Config{Name: "okta", Root: set.root, Guard: set.guard, CAFile: set.caFile, Timeout: set.timeout, Clock: clock, Secrets: set.secrets, Retry: a.retry}
 	if set.token != "" {
 		config.Auth = rest.Static("SSWS", set.token)
 		var err error
@@ -84,6 +84,9 @@ func (a *api) retry(e *rest.Error, now time.Time) (time.Duration, bool) {
 // get asks once, as soon as the family's quota allows, and gives the answer.
 func (a *api) get(ctx context.Context, f family, ref string, into any) (*rest.Answer, error) {
 	if err := a.quota.wait(ctx, f); err != nil {
+		if ctx.Err() == nil {
+			return nil, err
+		}
 		return nil, fault.New(fault.Unavailable, "okta: wait for the rate limit: %w", err)
 	}
 	answer, err := a.client.Get(ctx, ref, brief, into)

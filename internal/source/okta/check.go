@@ -103,7 +103,7 @@ func (d *doctor) groups() []*entry {
 		step := source.Step{Name: "groups", Section: source.Groups, Verdict: source.Skip, Detail: "no groups are selected, so that none are read"}
 		if d.set.people == peopleGroups {
 			step.Verdict, step.Detail = source.Fail, "people is groups, and no group is selected: nobody is read"
-			step.Hint = "set groups.names, groups.match or groups.ids"
+			step.Hint = "set groups.names, groups.include or groups.ids"
 		}
 		d.report(step)
 		return nil

@@ -26,7 +26,7 @@ func TestRequestsAndAnswersAreAsOktaDescribesThem(t *testing.T) {
 	}
 	o.PutUser("00ueve", "DEPROVISIONED", map[string]any{"login": "eve@example.org", "email": "eve@example.org", "firstName": "Eve", "lastName": "Example"})
 	for _, set := range []setting.Values{
-		{"groups.match": "."}, {"people": "groups", "groups.names": []string{"Staff"}}, {"people": "app", "app": "0oawiki", "page_size": 100, "groups.match": "."},
+		{"groups.include": "."}, {"people": "groups", "groups.names": []string{"Staff"}}, {"people": "app", "app": "0oawiki", "sync.page_size": 100, "groups.include": "."},
 	} {
 		src := with(t, o, clock, set)
 		_, first := told(t, src, nil)

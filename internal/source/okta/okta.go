@@ -10,7 +10,7 @@
 //	    key_file: sunfix-okta.pem
 //	    key_id: K2026
 //	    people: groups
-//	    groups: {names: [Staff], match: "^Proxy "}
+//	    groups: {names: [Staff], include: "^Proxy "}
 //
 // turns
 //

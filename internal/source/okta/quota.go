@@ -8,12 +8,16 @@ import (
 	"sync"
 	"time"
 
+	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/source/rest"
 )
 
 // longest is how long a quota is waited for at most: windows are of a minute, and
 // what says more is wrong.
 const longest = 5 * time.Minute
+
+// hurried is how long it is waited for while somebody looks on.
+const hurried = 5 * time.Second
 
 // quota keeps each family's rate limit above the share that is left to others.
 type quota struct {
@@ -75,6 +79,9 @@ func (q *quota) wait(ctx context.Context, f family) error {
 		q.mu.Unlock()
 		if left <= 0 {
 			return ctx.Err()
+		}
+		if rest.Hurried(ctx) && left > hurried {
+			return fault.New(fault.Unavailable, "okta: %d%% of the rate limit of %s is used up for the next %s", q.share, f, left.Round(time.Second)).WithHint("try again after that; other programs may be asking Okta, or rate_share may be small")
 		}
 		if err := q.clock.Sleep(ctx, left); err != nil {
 			return err

@@ -176,7 +176,7 @@ func (p *pass) everybody(fields string, each func(*entry) error) error {
 // everything reads all.
 func (p *pass) everything(next *bookmark) error {
 	if p.set.people == peopleGroups && !p.set.selects() {
-		p.incomplete("nobody is read: people is groups, and no group is selected; set groups.names, groups.match or groups.ids")
+		p.incomplete("nobody is read: people is groups, and no group is selected; set groups.names, groups.include or groups.ids")
 		return nil
 	}
 	selected, err := p.selected()
@@ -294,16 +294,16 @@ func (s *settings) absent(found []*entry) []string {
 	var out []string
 	for _, name := range s.names {
 		if !slices.ContainsFunc(found, func(e *entry) bool { return e.text("name") == name }) {
-			out = append(out, fmt.Sprintf("there is no group called %q: it was renamed or deleted, or may not be seen; correct groups.names", name))
+			out = append(out, fmt.Sprintf("there is no group called %q: it was renamed or deleted, may not be seen, or is left out by groups.exclude; correct groups.names", name))
 		}
 	}
 	for _, id := range s.ids {
 		if !slices.ContainsFunc(found, func(e *entry) bool { return e.id == id }) {
-			out = append(out, fmt.Sprintf("there is no group with the ID %q: it was deleted, or may not be seen; correct groups.ids", id))
+			out = append(out, fmt.Sprintf("there is no group with the ID %q: it was deleted, may not be seen, or is left out by groups.exclude; correct groups.ids", id))
 		}
 	}
-	if len(found) == 0 && s.match != nil {
-		out = append(out, fmt.Sprintf("no group has a name that matches %s; correct groups.match", s.match))
+	if len(found) == 0 && s.include != nil {
+		out = append(out, fmt.Sprintf("no group has a name that matches %s; correct groups.include and groups.exclude", s.include))
 	}
 	return out
 }

@@ -35,11 +35,11 @@ func company(t *testing.T) (*rig.Org, *sourcetest.Clock) {
 func with(t *testing.T, o *rig.Org, c *sourcetest.Clock, change setting.Values) source.Source {
 	t.Helper()
 	v := o.Settings()
-	delete(v, "groups.match")
+	delete(v, "groups.include")
 	for name, value := range change {
 		v[name] = value
 	}
-	src, err := kind(c).Open(v, source.Env{})
+	src, err := kind(c).Open(v, source.Env{Guard: sourcetest.Loopback})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,12 +90,14 @@ func TestWhoIsRead(t *testing.T) {
 		{"without the deprovisioned", setting.Values{"deprovisioned": false}, "00uanna 00ubo 00ucy 00udee", ""},
 		{"the members of a group by name", setting.Values{"people": "groups", "groups.names": []string{"Staff"}},
 			"00gstaff:anna@example.org,bo@example.org 00uanna 00ubo", ""},
-		{"of groups by expression", setting.Values{"people": "groups", "groups.match": "^Proxy "}, "00gproxy:bo@example.org,cy@example.org 00ubo 00ucy", ""},
+		{"of groups by expression", setting.Values{"people": "groups", "groups.include": "^Proxy "}, "00gproxy:bo@example.org,cy@example.org 00ubo 00ucy", ""},
+		{"of groups by expression, but not some", setting.Values{"people": "groups", "groups.include": ".", "groups.exclude": "^Sta"}, "00gproxy:bo@example.org,cy@example.org 00ubo 00ucy", ""},
+		{"a named group that is left out all the same removes nobody", setting.Values{"people": "groups", "groups.names": []string{"Staff", "Proxy users"}, "groups.exclude": "^Sta"}, "00gproxy:bo@example.org,cy@example.org 00ubo 00ucy", "Staff"},
 		{"of groups by ID, members by ID", setting.Values{"people": "groups", "groups.ids": []string{"00gstaff"}, "manager": "id"}, "00gstaff:00uanna,00ubo 00uanna 00ubo", ""},
 		{"nothing selected is nobody, said loudly", setting.Values{"people": "groups"}, "", "no group is selected"},
 		{"a group that is not there removes nobody", setting.Values{"people": "groups", "groups.names": []string{"Staff", "Stuff"}},
 			"00gstaff:anna@example.org,bo@example.org 00uanna 00ubo", `no group called "Stuff"`},
-		{"an expression that matches none", setting.Values{"groups.match": "^Nobody$"}, "00uanna 00ubo 00ucy 00udee 00ueve", "no group has a name"},
+		{"an expression that matches none", setting.Values{"groups.include": "^Nobody$"}, "00uanna 00ubo 00ucy 00udee 00ueve", "no group has a name"},
 		{"those an application is assigned to", setting.Values{"people": "app", "app": "0oawiki"}, "00uanna 00udee 00ueve", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -121,7 +123,7 @@ func TestChangesOfWhoIsRead(t *testing.T) {
 			func(o *rig.Org) {
 				o.PutGroup(sourcetest.Group{ID: "00gstaff", Name: "Staff", Members: []string{"00uanna", "00ucy"}})
 			}, "00gstaff:anna@example.org,cy@example.org 00uanna 00ucy", true},
-		{"a group that went takes its people along", setting.Values{"people": "groups", "groups.match": "."}, []string{"00gstaff", "00gproxy", "00uanna", "00ubo", "00ucy"},
+		{"a group that went takes its people along", setting.Values{"people": "groups", "groups.include": "."}, []string{"00gstaff", "00gproxy", "00uanna", "00ubo", "00ucy"},
 			func(o *rig.Org) { o.RemoveGroup("00gproxy") }, "00gstaff:anna@example.org,bo@example.org 00uanna 00ubo", true},
 		{"a change of a member is one request's matter", setting.Values{"people": "groups", "groups.names": []string{"Staff"}}, []string{"00gstaff", "00uanna", "00ubo"},
 			func(o *rig.Org) {
@@ -130,7 +132,7 @@ func TestChangesOfWhoIsRead(t *testing.T) {
 			}, "00ubo", false},
 		{"assignments are named each time", setting.Values{"people": "app", "app": "0oawiki"}, []string{"00uanna", "00udee", "00ueve"},
 			func(o *rig.Org) { o.Assign("0oawiki", "00uanna", "00ubo") }, "00ubo ?00uanna", true},
-		{"a group that is called otherwise now is not read any more", setting.Values{"groups.match": "^Staff"}, []string{"00gstaff", "00uanna", "00ubo", "00ucy", "00udee", "00ueve"},
+		{"a group that is called otherwise now is not read any more", setting.Values{"groups.include": "^Staff"}, []string{"00gstaff", "00uanna", "00ubo", "00ucy", "00udee", "00ueve"},
 			func(o *rig.Org) {
 				o.PutGroup(sourcetest.Group{ID: "00gstaff", Name: "Crew", Members: []string{"00uanna", "00ubo"}})
 			}, "-00gstaff", false},

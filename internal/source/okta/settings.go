@@ -52,17 +52,18 @@ var options = append([]setting.Option{
 		Help: "What the profile's managerId holds, which Okta leaves free: the manager's login, employee number (which costs a request for 40 managers) or ID in Okta; with none, managers are not read."},
 
 	{Name: "groups.names", Type: setting.List, Basis: true, Label: "Groups by name", Help: "The exact names of groups that are read. With none of the settings of groups, no group is read; with people: groups, nobody is."},
-	{Name: "groups.match", Basis: true, Label: "Groups by expression", Help: "A regular expression; groups whose name it matches are read."},
+	{Name: "groups.include", Basis: true, Label: "Groups by expression", Help: "A regular expression; groups whose name it matches are read. .* selects all."},
+	{Name: "groups.exclude", Basis: true, Label: "But not", Help: "A regular expression; groups whose name it matches are not read, whatever selects them."},
 	{Name: "groups.ids", Type: setting.List, Basis: true, Label: "Groups by ID", Help: "IDs of groups (00g…), which stay when a group is renamed."},
 
 	{Name: "rate_share", Type: setting.Int, Default: "50", Advanced: true, Label: "Rate share",
 		Help: "How many percent of each rate limit that Okta tells (X-Rate-Limit-Limit) readings may use up; the rest is left to other uses."},
 	{Name: "parallel", Type: setting.Int, Default: "4", Advanced: true, Label: "Requests at once", Help: "How many requests are sent at the same time, 1 to 20. Okta allows an organization 75 in all, a free one 35."},
-	{Name: "page_size", Type: setting.Int, Default: "200", Advanced: true, Label: "Page size", Help: "Entries asked for at a time, 1 to 200."},
-	{Name: "overlap", Type: setting.Duration, Default: "5m", Advanced: true, Label: "Overlap", Help: "How much of the time before the last reading a reading of changes asks for again."},
-	{Name: "sweep_every", Type: setting.Duration, Default: "24h", Advanced: true, Label: "Sweep",
+	{Name: "sync.page_size", Type: setting.Int, Default: "200", Advanced: true, Label: "Page size", Help: "Entries asked for at a time, 1 to 200."},
+	{Name: "sync.overlap", Type: setting.Duration, Default: "5m", Advanced: true, Label: "Overlap", Help: "How much of the time before the last reading a reading of changes asks for again."},
+	{Name: "sync.sweep_every", Type: setting.Duration, Default: "24h", Advanced: true, Label: "Sweep",
 		Help: "How often a reading of changes also asks for the IDs of all entries: Okta says nowhere else that somebody was deleted."},
-	{Name: "full_every", Type: setting.Duration, Default: "168h", Advanced: true, Label: "Full reading", Help: "How often everything is read again, whatever changed."},
+	{Name: "sync.full_every", Type: setting.Duration, Default: "168h", Advanced: true, Label: "Full reading", Help: "How often everything is read again, whatever changed."},
 	{Name: "timeout", Type: setting.Duration, Default: "60s", Advanced: true, Label: "Patience", Help: "For one answer. A reading may take any time as long as answers come."},
 	{Name: "tls.ca_file", Place: true, Local: true, Advanced: true, Label: "CA file", Help: "Certificates (PEM) to trust beside the system's."},
 }, source.ProviderOptions()...)
@@ -79,7 +80,8 @@ type settings struct {
 	deprovisioned bool
 	manager       string
 	names, ids    []string
-	match         *regexp.Regexp
+	include       *regexp.Regexp
+	exclude       *regexp.Regexp
 	share         int
 	parallel      int
 	pageSize      int
@@ -88,6 +90,7 @@ type settings struct {
 	fullEvery     time.Duration
 	timeout       time.Duration
 	caFile        string
+	guard         source.Guard
 }
 
 func invalid(format string, args ...any) *fault.Error {
@@ -105,19 +108,19 @@ func decode(v setting.Values, env source.Env) (*settings, error) {
 		token: strings.TrimSpace(v.String("token")), clientID: strings.TrimSpace(v.String("client_id")),
 		people: v.String("people"), app: strings.TrimSpace(v.String("app")), deprovisioned: v.Bool("deprovisioned"), manager: v.String("manager"),
 		names: v.List("groups.names"), ids: v.List("groups.ids"),
-		share: v.Int("rate_share"), parallel: v.Int("parallel"), pageSize: v.Int("page_size"),
-		overlap: v.Duration("overlap"), sweepEvery: v.Duration("sweep_every"), fullEvery: v.Duration("full_every"), timeout: v.Duration("timeout"),
-		caFile: within(env.Dir, v.String("tls.ca_file")),
+		share: v.Int("rate_share"), parallel: v.Int("parallel"), pageSize: v.Int("sync.page_size"),
+		overlap: v.Duration("sync.overlap"), sweepEvery: v.Duration("sync.sweep_every"), fullEvery: v.Duration("sync.full_every"), timeout: v.Duration("timeout"),
+		caFile: within(env.Dir, v.String("tls.ca_file")), guard: env.Guard,
 	}
 	var err error
-	if s.root, err = rootOf(v.String("url")); err != nil {
+	if s.root, err = rootOf(v.String("url"), env.Guard); err != nil {
 		return nil, err
 	}
 	for _, c := range []struct {
 		name      string
 		n         int
 		low, high int
-	}{{"rate_share", s.share, 1, 100}, {"parallel", s.parallel, 1, 20}, {"page_size", s.pageSize, 1, 200}} {
+	}{{"rate_share", s.share, 1, 100}, {"parallel", s.parallel, 1, 20}, {"sync.page_size", s.pageSize, 1, 200}} {
 		if c.n < c.low || c.n > c.high {
 			return nil, invalid("%s must be from %d to %d", c.name, c.low, c.high)
 		}
@@ -128,9 +131,13 @@ func decode(v setting.Values, env source.Env) (*settings, error) {
 	if s.people != peopleApp && s.app != "" {
 		return nil, invalid("app is set, but people is %s", s.people).WithHint("set people to app, or take app out")
 	}
-	if text := v.String("groups.match"); text != "" {
-		if s.match, err = regexp.Compile(text); err != nil {
-			return nil, invalid("groups.match: %w", err).WithHint("write a regular expression as in ^Staff")
+	for name, into := range map[string]**regexp.Regexp{"groups.include": &s.include, "groups.exclude": &s.exclude} {
+		text := v.String(name)
+		if text == "" {
+			continue
+		}
+		if *into, err = regexp.Compile(text); err != nil {
+			return nil, invalid("%s: %w", name, err).WithHint("write a regular expression as in ^Staff")
 		}
 	}
 	if err := s.credentials(v, env); err != nil {
@@ -147,12 +154,12 @@ func within(dir, file string) string {
 }
 
 // rootOf is the address of the organization without what people copy along.
-func rootOf(text string) (string, error) {
+func rootOf(text string, guard source.Guard) (string, error) {
 	text = strings.TrimRight(strings.TrimSpace(text), "/")
 	if text != "" && !strings.Contains(text, "://") {
 		text = "https://" + text
 	}
-	u, err := rest.Address(text)
+	u, err := rest.Address(text, guard)
 	if err != nil {
 		return "", invalid("url: %w", err).WithHint("write https://example.okta.com")
 	}
@@ -206,11 +213,14 @@ func (s *settings) credentials(v setting.Values, env source.Env) error {
 }
 
 // selects says whether groups are selected at all.
-func (s *settings) selects() bool { return len(s.names) > 0 || len(s.ids) > 0 || s.match != nil }
+func (s *settings) selects() bool { return len(s.names) > 0 || len(s.ids) > 0 || s.include != nil }
 
 // selected says whether a group is.
 func (s *settings) selected(id, name string) bool {
-	return slices.Contains(s.ids, id) || slices.Contains(s.names, name) || s.match != nil && s.match.MatchString(name)
+	if s.exclude != nil && s.exclude.MatchString(name) {
+		return false
+	}
+	return slices.Contains(s.ids, id) || slices.Contains(s.names, name) || s.include != nil && s.include.MatchString(name)
 }
 
 // who is read, in words.
@@ -233,11 +243,14 @@ func (s *settings) groups() string {
 	if len(s.names) > 0 {
 		parts = append(parts, fmt.Sprintf("the groups %q", s.names))
 	}
-	if s.match != nil {
-		parts = append(parts, "the groups that match "+s.match.String())
+	if s.include != nil {
+		parts = append(parts, "the groups that match "+s.include.String())
 	}
 	if len(s.ids) > 0 {
 		parts = append(parts, "the groups with the IDs "+strings.Join(s.ids, ", "))
+	}
+	if s.exclude != nil {
+		parts = append(parts, "but none that match "+s.exclude.String())
 	}
 	return strings.Join(parts, ", ")
 }
@@ -251,6 +264,6 @@ func (s *settings) basis(attributes []string) string {
 		asked[i] = strings.ToLower(asked[i])
 	}
 	slices.Sort(asked)
-	_, _ = fmt.Fprintf(h, "%q %q %q %v %q %q %q %q %q %v", s.root, s.people, s.app, s.deprovisioned, s.manager, s.names, s.ids, s.match, slices.Compact(asked), attributes == nil)
+	_, _ = fmt.Fprintf(h, "%q %q %q %v %q %q %q %q %q %q %v", s.root, s.people, s.app, s.deprovisioned, s.manager, s.names, s.ids, s.include, s.exclude, slices.Compact(asked), attributes == nil)
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }

@@ -80,7 +80,7 @@ func TestSettings(t *testing.T) {
 		{"the administration's address", setting.Values{"url": "https://example-admin.okta.com", "token": "00abc"}, "https://example.okta.com"},
 		{"an application without people: app", setting.Values{"url": at, "token": "00abc", "app": "0oa"}, "set people to app"},
 		{"people: app without one", setting.Values{"url": at, "token": "00abc", "people": "app"}, "set app"},
-		{"not an expression", setting.Values{"url": at, "token": "00abc", "groups.match": "("}, "groups.match"},
+		{"not an expression", setting.Values{"url": at, "token": "00abc", "groups.include": "("}, "groups.include"},
 		{"a share of nothing", setting.Values{"url": at, "token": "00abc", "rate_share": 0}, "rate_share"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -14,10 +14,12 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/source"
 )
 
 // Client calls one API. Its methods may be called at the same time.
@@ -56,7 +58,7 @@ func New(c Config) (*Client, error) {
 		c.Retry = Retryable
 	}
 	c.Clock = c.Clock.whole()
-	root, err := Address(c.Root)
+	root, err := Address(c.Root, c.Guard)
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "%s: %w", c.Name, err)
 	}
@@ -68,6 +70,9 @@ func New(c Config) (*Client, error) {
 			if transport.TLSClientConfig.RootCAs, err = trusted(c.CAFile); err != nil {
 				return nil, fault.New(fault.Invalid, "%s: tls.ca_file: %w", c.Name, err).WithHint("the file must be PEM")
 			}
+		}
+		if c.Guard != nil {
+			guarded(transport, c.Guard, root.Scheme != "https")
 		}
 		c.Transport = transport
 	}
@@ -94,9 +99,41 @@ func trusted(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// Address parses an address that credentials may be sent to: https, or http on
-// this machine, without user, query or fragment.
-func Address(s string) (*url.URL, error) {
+// guarded has connections go where a guard lets them, but for those to a proxy, which
+// the environment names and nobody who sets up a connection.
+func guarded(transport *http.Transport, guard source.Guard, plain bool) {
+	var proxies sync.Map
+	free, dial, proxy := transport.DialContext, guard.Dial(plain), transport.Proxy
+	transport.Proxy = func(r *http.Request) (*url.URL, error) {
+		u, err := proxy(r)
+		if u != nil {
+			proxies.Store(net.JoinHostPort(u.Hostname(), portOf(u)), true)
+		}
+		return u, err
+	}
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if _, is := proxies.Load(address); is {
+			return free(ctx, network, address)
+		}
+		return dial(ctx, network, address)
+	}
+}
+
+func portOf(u *url.URL) string {
+	switch {
+	case u.Port() != "":
+		return u.Port()
+	case u.Scheme == "https":
+		return "443"
+	case strings.HasPrefix(u.Scheme, "socks5"):
+		return "1080"
+	}
+	return "80"
+}
+
+// Address parses an address that credentials may be sent to: https, or what the guard
+// lets be reached by http too, without user, query or fragment.
+func Address(s string, guard source.Guard) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" {
 		return nil, fault.New(fault.Invalid, "not an address").WithHint("write https://host")
@@ -104,20 +141,16 @@ func Address(s string) (*url.URL, error) {
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return nil, fault.New(fault.Invalid, "address %s://%s holds more than host and path", u.Scheme, u.Host).WithHint("write https://host")
 	}
-	if !safe(u) {
-		return nil, fault.New(fault.Invalid, "address %s://%s: only https is allowed", u.Scheme, u.Host)
+	switch {
+	case u.Scheme != "https" && (guard == nil || u.Scheme != "http"):
+		return nil, fault.New(fault.Invalid, "address %s://%s: only https is allowed", u.Scheme, u.Host).WithHint("write https://host")
+	case guard != nil:
+		if err := guard.Check(u); err != nil {
+			return nil, err
+		}
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
 	return u, nil
-}
-
-// safe reports https, or http to this machine.
-func safe(u *url.URL) bool {
-	if u.Scheme == "https" {
-		return true
-	}
-	ip := net.ParseIP(u.Hostname())
-	return u.Scheme == "http" && (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback())
 }
 
 // Close lets go of idle connections.
@@ -162,13 +195,6 @@ func shown(u *url.URL) string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
-func jsonBody(in any) func() ([]byte, string, error) {
-	return func() ([]byte, string, error) {
-		b, err := json.Marshal(in)
-		return b, "application/json", err
-	}
-}
-
 // Do sends a call until there is an answer, or trying more is of no use, and
 // decodes the answer's JSON into into, unless into is nil. The answer is nil with
 // an error.
@@ -184,14 +210,6 @@ func (c *Client) Do(ctx context.Context, call Call, into any) (*Answer, error) {
 			return nil, err
 		}
 		if failed == nil {
-			if c.config.Pace != nil && !call.Elsewhere {
-				if wait := c.config.Pace(answer.Header, c.config.Clock.Now()); wait > 0 {
-					c.notes.Add(1)
-					if err := c.config.Clock.Sleep(ctx, min(wait, c.config.MaxWait)); err != nil {
-						return nil, c.ended(ctx, u)
-					}
-				}
-			}
 			return answer, nil
 		}
 		if ctx.Err() != nil {
@@ -206,7 +224,7 @@ func (c *Client) Do(ctx context.Context, call Call, into any) (*Answer, error) {
 		}
 		wait, again := c.config.Retry(failed, c.config.Clock.Now())
 		tries, most := c.config.Tries, c.config.MaxWait
-		if hurried(ctx) {
+		if Hurried(ctx) {
 			tries, most = min(tries, hurryTries), min(most, hurryWait)
 		}
 		if !again || try >= tries {
@@ -229,7 +247,7 @@ func (c *Client) address(call Call) (*url.URL, error) {
 	if !call.Elsewhere {
 		return c.Resolve(call.Ref)
 	}
-	u, err := Address(call.Ref)
+	u, err := Address(call.Ref, c.config.Guard)
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "%s: %w", c.config.Name, err)
 	}

@@ -45,7 +45,9 @@ func Explain(_ int, h http.Header, body []byte) Refusal {
 		case json.Unmarshal(b.Error, &r.Code) == nil && r.Code != "":
 			r.Message, r.RequestID = b.ErrorDescription, b.TraceID
 		case json.Unmarshal(b.Error, &inner) == nil:
-			r.Code = strings.Trim(string(inner.Code), `"`)
+			if json.Unmarshal(inner.Code, &r.Code) != nil {
+				r.Code = string(inner.Code) // a number
+			}
 			if inner.Status != "" {
 				r.Code = inner.Status
 			}
@@ -80,9 +82,11 @@ func certain(err error) bool {
 	var name x509.HostnameError
 	var invalid x509.CertificateInvalidError
 	var dns *net.DNSError
-	return errors.Is(err, errTooLarge) || errors.As(err, &authority) || errors.As(err, &name) || errors.As(err, &invalid) ||
+	return errors.Is(err, errTooLarge) || refusedByGuard(err) || errors.As(err, &authority) || errors.As(err, &name) || errors.As(err, &invalid) ||
 		errors.As(err, &dns) && dns.IsNotFound
 }
+
+func refusedByGuard(err error) bool { return fault.KindOf(err) == fault.Denied }
 
 // pause is how long to wait after a failed try: what Retry-After says, and at least
 // a little; else 1, 2, 4 ... 60 seconds, of which up to half is left to chance, so
@@ -152,9 +156,11 @@ func (c *Client) clean(s string, most int) string {
 		secrets = append(secrets[:len(secrets):len(secrets)], c.config.Auth.Secrets()...)
 	}
 	for _, secret := range secrets {
-		if secret != "" {
-			s = strings.ReplaceAll(s, secret, "***")
+		if secret == "" {
+			continue
 		}
+		// As it is, and as it stood in the form.
+		s = strings.NewReplacer(secret, "***", url.QueryEscape(secret), "***", url.PathEscape(secret), "***").Replace(s)
 	}
 	s, _, _ = strings.Cut(s, "\n")
 	s = strings.Map(func(r rune) rune {
@@ -215,13 +221,15 @@ func (c *Client) fault(u *url.URL, e *Error, tries int) error {
 		kind = fault.NotFound
 	case e.Status >= 400 && e.Status < 500 && e.Status != http.StatusTooManyRequests && e.Status != http.StatusRequestTimeout:
 		kind = fault.Invalid
-	case errors.Is(e.Err, errTooLarge):
+	case errors.Is(e.Err, errTooLarge), e.Status == 0 && refusedByGuard(e.Err):
 		kind = fault.Invalid
 	}
 	f := fault.New(kind, "%s: %s%s: %w", c.config.Name, shown(u), after, e)
 	var authority x509.UnknownAuthorityError
 	var name x509.HostnameError
 	switch {
+	case e.Status == 0 && refusedByGuard(e.Err):
+		return f.WithHint("name the network in `webhooks.allow_private` if it may be reached all the same")
 	case errors.As(e.Err, &authority):
 		return f.WithHint("if a proxy on the way opens encrypted connections, set tls.ca_file to the certificate of its authority")
 	case errors.As(e.Err, &name):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -52,28 +53,29 @@ func (c *Client) Reach(ctx context.Context, address string, report func(source.S
 			step("DNS", source.Address, source.Fail, fmt.Sprintf("look up %s: %v", u.Hostname(), err), "Check the spelling, and whether this machine can look up names of the internet.")
 			return false
 		}
+		if err := c.inside(u, found); err != nil {
+			// Not which address: the person at the screen may ask about names inside.
+			step("DNS", source.Address, source.Fail, u.Hostname()+" leads to an address that is not public", fault.HintOf(err))
+			return false
+		}
 		step("DNS", source.Address, source.OK, fmt.Sprintf("%s is %s", u.Hostname(), strings.Join(found, ", ")), "")
 	}
 	if u.Scheme != "https" || !ok {
 		step("TLS", source.TLS, source.Skip, "the connection is not encrypted", "")
 		return true
 	}
-	port := u.Port()
-	if port == "" {
-		port = "443"
-	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if transport.TLSClientConfig != nil {
 		config = transport.TLSClientConfig.Clone()
 	}
-	conn, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	conn, err := encrypted(ctx, transport, config, net.JoinHostPort(u.Hostname(), portOf(u)))
 	if err != nil {
 		e := c.broken(ctx, err)
 		step("TLS", source.TLS, source.Fail, fmt.Sprintf("%s: %s", u.Host, e.text), fault.HintOf(c.fault(u, e, 1)))
 		return false
 	}
 	defer conn.Close() //nolint:errcheck // nothing was written
-	state := conn.(*tls.Conn).ConnectionState()
+	state := conn.ConnectionState()
 	end := slices.MinFunc(state.PeerCertificates, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) })
 	detail := fmt.Sprintf("%s: %s, certificate of %s until %s", u.Host, tls.VersionName(state.Version), state.PeerCertificates[0].Subject.CommonName, end.NotAfter.Format(time.DateOnly))
 	if time.Until(end.NotAfter) < 30*24*time.Hour {
@@ -82,4 +84,33 @@ func (c *Client) Reach(ctx context.Context, address string, report func(source.S
 	}
 	step("TLS", source.TLS, source.OK, detail, "")
 	return true
+}
+
+// inside is the guard's refusal of one of the addresses that a name leads to.
+func (c *Client) inside(u *url.URL, found []string) error {
+	if c.config.Guard == nil {
+		return nil
+	}
+	for _, address := range found {
+		if err := c.config.Guard.Check(&url.URL{Scheme: u.Scheme, Host: net.JoinHostPort(address, portOf(u))}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// encrypted connects as requests do: by the same guard.
+func encrypted(ctx context.Context, transport *http.Transport, config *tls.Config, address string) (*tls.Conn, error) {
+	conn, err := transport.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	if config.ServerName == "" {
+		config.ServerName, _, _ = net.SplitHostPort(address)
+	}
+	secure := tls.Client(conn, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return secure, nil
 }

@@ -19,6 +19,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"rollcall.dev/rollcall/internal/source"
 )
 
 // The limits where Config names none.
@@ -41,16 +43,19 @@ type hurry struct{}
 // host does not answer, not to wait until it does.
 func Hurry(ctx context.Context) context.Context { return context.WithValue(ctx, hurry{}, true) }
 
-func hurried(ctx context.Context) bool { return ctx.Value(hurry{}) != nil }
+// Hurried reports whether calls of this context are to give up soon.
+func Hurried(ctx context.Context) bool { return ctx.Value(hurry{}) != nil }
 
 // Config says which API is called, and how.
 type Config struct {
 	Name string // begins every error: "entra"
-	Root string // the API's root: https://graph.microsoft.com; http is for loopback alone
+	Root string // the API's root: https://graph.microsoft.com; http only where Guard lets it
 	// Auth signs the requests; nil for an API that wants no credentials.
 	Auth Auth
 	// Header is sent with every request, the token's too.
 	Header http.Header
+	// Guard says where connections may lead; nil is anywhere, by https.
+	Guard  source.Guard
 	CAFile string // certificates (PEM) to trust beside the system's; absolute; may be ""
 	// Timeout, MaxBody (bytes), Tries and MaxWait are as the defaults above where 0.
 	Timeout time.Duration
@@ -66,9 +71,6 @@ type Config struct {
 	// Retry says whether a refusal is worth another try and after how long; a wait
 	// of 0 asks for the usual one (Retry-After, or exponential). Nil is Retryable.
 	Retry func(e *Error, now time.Time) (wait time.Duration, again bool)
-	// Pace says after each good answer how long to wait before the next request, for
-	// vendors that tell how much of a quota is left. May be nil.
-	Pace func(h http.Header, now time.Time) time.Duration
 	// Transport replaces the usual one, in tests.
 	Transport http.RoundTripper
 }
@@ -164,12 +166,6 @@ func sleep(ctx context.Context, d time.Duration) error {
 // Get asks for ref and decodes the answer into into (JSON), unless into is nil.
 func (c *Client) Get(ctx context.Context, ref string, header http.Header, into any) (*Answer, error) {
 	return c.Do(ctx, Call{Ref: ref, Header: header}, into)
-}
-
-// Post sends in as JSON and decodes the answer into into, unless into is nil. Like
-// every call it may be sent more than once: it is for questions only.
-func (c *Client) Post(ctx context.Context, ref string, header http.Header, in, into any) (*Answer, error) {
-	return c.Do(ctx, Call{Method: http.MethodPost, Ref: ref, Header: header, Body: jsonBody(in)}, into)
 }
 
 // Form sends a form without credentials of Auth to any https address and decodes

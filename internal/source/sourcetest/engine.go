@@ -33,6 +33,7 @@ func throughTheEngine(b *bench) {
 	w.Clock = b.clock.Now()
 	w.Engine.Kinds = func(name string) (source.Kind, bool) { return b.kind, name == b.kind.Name }
 	w.Engine.Now = b.clock.Now
+	w.Engine.Env.Guard = Loopback
 	w.Connect("hq", func(c *setting.Connection) {
 		c.Kind, c.Backend = b.kind.Name, b.vendor.Settings()
 		// No safeguard holds anything: what one would hold must not come about.

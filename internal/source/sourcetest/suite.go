@@ -83,7 +83,7 @@ func (b *bench) open() source.Source {
 	if err := setting.Defaults(b.kind.Options, v); err != nil {
 		b.Fatal(err)
 	}
-	src, err := b.kind.Open(v, source.Env{Dir: b.TempDir()})
+	src, err := b.kind.Open(v, source.Env{Dir: b.TempDir(), Guard: Loopback})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -81,6 +81,8 @@ func (d *Directories) Kind(name string) (source.Kind, bool) {
 			return &script{dir: d.Of(v.String("directory"))}, nil
 		},
 		Refer: strings.ToLower,
+
+		MembersOnly: func(v setting.Values) bool { return v.Bool("groups.members_only") },
 	}, name == "script"
 }
 

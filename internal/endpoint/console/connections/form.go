@@ -85,7 +85,7 @@ func groupsOf(kind string) []*group {
 			{Name: "sign-in", Title: "App registration", Help: "The application in the tenant that Rollcall reads with. It needs the application permissions User.Read.All and GroupMember.Read.All of Microsoft Graph, with admin consent.", sections: []string{"settings", "address", "tls", "sign-in"},
 				own: at(b+"tenant", b+"client_id", b+"client_secret", b+"certificate", b+"certificate_file", b+"cloud", b+"login_url", b+"graph_url", b+"tls.", "credential_expires")},
 			{Name: "people", Title: "People", Help: "Who is read, and how often everything is looked through.", sections: []string{"base", "layout", "users", "changes"}, own: at(b)},
-			{Name: "groups", Title: "Groups", Help: "Which groups are read. With none selected nobody is synchronized, unless “Members only” is off.", sections: []string{"groups"}, own: at(b + "groups.")},
+			{Name: "groups", Title: "Groups", Help: "Which groups are read. With none of these no group is read; where people are the members of groups, nobody is.", sections: []string{"groups"}, own: at(b + "groups.")},
 		}
 	case "okta":
 		own = []*group{

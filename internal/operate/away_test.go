@@ -20,6 +20,7 @@ type wire struct {
 	door  net.Listener
 	mu    sync.Mutex
 	cut   bool
+	tried int // to connect while it was cut
 	ends  map[net.Conn]bool
 	lines sync.WaitGroup
 }
@@ -63,6 +64,7 @@ func (w *wire) add(near, far net.Conn) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.cut {
+		w.tried++
 		far.Close()
 		return false
 	}
@@ -81,6 +83,12 @@ func (w *wire) set(cut bool) {
 		}
 		clear(w.ends)
 	}
+}
+
+func (w *wire) missed() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.tried > 0
 }
 
 // A database that is away for a while ends no node: what it could not write it
@@ -112,15 +120,21 @@ func TestADatabaseThatIsAwayForAWhileCostsARunAndNoMore(t *testing.T) {
 	s.w.Dirs.Of("hq").Reading = nil
 	s.passes(1)
 	close(on)
+	s.until("the node finds the database away", w.missed)
 	s.until("the lease runs out", func() bool {
 		// Thirty seconds are too long for a test.
 		return s.exec(`UPDATE connections SET lease_until = 0 WHERE alias = 'hq'`) == 1
 	})
 	w.set(false)
-	// Where the database was back in time for the node to write down why its run
-	// failed, that is how it ended, and the next one is asked for; otherwise another
-	// does it again.
-	if lost := s.ends(asks, run.ID, engine.RunFailed, ""); !strings.Contains(*lost.Error, "database: ") {
+	// The database may be back before the run asks it for anything: then it lost
+	// nothing. It may be back in time for the node to write down why its run failed:
+	// then that is how it ended, and the next one is asked for. Otherwise another does
+	// it again.
+	lost := s.ended(asks, run.ID)
+	if lost.State != engine.RunApplied && lost.State != engine.RunFailed {
+		t.Fatalf("the run is %s", lost.State)
+	}
+	if lost.State == engine.RunFailed && !strings.Contains(*lost.Error, "database: ") {
 		s.ends(asks, run.ID, engine.RunFailed, "does it again")
 		s.until("there is another run", func() bool { return len(s.runs("hq")) == 2 })
 		for _, r := range s.runs("hq") {

@@ -108,6 +108,21 @@ var (
 	quoted = regexp.MustCompile(`^'((?:[^']|'')*)'$`)
 )
 
+// alternatives splits at each "or" that stands outside of quotes.
+func alternatives(text string) []string {
+	var out []string
+	begun, quoted := 0, false
+	for i := range len(text) {
+		switch {
+		case text[i] == '\'':
+			quoted = !quoted // twice within: a quote as such
+		case !quoted && strings.HasPrefix(text[i:], " or "):
+			out, begun = append(out, text[begun:i]), i+len(" or ")
+		}
+	}
+	return append(out, text[begun:])
+}
+
 // filter gives who a $filter lets through.
 func filter(w http.ResponseWriter, text string) (func(id string, properties map[string]any) bool, bool) {
 	if text == "" {
@@ -134,7 +149,7 @@ func filter(w http.ResponseWriter, text string) (func(id string, properties map[
 	}
 	type clause struct{ name, value string }
 	var clauses []clause
-	for _, part := range strings.Split(text, " or ") {
+	for _, part := range alternatives(text) {
 		m := equals.FindStringSubmatch(part)
 		if m == nil {
 			return bad()

@@ -7,6 +7,7 @@ import (
 	"context"
 
 	"rollcall.dev/rollcall/internal/endpoint/console/administrators"
+	"rollcall.dev/rollcall/internal/endpoint/console/agents"
 	"rollcall.dev/rollcall/internal/endpoint/console/clients"
 	"rollcall.dev/rollcall/internal/endpoint/console/connections"
 	"rollcall.dev/rollcall/internal/endpoint/console/disputes"
@@ -72,6 +73,7 @@ func sections(d Deps) []shell.Section {
 		webhooks.Section(),
 		targets.Section(d.Admins),
 		clients.Section(d.Admins, d.PublicURL),
+		agents.Section(d.Admins, d.PublicURL),
 		organizations.Section(),
 		door.Section(d.Admins),
 		administrators.Section(d.Admins, d.PublicURL),

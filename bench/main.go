@@ -38,6 +38,7 @@ type options struct {
 	signIns int // how many are measured, in place of runs
 	pushes  int // requests of SCIM clients a round, in place of runs
 
+	vendors int // people of vendors' directories, in place of runs against LDAP
 	console int // people of whom the console's pages are measured
 
 	connections int // many small ones in place of one large directory
@@ -61,6 +62,9 @@ func run(ctx context.Context, args []string) error {
 	if len(args) > 0 && args[0] == "floor" {
 		return floor(ctx, args[1:])
 	}
+	if len(args) > 0 && args[0] == "standin" {
+		return standIn(args[1:])
+	}
 	var o options
 	var sizes, databases string
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
@@ -75,6 +79,7 @@ func run(ctx context.Context, args []string) error {
 	f.IntVar(&o.console, "console", 0, "measure the console's pages with so many people in place of runs, such as 100000")
 	f.IntVar(&o.signIns, "signin", 0, "measure so many sign-ins in place of runs, such as 2000")
 	f.IntVar(&o.pushes, "scim", 0, "measure so many requests of SCIM clients a round in place of runs, such as 2000")
+	f.IntVar(&o.vendors, "vendors", 0, "measure reading vendors' directories (Entra ID, Okta, Google) of so many people in place of runs against LDAP, such as 100000")
 	f.IntVar(&o.connections, "connections", 0, "measure so many small connections in place of one directory, such as 10000")
 	f.IntVar(&o.each, "each", 100, "with -connections: people of each")
 	f.IntVar(&o.workers, "workers", 4, "with -connections: runs at a time")
@@ -106,6 +111,9 @@ func run(ctx context.Context, args []string) error {
 	}
 	if o.pushes > 0 {
 		return measurePushes(ctx, o)
+	}
+	if o.vendors > 0 {
+		return measureVendors(ctx, o)
 	}
 	if o.console > 0 {
 		return measureConsole(ctx, o)

@@ -55,7 +55,7 @@ func (e *Engine) prepare(ctx context.Context, c setting.Connection, lease mirror
 	}
 	// Before the directory is asked for anything: it may let nobody in any more.
 	if !o.draft {
-		if err = e.Store.Expires(ctx, c.Organization, c.Alias, expiries(c, p.src)); err != nil {
+		if err = e.Store.Expires(ctx, c.Organization, c.Alias, expiries(c, p.src), false); err != nil {
 			p.close()
 			return nil, err
 		}
@@ -306,6 +306,11 @@ func (p *pass) read(ctx context.Context) (*ReadingReport, error) {
 		return nil, err
 	}
 	p.took = took
+	if ends := expiries(p.c, p.src); p.o.given == nil && slices.ContainsFunc(ends, func(x source.Expiry) bool { return x.Idle }) {
+		if err := p.e.Store.Expires(ctx, p.c.Organization, p.c.Alias, ends, true); err != nil {
+			return nil, err
+		}
+	}
 	if p.state, err = p.e.Store.Leases().State(ctx, p.c.Alias); err != nil {
 		return nil, err
 	}

@@ -162,8 +162,8 @@ type Store interface {
 	// of each kind at the most so many; 0 means all there are.
 	Prune(ctx context.Context, r setting.Retention, now time.Time, transactions int) (Pruned, error)
 	// Expires notes when what a connection signs in with runs out, in place of what
-	// was noted before.
-	Expires(ctx context.Context, organization, connection string, list []source.Expiry) error
+	// was noted before. What ends without use stays as it was noted, unless it was used.
+	Expires(ctx context.Context, organization, connection string, list []source.Expiry, used bool) error
 }
 
 // Pruned counts what was pruned: plans whose rows went, runs, events.

@@ -240,6 +240,8 @@ type Expirer interface {
 type Expiry struct {
 	Name string // "client certificate"
 	At   time.Time
+	// Idle says that it ends when it is not used: each reading that goes well moves At on.
+	Idle bool
 }
 
 // ErrNoWatch is what Watch returns for a directory that does not tell of changes.

@@ -124,12 +124,16 @@ func (s *Store) Runs() engine.Runs { return s.RunTable }
 func (s *Store) Events() engine.Events { return s.EventTable }
 
 // Expires notes when what a connection signs in with runs out.
-func (s *Store) Expires(ctx context.Context, organization, connection string, list []source.Expiry) error {
-	ends := map[string]time.Time{}
+func (s *Store) Expires(ctx context.Context, organization, connection string, list []source.Expiry, used bool) error {
+	ends, idle := map[string]time.Time{}, map[string]time.Time{}
 	for _, e := range list {
-		ends[e.Name] = e.At
+		if e.Idle {
+			idle[e.Name] = e.At
+		} else {
+			ends[e.Name] = e.At
+		}
 	}
-	return s.NoticeTable.Expires(ctx, organization, connection, ends)
+	return s.NoticeTable.Expires(ctx, organization, connection, ends, idle, used)
 }
 
 // Ledger writes changes.

@@ -104,6 +104,16 @@ await flow("look: runs and plans", async () => {
   await looked(page, "plan");
 });
 
+await flow("look: the forms of vendors' directories", async () => {
+  for (const [kind, title] of [["entra", "Microsoft Entra ID"], ["okta", "Okta"], ["google", "Google Workspace"]]) {
+    await page.goto("/connections/new");
+    await page.click(`a.card:has-text('${title}')`);
+    await page.locator(`#backend-${kind}-people`).waitFor();
+    check(await page.inputValue(`#backend-${kind}-people`) !== "all", `${title}: people are those of groups unless somebody says otherwise`);
+    await looked(page, `form-${kind}`);
+  }
+});
+
 await flow("a connection is made, tested part by part", async () => {
   await page.goto("/connections");
   await looked(page, "connections");

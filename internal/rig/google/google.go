@@ -2,9 +2,9 @@
 // Google's token endpoint, as far as directories are read from them. It hands an
 // account's people and groups on to the tests of source/google, over HTTP.
 //
-// Google publishes no description of the API that tests could be checked against
-// offline. It was written from notes on these pages of developers.google.com, which it
-// has to be held against once more: workspace/admin/directory/reference/rest/v1 users (list, get), groups.list,
+// What it answers is checked against Google's discovery document of the API, see
+// rig/described. That says nothing of refusals, nor of what is in lists such as phones:
+// these are from notes on these pages of developers.google.com: workspace/admin/directory/reference/rest/v1 users (list, get), groups.list,
 // members.list and orgunits.list (parameters, shapes, largest pages),
 // workspace/admin/directory/v1/guides/limits (reasons of 403), guides/performance
 // (fields), identity/protocols/oauth2/service-account (assertions and their errors).

@@ -458,8 +458,12 @@ func (s *Server) userEntry(id string, fields []string, from int) map[string]any 
 	if from < 0 && u.manager != "" {
 		managers = append(managers, map[string]any{"@odata.type": "#microsoft.graph.user", "id": u.manager})
 	}
-	for _, e := range s.log {
-		if from >= 0 && e.seq > from && e.user == id && e.manager {
+	since := s.log
+	if from < 0 {
+		since = nil
+	}
+	for _, e := range since {
+		if e.seq > from && e.user == id && e.manager {
 			if e.was != "" {
 				managers = append(managers, map[string]any{"@odata.type": "#microsoft.graph.user", "id": e.was, "@removed": map[string]any{"reason": "deleted"}})
 			}

@@ -91,22 +91,30 @@ const clientID = "0oa1gjh63g214q0Hq0g4"
 // keyID is that of its only key.
 const keyID = "K2026"
 
-// Start begins to serve an empty organization until the test ends.
-func Start(t testing.TB, now func() time.Time) *Org {
-	t.Helper()
+// New makes an empty organization. Whoever serves it sets its URL.
+func New(now func() time.Time) (*Org, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	o := &Org{Now: now, PageSize: 5, Limit: 1200, Life: time.Hour, key: key, token: "00" + rand.Text(),
+	return &Org{Now: now, PageSize: 5, Limit: 1200, Life: time.Hour, key: key, token: "00" + rand.Text(),
 		pem:   string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
 		users: map[string]*user{}, groups: map[string]*group{}, apps: map[string][]string{}, tokens: map[string]issued{}, used: map[string]bool{}, windows: map[string]window{},
-		nonce: rand.Text()}
-	server := httptest.NewServer(o.handler())
+		nonce: rand.Text()}, nil
+}
+
+// Start begins to serve an empty organization until the test ends.
+func Start(t testing.TB, now func() time.Time) *Org {
+	t.Helper()
+	o, err := New(now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(o.Handler())
 	o.URL = server.URL
 	t.Cleanup(func() {
 		server.CloseClientConnections()

@@ -17,7 +17,8 @@ const layout = "2006-01-02T15:04:05.000Z"
 
 func unix(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
 
-func (o *Org) handler() http.Handler {
+// Handler answers.
+func (o *Org) Handler() http.Handler {
 	api := http.NewServeMux()
 	api.HandleFunc("GET /api/v1/users", o.listUsers)
 	api.HandleFunc("GET /api/v1/users/{id}/groups", o.listUserGroups)

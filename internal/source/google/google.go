@@ -27,9 +27,10 @@
 // What the API does is described, of developers.google.com/workspace/admin/directory, in the reference
 // of users (list, get), groups.list, members.list and orgunits.list, and the guides
 // limits, performance (fields) and delegation; and of developers.google.com/identity
-// protocols/oauth2/service-account. It was written from notes on these pages, not with
-// them open: page sizes and the words of refusals are to be held against them once more,
-// and against a real account.
+// protocols/oauth2/service-account. Parameters, page sizes and shapes were held against
+// Google's discovery document (see rig/described), reasons of 403 against the page
+// directory/v1/limits. The words with which tokens are refused are from notes alone, and
+// all of it is still to be held against a real account.
 //
 // Google has no call for changes, so that every reading is a full one. Its ETags are of
 // one answer: to know that 200 pages are unchanged, 200 pages have to be asked for, and

@@ -91,7 +91,7 @@ func (d *doctor) signedByToken(start time.Time, err error, refused *rest.Error) 
 	}
 	// One that is known and may not read people fails the step of those.
 	step := d.passed("token", source.SignIn, start, "Okta knows the token. It lapses after 30 days without use, and with the account of the administrator who made it; Okta does not tell when")
-	step.Verdict, step.Hint = source.Warn, "let the connection run at least once a week, or use a client (client_id and key), which does not lapse"
+	step.Verdict, step.Hint = source.Warn, "let the connection run at least once a week (people are told a week before the token lapses), or use a client (client_id and key), which does not lapse"
 	d.report(step)
 	return true
 }

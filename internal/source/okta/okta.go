@@ -50,6 +50,7 @@ import (
 	"context"
 	"maps"
 	"strings"
+	"time"
 
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/setting"
@@ -96,6 +97,19 @@ func (o *org) Close() error {
 	o.api.client.Close()
 	return nil
 }
+
+// disuse is after how long without use Okta forgets an API token (create-an-api-token).
+const disuse = 30 * 24 * time.Hour
+
+// Expires tells when an API token lapses that is used now. A client does not.
+func (o *org) Expires() []source.Expiry {
+	if o.set.token == "" {
+		return nil
+	}
+	return []source.Expiry{{Name: "API token", At: o.api.clock.Now().Add(disuse).Truncate(24 * time.Hour), Idle: true}}
+}
+
+var _ source.Expirer = (*org)(nil)
 
 // Preset is the same for all organizations.
 func (o *org) Preset(context.Context) (source.Preset, error) { return o.preset(), nil }

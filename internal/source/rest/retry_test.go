@@ -122,7 +122,7 @@ func TestCancelledEndsAtOnce(t *testing.T) {
 		name   string
 		script func(cancel func()) sourcetest.Fault
 	}{
-		{"in the middle of an answer", func(cancel func()) sourcetest.Fault { return sourcetest.Hang(cancel) }},
+		{"in the middle of an answer", sourcetest.Hang},
 		{"before a wait", func(cancel func()) sourcetest.Fault {
 			return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 				cancel()

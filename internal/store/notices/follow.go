@@ -236,16 +236,23 @@ var days = []int{1, 7, 30, 60}
 func (s *Notices) expiries(ctx context.Context) ([]What, error) {
 	now := s.now()
 	var out []What
-	err := db.Each(ctx, s.DB.Reader(), `SELECT connection, name, organization, expires_at FROM expiries ORDER BY connection, name`, nil, func(rows *sql.Rows) error {
+	err := db.Each(ctx, s.DB.Reader(), `SELECT connection, name, organization, expires_at, told_by FROM expiries ORDER BY connection, name`, nil, func(rows *sql.Rows) error {
 		w := What{Reason: Credential}
 		var us int64
-		if err := rows.Scan(&w.Connection, &w.Subject, &w.Organization, &us); err != nil {
+		var teller string
+		if err := rows.Scan(&w.Connection, &w.Subject, &w.Organization, &us, &teller); err != nil {
 			return err
 		}
 		at := db.Time(us)
 		left := at.Sub(now)
 		w.Text = fmt.Sprintf("Its %s is good until %s.", w.Subject, at.Format(time.DateOnly))
 		switch {
+		case teller == byDisuse && left <= 0:
+			w.Fingerprint, w.Text = "over", fmt.Sprintf("Its %s was not used for so long that it lapsed on %s.", w.Subject, at.Format(time.DateOnly))
+		case teller == byDisuse && left <= 7*24*time.Hour:
+			w.Fingerprint, w.Text = "disuse-until-"+at.Format(time.DateOnly), fmt.Sprintf("Its %s lapses on %s unless it is used: nothing was read with it for weeks. Let the connection run.", w.Subject, at.Format(time.DateOnly))
+		case teller == byDisuse:
+			w.Text = fmt.Sprintf("Its %s was used again.", w.Subject)
 		case left <= 0:
 			w.Fingerprint, w.Text = "over", fmt.Sprintf("Its %s ran out on %s.", w.Subject, at.Format(time.DateOnly))
 		default:

@@ -147,10 +147,34 @@ func (s *Notices) Forget(ctx context.Context, tx *db.Tx, organization, connectio
 
 // Expires notes when what a connection signs in with runs out, by name ("client
 // certificate"), in place of what was noted before. Where that is the same nothing
-// is written.
-func (s *Notices) Expires(ctx context.Context, organization, connection string, ends map[string]time.Time) error {
+// is written. What ends without use (idle) is noted anew where it was used just now,
+// and stays as it was noted otherwise.
+func (s *Notices) Expires(ctx context.Context, organization, connection string, ends, idle map[string]time.Time, used bool) error {
+	if err := s.replace(ctx, organization, connection, "", func(map[string]int64) map[string]time.Time { return ends }); err != nil {
+		return err
+	}
+	return s.replace(ctx, organization, connection, byDisuse, func(had map[string]int64) map[string]time.Time {
+		if used {
+			return idle
+		}
+		kept := map[string]time.Time{}
+		for name, at := range had {
+			if _, still := idle[name]; still {
+				kept[name] = db.Time(at)
+			}
+		}
+		return kept
+	})
+}
+
+// byDisuse is who told of what ends when it is not used. People are told of it a week
+// before: earlier, every connection that runs once a day would be close to its end.
+const byDisuse = "disuse"
+
+// replace puts what there is to be in place of what one has told of a connection.
+func (s *Notices) replace(ctx context.Context, organization, connection, teller string, ends func(had map[string]int64) map[string]time.Time) error {
 	had := map[string]int64{}
-	err := db.Each(ctx, s.DB.Reader(), `SELECT name, expires_at FROM expiries WHERE connection = $1 AND organization = $2 AND told_by = ''`, []any{connection, organization}, func(rows *sql.Rows) error {
+	err := db.Each(ctx, s.DB.Reader(), `SELECT name, expires_at FROM expiries WHERE connection = $1 AND organization = $2 AND told_by = $3`, []any{connection, organization, teller}, func(rows *sql.Rows) error {
 		var name string
 		var at int64
 		err := rows.Scan(&name, &at)
@@ -161,18 +185,18 @@ func (s *Notices) Expires(ctx context.Context, organization, connection string, 
 		return err
 	}
 	want := map[string]int64{}
-	for name, at := range ends {
+	for name, at := range ends(had) {
 		want[name] = db.Micros(at)
 	}
 	if maps.Equal(had, want) {
 		return nil
 	}
 	return s.DB.Write(ctx, func(tx *db.Tx) error {
-		if _, err := tx.Exec(ctx, `DELETE FROM expiries WHERE connection = $1 AND told_by = ''`, connection); err != nil {
+		if _, err := tx.Exec(ctx, `DELETE FROM expiries WHERE connection = $1 AND told_by = $2`, connection, teller); err != nil {
 			return err
 		}
 		for name, at := range want {
-			if _, err := tx.Exec(ctx, `INSERT INTO expiries (connection, name, organization, expires_at) VALUES ($1, $2, $3, $4)`, connection, name, organization, at); err != nil {
+			if _, err := tx.Exec(ctx, `INSERT INTO expiries (connection, name, organization, expires_at, told_by) VALUES ($1, $2, $3, $4, $5)`, connection, name, organization, at, teller); err != nil {
 				return err
 			}
 		}

@@ -289,8 +289,8 @@ func (l *look) waiting() error {
 }
 
 func (l *look) expiring() error {
-	return l.each(`SELECT connection, name, expires_at FROM expiries WHERE expires_at < $1 AND ($2 = '' OR organization = $2) ORDER BY expires_at DESC`,
-		[]any{db.Micros(l.q.Now.Add(l.q.Soon)), l.q.Organization}, func(rows *sql.Rows) error {
+	return l.each(`SELECT connection, name, expires_at FROM expiries WHERE (told_by <> 'disuse' AND expires_at < $1 OR expires_at < $3) AND ($2 = '' OR organization = $2) ORDER BY expires_at DESC`,
+		[]any{db.Micros(l.q.Now.Add(l.q.Soon)), l.q.Organization, db.Micros(l.q.Now.Add(7 * 24 * time.Hour))}, func(rows *sql.Rows) error {
 			var alias, name string
 			var at int64
 			err := rows.Scan(&alias, &name, &at)

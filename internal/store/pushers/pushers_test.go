@@ -364,8 +364,8 @@ func TestPeopleAreToldAheadThatATokenRunsOut(t *testing.T) {
 		}
 		h.clock = made.ExpiresAt.AddDate(0, 0, -20)
 		// A run notes what it knows, and that is nothing of tokens.
-		h.must(told.Expires(h.Context(), "sun", "entra", map[string]time.Time{"credential": h.clock.AddDate(1, 0, 0)}))
-		h.must(told.Expires(h.Context(), "sun", "entra", nil))
+		h.must(told.Expires(h.Context(), "sun", "entra", map[string]time.Time{"credential": h.clock.AddDate(1, 0, 0)}, nil, false))
+		h.must(told.Expires(h.Context(), "sun", "entra", nil, nil, false))
 		if open() != 1 {
 			h.Error("twenty days ahead nobody was told")
 		}

@@ -19,6 +19,8 @@ import (
 // Zero values make a full and complete reading.
 type Directory struct {
 	Records []directory.Record
+	// Expires is when what it is read with runs out.
+	Expires []source.Expiry
 	// Missing is why the reading is not complete.
 	Missing string
 	// Breaks ends the reading with this error, before record BreakAt.
@@ -95,6 +97,8 @@ var starting = map[string]setting.Rule{
 	"manager": {Attribute: "manager"}, "badge": {Attribute: "employeeNumber"},
 	"status": {Expr: "adStatus(userAccountControl, accountExpires)"},
 }
+
+func (s *script) Expires() []source.Expiry { return s.dir.Expires }
 
 func (s *script) Preset(context.Context) (source.Preset, error) {
 	if s.dir.Away != nil {

@@ -4,12 +4,14 @@ SHELL := /bin/bash
 
 GOLANGCI_LINT := v2.15.0
 GOVULNCHECK   := v1.8.0
+NFPM          := v2.45.2
 FUZZTIME      ?= 20s
 PLATFORMS     := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
 TOOLS := $(CURDIR)/bin/tools
 lint  := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT)
 vuln  := $(TOOLS)/govulncheck-$(GOVULNCHECK)
+nfpm  := $(TOOLS)/nfpm-$(NFPM)
 
 .PHONY: help
 help: ## print this list
@@ -103,6 +105,11 @@ cross: check-go ## build for every platform we ship for
 		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} go build -trimpath -ldflags '-s -w' -o $$out ./cmd/rollcall || exit 1; \
 	done
 
+.PHONY: packages
+packages: check-go $(nfpm) ## deb and rpm of server and agent and what the image is built of, into bin/packages, tried in a folder (VERSION=1.2.3)
+	@scripts/packages.sh $(nfpm)
+	@scripts/packages-test.sh
+
 .PHONY: install-tools
 install-tools: ## what test and bench need on a Debian machine (as root): gcc, OpenLDAP, PostgreSQL, Samba, 389 DS, ApacheDS, Node, Chromium, Apache with mod_auth_openidc
 	@scripts/install-tools.sh gcc slapd postgresql samba 389ds apacheds node chromium apache-oidc
@@ -120,6 +127,11 @@ $(lint):
 	@echo "building golangci-lint $(GOLANGCI_LINT) (once, about two minutes)"
 	@GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
 	@mv $(TOOLS)/golangci-lint $@
+
+$(nfpm):
+	@echo "building nfpm $(NFPM) (once)"
+	@GOBIN=$(TOOLS) go install github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM)
+	@mv $(TOOLS)/nfpm $@
 
 $(vuln):
 	@echo "building govulncheck $(GOVULNCHECK) (once)"

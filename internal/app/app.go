@@ -81,6 +81,7 @@ func Open(ctx context.Context, path string, lookup func(string) (string, bool)) 
 	}
 	s.PusherTable.Known = r.Pushed
 	s.TargetTable.Known = s.ClientTable.Known
+	s.AgentTable.Known = s.ClientTable.Known
 	s.LoginTable.Limits = func() (idle, most time.Duration) { o := r.Config().SignIn; return o.SessionIdle, o.SessionMax }
 	people := signin.New(signin.Options{Store: s, Connections: r, Kinds: all.Named, Env: e.Env, Ring: ring, Dial: guard.Dial(false), PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"),
 		Settings: func() setting.SignIn { return r.Config().SignIn },

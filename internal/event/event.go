@@ -113,6 +113,14 @@ const (
 	TargetDeleted  Type = "target.deleted"
 	TargetRepaired Type = "target.repaired" // what had changed there is pushed again
 
+	// Agents in customers' networks. One that comes and goes is told of at most once a
+	// minute.
+	AgentCreated      Type = "agent.created"
+	AgentRotated      Type = "agent.rotated"
+	AgentRevoked      Type = "agent.revoked"
+	AgentConnected    Type = "agent.connected"    // to the first of the nodes
+	AgentDisconnected Type = "agent.disconnected" // from the last of them
+
 	SecretsRotated Type = "secrets.rotated" // secrets at rest got another key
 	FeedAccepted   Type = "feed.accepted"   // a person accepted the feed as it stands, see `rollcall doctor --accept`
 )
@@ -132,7 +140,8 @@ func Types() []Type {
 		AdminSignedOut, AdminSessionsEnded, AdminPasswordChanged, AdminFactorChanged, AdminRecoveryCodeUsed,
 		AdminLinkCreated, AdminInvitationRevoked, SetupLinkCreated, SetupLinkOpened, SetupLinkRevoked, WebhookCreated, WebhookUpdated, WebhookDeleted,
 		WebhookDisabled, WebhookSecretRotated, WebhookSkipped, DeliveryReplayed, ClientCreated, ClientUpdated, ClientDeleted,
-		ClientSecretRotated, SigningKeysRotated, TargetCreated, TargetUpdated, TargetDeleted, TargetRepaired, SecretsRotated,
+		ClientSecretRotated, SigningKeysRotated, TargetCreated, TargetUpdated, TargetDeleted, TargetRepaired,
+		AgentCreated, AgentRotated, AgentRevoked, AgentConnected, AgentDisconnected, SecretsRotated,
 		FeedAccepted,
 	}
 }

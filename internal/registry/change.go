@@ -12,6 +12,7 @@ import (
 	"rollcall.dev/rollcall/internal/event"
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/setting"
+	"rollcall.dev/rollcall/internal/store/agents"
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/declarations"
 	"rollcall.dev/rollcall/internal/store/events"
@@ -309,6 +310,9 @@ func (r *Registry) Delete(ctx context.Context, who Who, alias string) (err error
 			return err
 		}
 		if err := pushers.Forget(ctx, tx, alias); err != nil {
+			return err
+		}
+		if err := agents.Forget(ctx, tx, alias, who.Actor, r.now()); err != nil {
 			return err
 		}
 		return r.tell(ctx, tx, event.ConnectionDeleted, who, c, row.Body, nil, nil)

@@ -71,6 +71,21 @@ type Limits struct {
 // Share is a part of a whole, 0.2 for 20 %.
 type Share float64
 
+// Stricter is what both policies allow, switch by switch. When leavers' accounts are
+// purged is not for the other to say.
+func (p Policy) Stricter(other Policy) Policy {
+	return Policy{
+		DryRun:                   p.DryRun || other.DryRun,
+		NoCreate:                 p.NoCreate || other.NoCreate,
+		NoUpdate:                 p.NoUpdate || other.NoUpdate,
+		NoDelete:                 p.NoDelete || other.NoDelete,
+		DeleteDisables:           p.DeleteDisables || other.DeleteDisables,
+		CreateAsDisabled:         p.CreateAsDisabled || other.CreateAsDisabled,
+		NoUpdateProviderMismatch: p.NoUpdateProviderMismatch || other.NoUpdateProviderMismatch,
+		PurgeAfter:               p.PurgeAfter,
+	}
+}
+
 // DefaultPolicy and DefaultLimits are in force where a file says nothing.
 func DefaultPolicy() Policy {
 	return Policy{DeleteDisables: true, NoUpdateProviderMismatch: true}

@@ -16,6 +16,7 @@ import (
 	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/store/accounts"
 	"rollcall.dev/rollcall/internal/store/admins"
+	"rollcall.dev/rollcall/internal/store/agents"
 	"rollcall.dev/rollcall/internal/store/clients"
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/declarations"
@@ -79,6 +80,7 @@ type Store struct {
 	SigningKeys       *signing.Keys // its Ring too
 	SetupTable        *setups.Setups
 	PusherTable       *pushers.Pushers // its Known too
+	AgentTable        *agents.Agents   // its Known too
 	People            *people.People
 	Overview          *overview.Overview
 }
@@ -97,7 +99,7 @@ func Open(ctx context.Context, dsn, dir string) (*Store, error) {
 		WorkTable: &work.Work{DB: d}, Schedules: &schedules.Schedules{DB: d}, Health: &health.Health{DB: d}, Nodes: &nodes.Nodes{DB: d}, KeyTable: &keys.Keys{DB: d},
 		HookTable: &hooks.Hooks{DB: d, Now: time.Now}, TargetTable: &targets.Targets{DB: d, Now: time.Now}, NoticeTable: &notices.Notices{DB: d, Now: time.Now}, AdminTable: &admins.Admins{DB: d}, LoginTable: &logins.Logins{DB: d}, PasswordTable: &passwords.Passwords{DB: d},
 		ClientTable: &clients.Clients{DB: d}, GrantTable: &grants.Grants{DB: d}, SigningKeys: &signing.Keys{DB: d},
-		SetupTable: &setups.Setups{DB: d}, PusherTable: &pushers.Pushers{DB: d}, People: &people.People{DB: d}, Overview: &overview.Overview{DB: d}}, nil
+		SetupTable: &setups.Setups{DB: d}, PusherTable: &pushers.Pushers{DB: d}, AgentTable: &agents.Agents{DB: d}, People: &people.People{DB: d}, Overview: &overview.Overview{DB: d}}, nil
 }
 
 // Close closes the database.

@@ -122,17 +122,29 @@ func (w *worker) hello() *tunnel.Hello {
 				fmt.Fprintf(sum, "%s=%v\n", o.Name, v)
 			}
 		}
+		for _, name := range source.EngineOptions {
+			if text, err := json.Marshal(w.file.Backend[name]); err == nil && w.file.Backend[name] != nil {
+				if h.Shown == nil {
+					h.Shown = map[string]json.RawMessage{}
+				}
+				h.Shown[name] = text
+			}
+		}
 		h.Basis = hex.EncodeToString(sum.Sum(nil)[:16])
 	}
 	return h
 }
 
+// now is what the file said when it was last read.
+func (w *worker) now() *config.Agent {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.file
+}
+
 // opened decides what a call is about: what stands in the file, or where there is
 // nothing, what the server sent.
-func (w *worker) opened(kind string, sent map[string]json.RawMessage) (source.Kind, setting.Values, source.Env, error) {
-	w.mu.Lock()
-	file := w.file
-	w.mu.Unlock()
+func (w *worker) opened(file *config.Agent, kind string, sent map[string]json.RawMessage) (source.Kind, setting.Values, source.Env, error) {
 	env := source.Env{Dir: file.Dir}
 	if file.Kind != "" {
 		if kind != "" || len(sent) > 0 {
@@ -155,7 +167,8 @@ func (w *worker) opened(kind string, sent map[string]json.RawMessage) (source.Ki
 
 // Open opens a source for one call.
 func (w *worker) Open(kind string, sent map[string]json.RawMessage) (source.Source, error) {
-	k, v, env, err := w.opened(kind, sent)
+	file := w.now()
+	k, v, env, err := w.opened(file, kind, sent)
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +177,8 @@ func (w *worker) Open(kind string, sent map[string]json.RawMessage) (source.Sour
 
 // Authenticator gives one that stays open between calls.
 func (w *worker) Authenticator(kind string, sent map[string]json.RawMessage) (source.Authenticator, func(), error) {
-	k, v, env, err := w.opened(kind, sent)
+	file := w.now()
+	k, v, env, err := w.opened(file, kind, sent)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -179,6 +193,9 @@ func (w *worker) Authenticator(kind string, sent map[string]json.RawMessage) (so
 	key := kind + hex.EncodeToString(sum[:])
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if file != w.file {
+		return nil, nil, fault.New(fault.Unavailable, "the agent's file was read anew at this moment")
+	}
 	i := slices.IndexFunc(w.kept, func(o *kept) bool { return o.key == key })
 	var one *kept
 	if i >= 0 {

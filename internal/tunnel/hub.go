@@ -315,6 +315,11 @@ func (h *Hub) Remote(ctx context.Context, c setting.Connection) (*source.Remote,
 	if list := h.connected(c.Alias); len(list) > 0 {
 		hello := list[0].Hello()
 		kind, r.Basis = hello.Kind, hello.Basis
+		if k, ok := h.Kinds(kind); ok {
+			if r.Shown, err = shown(k, hello.Shown); err != nil {
+				return nil, err
+			}
+		}
 	} else if i := slices.IndexFunc(agents, func(a Agent) bool { return a.Kind != "" }); i >= 0 {
 		kind = agents[i].Kind
 	}
@@ -345,6 +350,18 @@ func (h *Hub) Remote(ctx context.Context, c setting.Connection) (*source.Remote,
 		r.Authenticator = func() (source.Authenticator, error) { return prover{f}, nil }
 	}
 	return r, nil
+}
+
+// shown reads what an agent's file says of settings that the engine goes by.
+func shown(k source.Kind, said map[string]json.RawMessage) (setting.Values, error) {
+	all, err := DecodeSettings(k, said)
+	out := setting.Values{}
+	for _, name := range source.EngineOptions {
+		if v, ok := all[name]; ok {
+			out[name] = v
+		}
+	}
+	return out, err
 }
 
 // agentKind is the kind of source of a connection whose settings all stand in the

@@ -57,6 +57,8 @@ type Hello struct {
 	Kind string `json:"kind,omitempty"`
 	// Basis is a fingerprint of those settings in its file that decide who is read.
 	Basis string `json:"basis,omitempty"`
+	// Shown are settings of its file that the server's engine goes by.
+	Shown map[string]json.RawMessage `json:"shown,omitempty"`
 	// Policy is what its file allows.
 	Policy *setting.Policy `json:"policy,omitempty"`
 }
@@ -81,7 +83,7 @@ func agree(h *Hello) (int, error) {
 func encodeSettings(v setting.Values) (map[string]json.RawMessage, error) {
 	out := make(map[string]json.RawMessage, len(v))
 	for name, value := range v {
-		if strings.HasPrefix(name, "authentication.provider.") {
+		if strings.HasPrefix(name, "authentication.provider.") || name == source.RemoteBasis {
 			continue
 		}
 		b, err := json.Marshal(value)

@@ -43,6 +43,8 @@ type Options struct {
 	Drain time.Duration
 	// Retry and MostRetry are how long it waits before it dials again.
 	Retry, MostRetry time.Duration
+	// Limits are tunnel.DefaultLimits unless set.
+	Limits tunnel.Limits
 	// Proxy gives the way to an address; nil is what the environment says (HTTPS_PROXY,
 	// NO_PROXY).
 	Proxy func(*http.Request) (*url.URL, error)
@@ -63,6 +65,9 @@ type Agent struct {
 
 // New reads the file and looks at the options. It reaches nobody yet.
 func New(o Options) (*Agent, error) {
+	if o.Limits == (tunnel.Limits{}) {
+		o.Limits = tunnel.DefaultLimits()
+	}
 	a := &Agent{o: o, links: map[string]*tunnel.Link{}, nodes: 1}
 	var err error
 	if a.url, err = address(o.Addr); err != nil {
@@ -233,7 +238,7 @@ func (a *Agent) connect(ctx context.Context) (*tunnel.Link, string, error) {
 	}
 	wait, cancel := context.WithTimeout(ctx, dialLimit)
 	defer cancel()
-	link, err := tunnel.Dialled(wait, conn, a.work.hello(), a.work, tunnel.DefaultLimits())
+	link, err := tunnel.Dialled(wait, conn, a.work.hello(), a.work, a.o.Limits)
 	return link, node, err
 }
 

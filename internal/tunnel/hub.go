@@ -62,6 +62,7 @@ type Session struct {
 	told    func(*Hello) error
 	suspect atomic.Bool  // it did not take up a call lately
 	calls   atomic.Int32 // that the agent made
+	left    bool         // under the hub's lock: it takes no new calls
 	working sync.WaitGroup
 }
 
@@ -104,7 +105,7 @@ func (s *Session) Close() {
 // both understand one another. told hears what it says of itself, before it is
 // asked for anything and whenever it says it anew.
 func (h *Hub) Join(ctx context.Context, conn net.Conn, id, connection string, told func(*Hello) error) (*Session, error) {
-	m, err := mux(conn, true)
+	m, err := mux(conn, true, h.Limits)
 	if err != nil {
 		return nil, err
 	}
@@ -129,17 +130,22 @@ func (h *Hub) Join(ctx context.Context, conn net.Conn, id, connection string, to
 	if h.sessions == nil {
 		h.sessions = map[string][]*Session{}
 	}
-	h.sessions[connection] = append(h.sessions[connection], s)
+	if !s.left { // it may have gone at once
+		h.sessions[connection] = append(h.sessions[connection], s)
+	}
 	return s, nil
 }
 
 func (h *Hub) leave(s *Session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	s.left = true
 	list := slices.DeleteFunc(slices.Clone(h.sessions[s.Connection]), func(o *Session) bool { return o == s })
-	if h.sessions[s.Connection] = list; len(list) == 0 {
+	if len(list) == 0 {
 		delete(h.sessions, s.Connection)
+		return
 	}
+	h.sessions[s.Connection] = list
 }
 
 // connected are the sessions of a connection, in the order in which they are asked:
@@ -370,3 +376,10 @@ const agentKind = "agent"
 
 // errNotTaken is of a call that no agent took up.
 var errNotTaken = errors.New("not taken up")
+
+// Connected is how many agents of a connection are connected to this node.
+func (h *Hub) Connected(connection string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.sessions[connection])
+}

@@ -42,7 +42,7 @@ type Link struct {
 // Dialled makes a link of a connection to a server, and says who we are. Serve must be
 // called next, and Close at the end.
 func Dialled(ctx context.Context, conn net.Conn, hello *Hello, work Worker, lim Limits) (*Link, error) {
-	m, err := mux(conn, false)
+	m, err := mux(conn, false, lim)
 	if err != nil {
 		return nil, err
 	}

@@ -48,12 +48,17 @@ type Limits struct {
 	Silence  time.Duration // until something comes of a call that was taken up
 	Idle     time.Duration // until a reading gets on
 	AtOnce   int           // calls at the same time
+	// Keepalive is how often it is looked whether the other side is there, and Gone how
+	// long it has to answer. Proxies cut connections on which nothing happens for 30 to 60
+	// seconds.
+	Keepalive, Gone time.Duration
 }
 
 // DefaultLimits let a directory of a few million people through, and groups of a million.
 func DefaultLimits() Limits {
 	return Limits{Records: 5_000_000, Record: 64 << 20, Items: 2_000_000, Message: 1 << 20, Steps: 200, Found: 100,
-		Accepted: 3 * time.Second, Silence: time.Minute, Idle: 15 * time.Minute, AtOnce: 64}
+		Accepted: 3 * time.Second, Silence: time.Minute, Idle: 15 * time.Minute, AtOnce: 64,
+		Keepalive: 10 * time.Second, Gone: 15 * time.Second}
 }
 
 // alive is how often whoever works on a call says that it still does.
@@ -62,13 +67,12 @@ const alive = 10 * time.Second
 // window is how much of one stream may wait for whoever reads it.
 const window = 1 << 20
 
-// mux makes streams of a connection. Proxies cut connections on which nothing
-// happens for 30 to 60 seconds; and who has gone without a word is noticed.
-func mux(conn net.Conn, ours bool) (*yamux.Session, error) {
+// mux makes streams of a connection. Who has gone without a word is noticed.
+func mux(conn net.Conn, ours bool, lim Limits) (*yamux.Session, error) {
 	c := yamux.DefaultConfig()
-	c.AcceptBacklog = DefaultLimits().AtOnce
-	c.KeepAliveInterval = 10 * time.Second
-	c.ConnectionWriteTimeout = 15 * time.Second
+	c.AcceptBacklog = lim.AtOnce
+	c.KeepAliveInterval = lim.Keepalive
+	c.ConnectionWriteTimeout = lim.Gone
 	c.MaxStreamWindowSize = window
 	c.StreamOpenTimeout = 30 * time.Second
 	c.StreamCloseTimeout = 10 * time.Second
@@ -76,6 +80,5 @@ func mux(conn net.Conn, ours bool) (*yamux.Session, error) {
 	if ours {
 		return yamux.Server(conn, c)
 	}
-	c.AcceptBacklog = DefaultLimits().AtOnce
 	return yamux.Client(conn, c)
 }

@@ -38,6 +38,7 @@ func (f *far) Close() error { return nil }
 // talk is a call that an agent took up.
 type talk struct {
 	ctx    context.Context
+	with   *Session
 	stream *yamux.Stream
 	r      *reader
 	w      *writer
@@ -92,7 +93,7 @@ func (s *Session) call(ctx context.Context, c call) (*talk, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNotTaken, err)
 	}
-	t := &talk{ctx: ctx, stream: stream, r: newReader(stream, lim), w: newWriter(stream), lim: lim, moved: time.Now()}
+	t := &talk{ctx: ctx, with: s, stream: stream, r: newReader(stream, lim), w: newWriter(stream), lim: lim, moved: time.Now()}
 	t.stop = context.AfterFunc(ctx, func() {
 		_ = stream.SetDeadline(time.Unix(1, 0)) //nolint:errcheck // it is open; whoever reads stops
 	})
@@ -139,8 +140,9 @@ func (t *talk) next() (frame, []byte, error) {
 		case errors.Is(err, errFrame):
 			return 0, nil, liar(err)
 		case err != nil:
-			return 0, nil, fault.New(fault.Unavailable, "the agent went in the middle of the work: %w", err).
-				WithHint("nothing of what it said so far counts; the next run asks anew")
+			t.with.suspect.Store(true)
+			return 0, nil, &lostError{fault.New(fault.Unavailable, "the agent went in the middle of the work: %w", err).
+				WithHint("nothing of what it said so far counts; the next run asks anew")}
 		}
 		if t.frames++; t.frames > 4*t.lim.Records {
 			return 0, nil, liar(errors.New("it does not come to an end"))
@@ -178,8 +180,28 @@ func (t *talk) end(what frame, body []byte) (*outcome, error) {
 	return &o, nil
 }
 
+// lostError is of an agent that went in the middle of the work.
+type lostError struct{ err *fault.Error }
+
+func (e *lostError) Error() string { return e.err.Message }
+func (e *lostError) Unwrap() error { return e.err }
+
+// twice does something that is quickly done once more, by another agent, where the
+// first went meanwhile.
+func twice[T any](ctx context.Context, do func() (T, error)) (T, error) {
+	out, err := do()
+	if lost := (*lostError)(nil); errors.As(err, &lost) && ctx.Err() == nil {
+		return do()
+	}
+	return out, err
+}
+
 // simply makes a call and waits for its outcome.
 func (f *far) simply(ctx context.Context, c call) (*outcome, error) {
+	return twice(ctx, func() (*outcome, error) { return f.once(ctx, c) })
+}
+
+func (f *far) once(ctx context.Context, c call) (*outcome, error) {
 	t, err := f.dial(ctx, c)
 	if err != nil {
 		return nil, err
@@ -491,7 +513,12 @@ func (p prover) Find(ctx context.Context, login string, attributes []string) (so
 	return p.ask(ctx, call{Do: callIdentify, Who: login, Attributes: attributes})
 }
 
+// ask tries a password a second time where nobody knows what came of the first.
 func (p prover) ask(ctx context.Context, c call) (source.Proof, error) {
+	return twice(ctx, func() (source.Proof, error) { return p.once(ctx, c) })
+}
+
+func (p prover) once(ctx context.Context, c call) (source.Proof, error) {
 	t, err := p.f.dial(ctx, c)
 	if err != nil {
 		return source.Proof{}, err

@@ -383,3 +383,10 @@ func (h *Hub) Connected(connection string) int {
 	defer h.mu.Unlock()
 	return len(h.sessions[connection])
 }
+
+// Each hands on the sessions of a connection.
+func (h *Hub) Each(connection string, fn func(*Session)) {
+	for _, s := range h.connected(connection) {
+		fn(s)
+	}
+}

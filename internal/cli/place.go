@@ -87,6 +87,12 @@ type place interface {
 	DeleteClient(ctx context.Context, id string) error
 	RotateClientSecret(ctx context.Context, id string, overlap time.Duration) (client.NewOIDCClient, error)
 
+	// Agents are those in customers' networks; connection "" is all of them.
+	Agents(ctx context.Context, connection string) ([]client.Agent, error)
+	CreateAgent(ctx context.Context, in client.AgentInput) (client.NewAgent, error)
+	RotateAgent(ctx context.Context, id string, overlap time.Duration) (client.NewAgent, error)
+	RevokeAgent(ctx context.Context, id string) (client.Agent, error)
+
 	// Targets are those that accounts are pushed to. SyncTarget and RepairTarget give
 	// what is marked; direct, it is pushed by then, and at a server, it is about to be.
 	Targets(ctx context.Context) ([]client.Target, error)

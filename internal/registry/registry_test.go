@@ -484,3 +484,30 @@ func TestWhatWasPushedToAConnectionGoesWithIt(t *testing.T) {
 		}
 	})
 }
+
+func TestTheAgentsOfADeletedConnectionEnd(t *testing.T) {
+	both(t, func(t *testing.T, r *registry.Registry) {
+		make1(t, r)
+		r.Store.AgentTable.Known = func(ctx context.Context, alias string) (string, error) {
+			e, err := r.Describe(ctx, "", alias)
+			return e.Connection.Organization, err
+		}
+		a, secret, err := r.Store.AgentTable.Create(t.Context(), "sunfix", "dc1", "hq", "apikey:sunfix")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Store.AgentTable.Authenticate(t.Context(), a.ID, secret); err != nil {
+			t.Error("before:", err)
+		}
+		if err := r.Delete(t.Context(), sunfix, "hq"); err != nil {
+			t.Fatal(err)
+		}
+		make1(t, r) // under the same alias
+		if _, err := r.Store.AgentTable.Authenticate(t.Context(), a.ID, secret); fault.KindOf(err) != fault.Denied {
+			t.Error("after:", err)
+		}
+		if good, err := r.Store.AgentTable.Good(t.Context(), a.Ticket()); err != nil || good[a.Ticket()] {
+			t.Error("its session stays:", err)
+		}
+	})
+}

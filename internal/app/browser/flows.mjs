@@ -1,6 +1,7 @@
 import { open, flow, check, looked, done } from "./lib.mjs";
 import { flows as plain } from "./flows_plain.mjs";
 import { flows as clients } from "./flows_clients.mjs";
+import { flows as agents } from "./flows_agents.mjs";
 import { flows as pushes } from "./flows_pushes.mjs";
 import { flows as roles } from "./flows_roles.mjs";
 import { flows as work } from "./flows_work.mjs";
@@ -164,6 +165,7 @@ await signin(page);
 await work(page, { password, base: process.env.BASE });
 await admins(page);
 await clients(page);
+await agents(page);
 await pushes(page);
 await roles(page);
 await plain(page, { password });

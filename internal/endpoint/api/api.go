@@ -127,7 +127,7 @@ func build(d Deps) *server {
 	s := &server{Deps: d, mux: http.NewServeMux(), limit: rates.Limit{PerSecond: float64(d.Rates.PerSecond), Burst: d.Rates.Burst}}
 	plainErrors()
 	s.api = humago.NewWithPrefix(s.mux, Prefix, s.describe())
-	for _, part := range []func(){s.organizations, s.connections, s.plans, s.runs, s.accounts, s.groups, s.events, s.why, s.apikeys, s.webhooks, s.targets, s.clients, s.statistics, s.orgchart, s.disputes, s.overview, s.origins, s.installation, s.signIn} {
+	for _, part := range []func(){s.organizations, s.connections, s.plans, s.runs, s.accounts, s.groups, s.events, s.why, s.apikeys, s.webhooks, s.targets, s.clients, s.agents, s.statistics, s.orgchart, s.disputes, s.overview, s.origins, s.installation, s.signIn} {
 		part()
 	}
 	s.finish()

@@ -17,7 +17,9 @@ import (
 	"rollcall.dev/rollcall/client"
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/endpoint/api"
+	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/source/all"
+	"rollcall.dev/rollcall/internal/store/agents"
 	"rollcall.dev/rollcall/internal/store/db"
 	"rollcall.dev/rollcall/internal/store/pushers"
 )
@@ -147,6 +149,13 @@ var cases = []struct {
 	{op: "update-client", path: "/clients/{client}", body: `{"name": "New", "access_token_seconds": 300, "backchannel_logout_uri": ""}`},
 	{op: "rotate-client-secret", path: "/clients/{client}/secret", body: `{"overlap_seconds": 60}`},
 	{op: "delete-client", path: "/clients/{client}", status: 204},
+	{op: "create-agent", path: "/agents", body: `{"name": "dc1", "connection": "sun-hq"}`, status: 201},
+	{op: "list-agents", path: "/agents?connection=sun-hq", foreign: 200},
+	{op: "get-agent", path: "/agents/{agent}"},
+	{op: "get-connection-policy", path: "/connections/sun-hq/policy"},
+	{op: "rotate-agent-secret", path: "/agents/{agent}/secret"},
+	{op: "rotate-agent-secret", path: "/agents/{agent}/secret", body: `{"overlap_seconds": 60}`},
+	{op: "revoke-agent", path: "/agents/{agent}"},
 	{op: "create-push-token", path: "/connections/{pushed}/token", body: `{"name": "Entra ID", "expires_at": "2099-01-01T00:00:00Z"}`, status: 201},
 	{op: "create-push-token", path: "/connections/{pushed}/token", body: `{"kind": "oauth", "no_expiry": true}`, status: 201},
 	{op: "create-push-token", path: "/connections/sun-hq/token", status: 409}, // a table: nobody pushes to it
@@ -192,6 +201,19 @@ func (w *world) names(text string) string {
 	})
 	put("{client}", func() string {
 		return want[client.NewOIDCClient](w, 201, w.ask("operator", "POST", "/clients", `{"organization": "sun", "name": "App", "redirect_uris": ["https://app.sun.example/callback"]}`)).ID
+	})
+	put("{agent}", func() string {
+		for _, a := range get[list[client.Agent]](w, "operator", "/agents").Items {
+			if a.RevokedAt == nil {
+				return a.ID
+			}
+		}
+		id := want[client.NewAgent](w, 201, w.ask("operator", "POST", "/agents", `{"name": "dc2", "connection": "sun-hq"}`)).ID
+		err := w.app.Store.AgentTable.Report(w.t.Context(), id, agents.Presence{Node: "n1", Address: "192.0.2.7", Version: "1.0.0", Problem: "slow"}, "ldap", &setting.Policy{NoDelete: true})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return id
 	})
 	put("{pushed}", w.pushed)
 	put("{token}", func() string {

@@ -7,6 +7,7 @@ import (
 	"context"
 
 	"rollcall.dev/rollcall/internal/endpoint/console/administrators"
+	"rollcall.dev/rollcall/internal/endpoint/console/agents"
 	"rollcall.dev/rollcall/internal/endpoint/console/clients"
 	"rollcall.dev/rollcall/internal/endpoint/console/connections"
 	"rollcall.dev/rollcall/internal/endpoint/console/disputes"
@@ -70,6 +71,7 @@ func sections(d Deps) []shell.Section {
 		events.Section(),
 		webhooks.Section(),
 		clients.Section(d.Admins, d.PublicURL),
+		agents.Section(d.Admins, d.PublicURL),
 		organizations.Section(),
 		door.Section(d.Admins),
 		administrators.Section(d.Admins, d.PublicURL),

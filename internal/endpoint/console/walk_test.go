@@ -91,6 +91,11 @@ var visits = map[string]visit{
 	"POST /clients/{id}/{what}":                      {path: "/clients/{client}/delete"},
 	"GET /new-client":                                {path: "/new-client", blind: true},
 	"POST /new-client":                               {path: "/new-client", form: "organization=sun&type=public&name=x&redirects=https://sunfix.example/cb"},
+	"GET /agents":                                    {path: "/agents", list: true},
+	"GET /agents/{id}":                               {path: "/agents/{agent}"},
+	"POST /agents/{id}/{what}":                       {path: "/agents/{agent}/revoke"},
+	"GET /new-agent":                                 {path: "/new-agent?connection=sun-hq", blind: true},
+	"POST /new-agent":                                {path: "/new-agent", form: "name=another&connection=sun-hq"},
 	"GET /admins":                                    {path: "/admins", list: true},
 	"GET /admins/invite":                             {path: "/admins/invite", blind: true},
 	"POST /admins/invite":                            {path: "/admins/invite", form: "email=x@sunfix.com&role=administrator&organization=sun"},
@@ -131,7 +136,7 @@ var public = []string{"GET /signin", "POST /signin", "POST /signin/passkey", "PO
 	"GET /welcome/{token}", "POST /welcome/{token}", "GET /setup/{token}", "POST /setup/{token}"}
 
 // ofSun are words that stand on pages about sun alone.
-var ofSun = []string{"sun-hq", "sun-up", "sun-guest", "sun-push", "Sunfix", "sunfix", "anna", "manager-of-sun"}
+var ofSun = []string{"sunfix-dc1", "sun-hq", "sun-up", "sun-guest", "sun-push", "Sunfix", "sunfix", "anna", "manager-of-sun"}
 
 func TestNobodySeesOrDoesWhatIsNotTheirs(t *testing.T) {
 	w := open(t)
@@ -269,6 +274,10 @@ func TestWhatIsDangerousAsksForThePassword(t *testing.T) {
 		{"POST", "/apikeys/new", "name=x&scope=operator", "/apikeys/new"},
 		{"POST", "/connections/sun-push/provisioning/token", "kind=bearer", "/connections/sun-push/provisioning"},
 		{"POST", "/connections/sun-push/provisioning/revoke", "id=rcp_x", "/connections/sun-push/provisioning"},
+		{"GET", "/new-agent?connection=sun-hq", "", "/new-agent?connection=sun-hq"},
+		{"POST", "/new-agent", "name=x&connection=sun-hq", "/new-agent?connection=sun-hq"},
+		{"POST", "/agents/{agent}/secret", "overlap=0", "/agents/{agent}"},
+		{"POST", "/agents/{agent}/revoke", "", "/agents/{agent}"},
 		{"GET", "/setups/new?connection=sun-up", "", "/setups/new?connection=sun-up"},
 		{"POST", "/setups/new", "for=there&connection=sun-up&days=7", "/setups/new"},
 	} {

@@ -124,6 +124,7 @@ func (w *world) furnish() {
 	w.ids["key"] = w.call("POST", "/apikeys", `{"scope": "organization:sun", "name": "The sunny shop"}`)["id"].(string)
 	w.ids["hook"] = w.call("POST", "/webhooks", `{"organization": "sun", "url": "https://sunfix.example/hook"}`)["id"].(string)
 	w.ids["client"] = w.call("POST", "/clients", `{"organization": "sun", "name": "sunfix timesheets", "redirect_uris": ["https://sunfix.example/cb"]}`)["client_id"].(string)
+	w.ids["agent"] = w.call("POST", "/agents", `{"name": "sunfix-dc1", "connection": "sun-hq"}`)["id"].(string)
 	w.ids["delivery"] = w.call("POST", "/webhooks/"+w.ids["hook"]+"/test", "")["id"].(string)
 	w.ids["person"] = w.call("GET", "/accounts?who=anna", "")["items"].([]any)[0].(map[string]any)["id"].(string)
 	group, key := account.NewID("sun", "group"), account.NewID("sun", "key")

@@ -53,6 +53,8 @@ type page struct {
 	Held       []client.Plan
 	Files      []client.Upload
 	Changes    shell.Bars
+	Agents     []client.Agent
+	Policy     []policyRow // where an agent said what it allows; empty elsewhere
 	Check      *client.Check
 	Trouble    *shell.Trouble
 }
@@ -89,6 +91,9 @@ func answer(q *shell.Ask, check *client.Check, trouble *shell.Trouble) error {
 			return err
 		}
 		p.Files = files.Items
+	}
+	if p.Agents, p.Policy, err = agentsOf(q, alias); err != nil {
+		return err
 	}
 	p.Runs, p.Held = runsOf.Items, held.Items
 	if trouble != nil {

@@ -82,6 +82,7 @@ func (b Bars) draw() template.HTML {
 var icons = map[string]string{
 	"overview":      `<path d="M4 13h6V4H4zM14 20h6v-9h-6zM14 4v3h6V4zM4 20h6v-3H4z"/>`,
 	"connections":   `<path d="M9 7V3M15 7V3M6 7h12v5a6 6 0 0 1-12 0zM12 18v3"/>`,
+	"agents":        `<path d="M4 4h16v6H4zM4 14h16v6H4zM8 7h.200M8 17h.200M12 10v4"/>`,
 	"plans":         `<path d="M6 3h9l4 4v14H6zM14 3v5h5M9 12h6M9 16h6"/>`,
 	"runs":          `<path d="M4 12a8 8 0 0 1 14-5l2 2M20 4v5h-5M20 12a8 8 0 0 1-14 5l-2-2M4 20v-5h5"/>`,
 	"people":        `<circle cx="12" cy="8" r="4"/><path d="M4 21c0-4 4-6 8-6s8 2 8 6"/>`,

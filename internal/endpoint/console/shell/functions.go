@@ -78,6 +78,7 @@ func (s *Shell) functions() template.FuncMap {
 			return Length(b.Sub(a))
 		},
 		"took":     Length,
+		"micros":   func(us int64) string { return Length(time.Duration(us) * time.Microsecond) },
 		"badge":    badge,
 		"path":     Path,
 		"query":    query,
@@ -270,7 +271,7 @@ func Length(d time.Duration) string {
 // tones are the colours of words: good, wait, bad, new, calm.
 var tones = map[string]string{
 	"ok": "good", "active": "good", "applied": "good", "delivered": "good", "create": "good", "enable": "good", "restore": "good", "add": "good", "go": "good", "on": "good", "accepted": "good",
-	"held": "wait", "incomplete": "wait", "warn": "wait", "disabled": "wait", "pending": "wait", "ready": "wait", "warning": "wait", "dispute": "wait", "unset": "wait", "paused": "wait", "unresolved": "wait", "expired": "wait", "refused": "wait",
+	"held": "wait", "incomplete": "wait", "warn": "wait", "disabled": "wait", "pending": "wait", "ready": "wait", "warning": "wait", "dispute": "wait", "unset": "wait", "paused": "wait", "unresolved": "wait", "expired": "wait", "refused": "wait", "away": "wait",
 	"failing": "bad", "failed": "bad", "fail": "bad", "quarantined": "bad", "dead": "bad", "delete": "bad", "deleted": "bad", "disable": "bad", "remove": "bad", "problem": "bad", "revoked": "bad", "rejected": "bad", "off": "bad",
 	"running": "new", "applying": "new", "new": "new", "update": "new", "link": "new", "operator": "new",
 }

@@ -148,7 +148,8 @@ func (a *Agent) dial(ctx context.Context) (conn net.Conn, node string, nodes int
 	attempt, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	late := time.AfterFunc(dialLimit, cancel)
 	left := context.AfterFunc(ctx, cancel)
-	ws, res, err := websocket.Dial(attempt, a.url, &websocket.DialOptions{HTTPClient: a.client, HTTPHeader: a.header.Clone(), Subprotocols: []string{tunnel.Protocol}})
+	ws, res, err := websocket.Dial( //nolint:bodyclose // its documentation says that it need not be
+		attempt, a.url, &websocket.DialOptions{HTTPClient: a.client, HTTPHeader: a.header.Clone(), Subprotocols: []string{tunnel.Protocol}})
 	late.Stop()
 	left()
 	if err != nil {

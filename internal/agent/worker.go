@@ -119,7 +119,7 @@ func (w *worker) hello() *tunnel.Hello {
 		sum := sha256.New()
 		for _, o := range kind.Options {
 			if v, set := w.file.Backend[o.Name]; set && o.Basis {
-				fmt.Fprintf(sum, "%s=%v\n", o.Name, v)
+				sum.Write(fmt.Appendf(nil, "%s=%v\n", o.Name, v))
 			}
 		}
 		for _, name := range source.EngineOptions {

@@ -72,8 +72,15 @@ func (s *Session) Hello() Hello { return *s.hello.Load() }
 // Done is closed once the agent is not connected any more.
 func (s *Session) Done() <-chan struct{} { return s.mux.CloseChan() }
 
-// Ping measures how long an answer takes.
-func (s *Session) Ping() (time.Duration, error) { return s.mux.Ping() }
+// Ping measures how long an answer takes. Who answers is asked in its turn again, though
+// it did not take up a call lately.
+func (s *Session) Ping() (time.Duration, error) {
+	took, err := s.mux.Ping()
+	if err == nil {
+		s.suspect.Store(false)
+	}
+	return took, err
+}
 
 // Quiet waits until no call goes on any more, the agent has gone, or ctx ends.
 func (s *Session) Quiet(ctx context.Context) {

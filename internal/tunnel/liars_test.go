@@ -18,9 +18,9 @@ import (
 )
 
 // fakeAgent is an agent that says hello, takes calls up, and then does as it likes.
-func fakeAgent(t *testing.T, h *Hub, hello func(*yamux.Session), then func(*writer, *yamux.Stream)) *Session {
+func fakeAgent(t *testing.T, h *Hub, hello func(*yamux.Session), then func(*writer, *yamux.Stream)) {
 	t.Helper()
-	return join(t, h, func(c net.Conn) {
+	join(t, h, func(c net.Conn) {
 		m, err := mux(c, false, limits())
 		if err != nil {
 			return

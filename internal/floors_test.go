@@ -36,6 +36,7 @@ var floors = [][]string{
 	{"internal/source/rest"}, // calls vendors' APIs for the kinds that are read from one
 	{"internal/source/*", "internal/config", "internal/simulator"},
 	{"internal/source/all"},
+	{"internal/tunnel"}, // sources that are read by an agent
 	{"internal/engine/mirror"},
 	{"internal/engine/mapping"},
 	{"internal/engine/scope"},
@@ -49,7 +50,7 @@ var floors = [][]string{
 	{"internal/registry"},
 	{"internal/jobs"},
 	{"internal/operate", "internal/signin"},
-	{"internal/deliver", "internal/endpoint/*", "internal/tunnel", "internal/agent"},
+	{"internal/deliver", "internal/endpoint/*", "internal/agent"},
 	{"internal/app"},
 	{"internal/cli"},
 	{"cmd/rollcall"},

@@ -22,6 +22,7 @@ import (
 	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/source/all"
 	"rollcall.dev/rollcall/internal/store"
+	"rollcall.dev/rollcall/internal/tunnel"
 )
 
 // App is an opened installation.
@@ -34,6 +35,7 @@ type App struct {
 	Guard    *webhook.Guard // where deliveries may go
 	SignIn   *signin.Service
 	Pushing  *scim.Worker // to applications that speak SCIM
+	Hub      *tunnel.Hub  // agents that are connected to this process
 }
 
 // Open loads the configuration and opens its database.
@@ -72,6 +74,8 @@ func Open(ctx context.Context, path string, lookup func(string) (string, bool)) 
 			return body, err
 		}, Pushed: s.Pushed.Of, Retention: cfg.Retention, Now: time.Now}
 	r.Validate = e.Validate
+	hub := &tunnel.Hub{Kinds: all.Named, Limits: tunnel.DefaultLimits(), Agents: func(ctx context.Context, connection string) ([]tunnel.Agent, error) { return known(ctx, s, connection) }}
+	e.Remotes = hub.Remote
 	s.ClientTable.Known = func(ctx context.Context, alias string) (string, error) {
 		c, err := r.Describe(ctx, "", alias)
 		if err != nil {
@@ -83,7 +87,7 @@ func Open(ctx context.Context, path string, lookup func(string) (string, bool)) 
 	s.TargetTable.Known = s.ClientTable.Known
 	s.AgentTable.Known = s.ClientTable.Known
 	s.LoginTable.Limits = func() (idle, most time.Duration) { o := r.Config().SignIn; return o.SessionIdle, o.SessionMax }
-	people := signin.New(signin.Options{Store: s, Connections: r, Kinds: all.Named, Env: e.Env, Ring: ring, Dial: guard.Dial(false), PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"),
+	people := signin.New(signin.Options{Store: s, Remotes: hub.Remote, Settled: e.Settled, Connections: r, Kinds: all.Named, Env: e.Env, Ring: ring, Dial: guard.Dial(false), PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"),
 		Settings: func() setting.SignIn { return r.Config().SignIn },
 		Open:     func(ctx context.Context, c setting.Connection) (signin.Door, error) { return e.Door(ctx, c) }})
 	roots, err := webhook.Roots(cfg.Webhooks.CAFile)
@@ -92,7 +96,7 @@ func Open(ctx context.Context, path string, lookup func(string) (string, bool)) 
 	}
 	pushing := &scim.Worker{Targets: s.TargetTable, Log: slog.New(slog.DiscardHandler), Now: time.Now}
 	pushing.Plain, pushing.Secure = webhook.Clients(guard, roots)
-	return &App{Pushing: pushing, Config: cfg, Store: s, Engine: e, Registry: r, Ring: ring, Guard: guard, SignIn: people}, nil
+	return &App{Hub: hub, Pushing: pushing, Config: cfg, Store: s, Engine: e, Registry: r, Ring: ring, Guard: guard, SignIn: people}, nil
 }
 
 // Close closes the database.

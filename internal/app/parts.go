@@ -74,6 +74,7 @@ func (s *Server) parts(ctx context.Context, host string) ([]part, error) {
 		background("targets", s.Pushing.Run),
 		background("people", s.warm),
 		background("log of pushes", s.logPushes),
+		background("agents", func(ctx context.Context) { s.Agents.Run(ctx) }), // made with the routes
 	}, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"rollcall.dev/rollcall/internal/endpoint/oidc"
 	"rollcall.dev/rollcall/internal/endpoint/scim"
 	"rollcall.dev/rollcall/internal/setting"
+	"rollcall.dev/rollcall/internal/tunnel"
 )
 
 // routes mounts the endpoints: each is a package that gives a handler, on one line
@@ -34,6 +35,8 @@ func (s *Server) routes() (http.Handler, error) {
 	mux.Handle(login.Prefix+"/", s.traced(people))
 	s.Pushes = s.pushes()
 	mux.Handle(scim.Prefix, s.traced(s.Pushes))
+	s.Agents = s.agents()
+	mux.Handle("GET "+tunnel.Path, s.Agents)
 	pages, err := s.console(rest)
 	if err != nil {
 		return nil, err

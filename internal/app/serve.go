@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"rollcall.dev/rollcall/internal/config"
+	"rollcall.dev/rollcall/internal/endpoint/agent"
 	"rollcall.dev/rollcall/internal/endpoint/health"
 	"rollcall.dev/rollcall/internal/endpoint/oidc"
 	"rollcall.dev/rollcall/internal/endpoint/scim"
@@ -34,6 +35,7 @@ type Server struct {
 	Operator *operate.Operator
 	Provider *oidc.Provider
 	Pushes   *scim.Endpoint
+	Agents   *agent.Endpoint
 	draining chan struct{}
 }
 
@@ -81,6 +83,7 @@ func (a *App) Serve(ctx context.Context, version string, logs io.Writer, reload 
 				errs = append(errs, fmt.Errorf("%s: %w", running[i].name, err))
 			}
 		}
+		errs = append(errs, s.Agents.Drain(drain)) // last: what goes on goes on through them
 		return errors.Join(append(errs, s.Traces.Close(drain))...)
 	}
 	for _, p := range parts {

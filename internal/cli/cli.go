@@ -126,7 +126,7 @@ usage (others), 3 held: a plan waits for a person.`,
 	cmd.PersistentFlags().StringVarP(&r.output, "output", "o", "table", "table or json")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
 	cmd.AddCommand(r.check(), r.plan(), r.sync(), r.runs(), r.plans(), r.why(), r.accounts(), r.groups(), r.events(),
-		r.connections(), r.organizations(), r.apikeys(), r.clients(), r.targets(), r.agents(), r.admins(), r.serve(), r.demo(), r.secrets(), r.backup(), r.doctor(), r.version())
+		r.connections(), r.organizations(), r.apikeys(), r.clients(), r.targets(), r.agents(), r.admins(), r.serve(), r.agent(), r.demo(), r.secrets(), r.backup(), r.doctor(), r.version())
 	strict(cmd)
 	return cmd
 }

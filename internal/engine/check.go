@@ -22,15 +22,24 @@ import (
 // through mapping and scope that is kept nowhere. It reports each step and
 // whether none failed.
 func (e *Engine) Check(ctx context.Context, c setting.Connection, report func(source.Step)) (bool, error) {
+	given := c
+	c, err := e.Settled(ctx, c)
+	if err != nil {
+		report(failedStep(source.Settings, "settings", err, time.Now()))
+		return false, nil
+	}
 	if err := complete(c, func(setting.Option) bool { return true }); err != nil {
 		report(failedStep(source.Settings, "settings", err, time.Now()))
 		return false, nil
 	}
-	kind, src, err := e.open(c)
+	kind, src, err := e.open(ctx, c)
 	if err != nil {
 		return false, err
 	}
 	defer src.Close() //nolint:errcheck // nothing depends on it any more
+	if s, has := e.policyStep(ctx, given, c); has {
+		report(s)
+	}
 	ok := true
 	tell := func(s source.Step) {
 		ok = ok && s.Verdict != source.Fail

@@ -16,12 +16,16 @@ import (
 // Approve applies a stored plan: exactly its rows, less the excluded ones. It
 // refuses when what the plan was made from has moved.
 func (e *Engine) Approve(ctx context.Context, c setting.Connection, id string, exclude []int64, o Options) (*Result, error) {
+	c, err := e.Settled(ctx, c)
+	if err != nil {
+		return &Result{}, err
+	}
 	var out Result
 	if c.Policy.DryRun {
 		return &out, fault.New(fault.Denied, "connection %s is in dry-run; no plan of it is applied", c.Alias).
 			WithHint("set dry-run to false in its settings first")
 	}
-	err := e.hold(ctx, c, &o, func(ctx context.Context, lease mirror.Lease) error {
+	err = e.hold(ctx, c, &o, func(ctx context.Context, lease mirror.Lease) error {
 		made, err := e.Store.Plans().Get(ctx, id)
 		if err != nil {
 			return err

@@ -59,7 +59,11 @@ type Door struct {
 
 // Door opens one. It asks the directory what it is, once.
 func (e *Engine) Door(ctx context.Context, c setting.Connection) (*Door, error) {
-	kind, src, err := e.open(c)
+	c, err := e.Settled(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	kind, src, err := e.open(ctx, c)
 	if err != nil {
 		return nil, err
 	}

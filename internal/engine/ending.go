@@ -54,6 +54,10 @@ func (e *Engine) start(ctx context.Context, c setting.Connection, lease mirror.L
 // Resume carries on what a process that ended left half applied, under the run
 // it belongs to, and does nothing else.
 func (e *Engine) Resume(ctx context.Context, c setting.Connection, o Options) error {
+	c, err := e.Settled(ctx, c)
+	if err != nil {
+		return err
+	}
 	return e.hold(ctx, c, &o, func(context.Context, mirror.Lease) error { return nil })
 }
 
@@ -120,6 +124,10 @@ func (e *Engine) cancel(ctx context.Context, lease mirror.Lease, run *Run, by st
 // Approvable gives a plan that can be approved now without the rows named, or
 // says why it cannot. Nothing is held meanwhile: Approve looks again.
 func (e *Engine) Approvable(ctx context.Context, c setting.Connection, id string, exclude []int64) (*Plan, error) {
+	c, err := e.Settled(ctx, c)
+	if err != nil {
+		return nil, err
+	}
 	if c.Policy.DryRun {
 		return nil, fault.New(fault.Denied, "connection %s is in dry-run; no plan of it is applied", c.Alias).
 			WithHint("set dry-run to false in its settings first")
@@ -139,6 +147,10 @@ func (e *Engine) Approvable(ctx context.Context, c setting.Connection, id string
 
 // Revertible gives a run that can be reverted now, or says why it cannot.
 func (e *Engine) Revertible(ctx context.Context, c setting.Connection, id string) (*Run, error) {
+	c, err := e.Settled(ctx, c)
+	if err != nil {
+		return nil, err
+	}
 	if c.Policy.DryRun {
 		return nil, inDryRun(c)
 	}

@@ -31,6 +31,8 @@ type Engine struct {
 	// Connections are those of an organization: overlaps are judged by both sides'
 	// settings. Their secrets need not be opened.
 	Connections func(ctx context.Context, organization string) ([]setting.Connection, error)
+	// Remotes finds the agents a connection is read through; nil where there are none.
+	Remotes source.Remotes
 	// Uploads gives the newest file given to a connection through the API.
 	Uploads func(ctx context.Context, connection string) (io.ReadCloser, error)
 	// Pushed gives what clients pushed to a connection.
@@ -80,8 +82,12 @@ func (e *Engine) now() time.Time { return e.Now().UTC().Truncate(time.Microsecon
 // Plan reads a connection and plans, and applies nothing. The plan is kept; it
 // can be looked at and approved.
 func (e *Engine) Plan(ctx context.Context, c setting.Connection, o Options) (*Result, error) {
+	c, err := e.Settled(ctx, c)
+	if err != nil {
+		return &Result{}, err
+	}
 	var out Result
-	err := e.hold(ctx, c, nil, func(ctx context.Context, lease mirror.Lease) error {
+	err = e.hold(ctx, c, nil, func(ctx context.Context, lease mirror.Lease) error {
 		p, err := e.prepare(ctx, c, lease, o)
 		if err != nil {
 			return err
@@ -100,11 +106,18 @@ func (e *Engine) Plan(ctx context.Context, c setting.Connection, o Options) (*Re
 // plan under dry-run. A pass that ended half applied is carried on first.
 func (e *Engine) Sync(ctx context.Context, c setting.Connection, o Options) (*Result, error) {
 	var out Result
+	settled, unsettled := e.Settled(ctx, c)
+	if unsettled == nil {
+		c = settled
+	}
 	err := e.hold(ctx, c, &o, func(ctx context.Context, lease mirror.Lease) (err error) {
 		if o.Run != "" { // it is there already, so it has to end whatever comes
 			if out.Run, err = e.start(ctx, c, lease, o, nil); err != nil {
 				return err
 			}
+		}
+		if unsettled != nil {
+			return e.failed(ctx, lease, out.Run, unsettled)
 		}
 		p, err := e.prepare(ctx, c, lease, o)
 		if err != nil {

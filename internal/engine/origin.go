@@ -221,6 +221,9 @@ func (e *Engine) Paths(ctx context.Context, c setting.Connection, o *Origin, gro
 		}
 	}
 	var primary directory.Digest
+	if settled, err := e.Settled(ctx, c); err == nil {
+		c = settled
+	}
 	if kind, ok := e.Kinds(c.Kind); ok && o.record.Primary != "" {
 		primary = refs.of(directory.RefOf(kind.Refer(o.record.Primary)), o.row.Generation)
 	}

@@ -50,7 +50,7 @@ type rules struct {
 func (e *Engine) prepare(ctx context.Context, c setting.Connection, lease mirror.Lease, o Options) (*pass, error) {
 	p := &pass{e: e, c: c, o: o, lease: lease, began: e.now()}
 	var err error
-	if p.kind, p.src, err = e.open(c); err != nil {
+	if p.kind, p.src, err = e.open(ctx, c); err != nil {
 		return nil, err
 	}
 	// Before the directory is asked for anything: it may let nobody in any more.
@@ -75,7 +75,20 @@ func (e *Engine) prepare(ctx context.Context, c setting.Connection, lease mirror
 	return p, nil
 }
 
-func (e *Engine) open(c setting.Connection) (source.Kind, source.Source, error) {
+func (e *Engine) open(ctx context.Context, c setting.Connection) (source.Kind, source.Source, error) {
+	far, err := e.remote(ctx, c)
+	if err != nil {
+		return source.Kind{}, nil, err
+	}
+	if far != nil {
+		if !far.Own {
+			if err := complete(c, func(setting.Option) bool { return true }); err != nil {
+				return far.Kind, nil, err
+			}
+		}
+		src, err := far.Open()
+		return far.Kind, src, err
+	}
 	kind, ok := e.Kinds(c.Kind)
 	if !ok {
 		return kind, nil, fault.New(fault.Invalid, "connection %s: there is no source %q", c.Alias, c.Kind)
@@ -231,6 +244,9 @@ func basisOf(c setting.Connection, kind source.Kind) []string {
 		if v, ok := c.Backend[o.Name]; ok && o.Basis {
 			out = append(out, fmt.Sprintf("%s=%v", o.Name, v))
 		}
+	}
+	if v := c.Backend.String(source.RemoteBasis); v != "" {
+		out = append(out, source.RemoteBasis+"="+v)
 	}
 	return out
 }

@@ -20,10 +20,14 @@ const ByPerson = "person"
 // do it, a directory that cannot be reached, and a word that leads to several.
 // Nobody at all is none of that: the run says so.
 func (e *Engine) Pick(ctx context.Context, c setting.Connection, who string) error {
+	c, err := e.Settled(ctx, c)
+	if err != nil {
+		return err
+	}
 	if strings.TrimSpace(who) == "" {
 		return fault.New(fault.Invalid, "nobody is named to be read").WithHint("give a name, DN, e-mail address or external ID")
 	}
-	kind, src, err := e.open(c)
+	kind, src, err := e.open(ctx, c)
 	if err != nil {
 		return err
 	}

@@ -19,9 +19,13 @@ import (
 // kept; it can be approved once the settings are saved as they are here, and
 // nothing else has moved.
 func (e *Engine) Preview(ctx context.Context, c setting.Connection, o Options) (*Result, error) {
+	c, err := e.Settled(ctx, c)
+	if err != nil {
+		return &Result{}, err
+	}
 	var out Result
 	o.Full, o.draft = true, true
-	err := e.hold(ctx, c, nil, func(ctx context.Context, lease mirror.Lease) (err error) {
+	err = e.hold(ctx, c, nil, func(ctx context.Context, lease mirror.Lease) (err error) {
 		aside, err := e.Store.Mirror().Aside(ctx, lease)
 		defer func() {
 			free, done := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)

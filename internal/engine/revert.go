@@ -20,6 +20,10 @@ import (
 // The person who reverts has named the run, so limits do not hold the plan; the
 // next plan from the directory is held instead, as it may do the same again.
 func (e *Engine) Revert(ctx context.Context, c setting.Connection, id string, only bool, o Options) (*Result, error) {
+	c, err := e.Settled(ctx, c)
+	if err != nil {
+		return &Result{}, err
+	}
 	var out Result
 	if c.Policy.DryRun && !only {
 		return &out, inDryRun(c)
@@ -27,7 +31,7 @@ func (e *Engine) Revert(ctx context.Context, c setting.Connection, id string, on
 	if err := basisComplete(c); err != nil {
 		return &out, err
 	}
-	err := e.hold(ctx, c, &o, func(ctx context.Context, lease mirror.Lease) error {
+	err = e.hold(ctx, c, &o, func(ctx context.Context, lease mirror.Lease) error {
 		target, err := e.revertible(ctx, c, id)
 		if err != nil {
 			return err

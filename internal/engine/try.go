@@ -36,7 +36,7 @@ type Trial struct {
 // source can read single ones, from the mirror otherwise. People are taken one
 // batch at a time, however many there are.
 func (e *Engine) Try(ctx context.Context, c, then setting.Connection, q TryQuery) (*Trial, error) {
-	kind, src, err := e.open(then)
+	kind, src, err := e.open(ctx, then)
 	if err != nil {
 		return nil, err
 	}

@@ -131,7 +131,7 @@ func (e *Engine) listen(ctx context.Context, c setting.Connection, o WatchOption
 }
 
 func (e *Engine) watchOnce(ctx context.Context, c setting.Connection, changed func()) error {
-	_, src, err := e.open(c)
+	_, src, err := e.open(ctx, c)
 	if err != nil {
 		return err
 	}

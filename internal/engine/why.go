@@ -38,7 +38,11 @@ type Why struct {
 // and through which step they got in or fell out. Each entry the word names has
 // a trace of its own.
 func (e *Engine) Explain(ctx context.Context, c setting.Connection, who string) ([]Why, error) {
-	kind, src, err := e.open(c)
+	c, err := e.Settled(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	kind, src, err := e.open(ctx, c)
 	if err != nil {
 		return nil, err
 	}

@@ -81,7 +81,7 @@ func (s *Service) open(ctx context.Context, d *door, kind source.Kind) (err erro
 	}
 	defer func() { <-d.opening }()
 	if d.authenticator == nil {
-		if d.authenticator, err = kind.Authenticator(d.c.Backend, s.Env); err != nil {
+		if d.authenticator, err = s.authenticator(ctx, d.c, kind); err != nil {
 			d.authenticator = nil
 			return err
 		}
@@ -92,6 +92,28 @@ func (s *Service) open(ctx context.Context, d *door, kind source.Kind) (err erro
 		}
 	}
 	return err
+}
+
+// authenticator opens what asks the directory: from here, or through its agents.
+func (s *Service) authenticator(ctx context.Context, c setting.Connection, kind source.Kind) (source.Authenticator, error) {
+	if s.Remotes != nil {
+		far, err := s.Remotes(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		if far != nil && far.Authenticator != nil {
+			return far.Authenticator()
+		}
+	}
+	return kind.Authenticator(c.Backend, s.Env)
+}
+
+// settled is a connection as it is in force.
+func (s *Service) settled(ctx context.Context, c setting.Connection) (setting.Connection, error) {
+	if s.Settled == nil {
+		return c, nil
+	}
+	return s.Settled(ctx, c)
 }
 
 // reasons are the standings in the words of the API. What is not among them is an

@@ -86,6 +86,9 @@ func (s *Service) Keeps(ctx context.Context, a *account.Account) error {
 	if err != nil {
 		return err
 	}
+	if c, err = s.settled(ctx, c); err != nil {
+		return err
+	}
 	if kind, ok := s.Kinds(c.Kind); !ok || !kind.Passwords || kind.Authenticator != nil {
 		return fault.New(fault.Conflict, "the password of this account is that of its directory (connection %s)", a.Connection).WithHint("it is changed there")
 	}

@@ -68,6 +68,9 @@ func (s *Service) connection(ctx context.Context, alias string) (setting.Connect
 		}
 		return c, source.Kind{}, err
 	}
+	if c, err = s.settled(ctx, c); err != nil {
+		return c, source.Kind{}, err
+	}
 	kind, ok := s.Kinds(c.Kind)
 	if !ok || !Enabled(c, kind) {
 		return c, kind, errNoSignIn(alias)

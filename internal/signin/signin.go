@@ -111,6 +111,10 @@ type Options struct {
 	Store       *store.Store
 	Connections Connections
 	Kinds       func(name string) (source.Kind, bool)
+	// Remotes finds the agents a connection is asked through, and Settled gives it as it
+	// is in force; Engine's. nil where there are no agents.
+	Remotes source.Remotes
+	Settled func(ctx context.Context, c setting.Connection) (setting.Connection, error)
 	// Env is what an authenticator may know of its surroundings.
 	Env source.Env
 	// Open opens a connection's door; Engine.Door.

@@ -104,6 +104,10 @@ type Request struct {
 	// entry's presence alone asks it, and reports the whole record of those that are
 	// not known. Nil where From is.
 	Known func(directory.Kind, directory.ExternalID) (bool, error)
+	// Keys calls fn with the digest of every entry that is known, for a reading far from
+	// the mirror, to which each question of Known is a journey. Nil where Known is, or
+	// where nobody can list them.
+	Keys func(fn func(directory.Digest) error) error
 	// Anew is called by a reading that was given From and reads everything none the
 	// less, before its first record. Nil where From is.
 	Anew func() error

@@ -145,7 +145,7 @@ func (in *Intake) Take(ctx context.Context, src source.Source, req source.Reques
 	}
 	p := pass{Intake: in, ctx: ctx, rows: map[directory.Digest]known{}, generation: in.Published + 1, hashes: map[string]string{}}
 	if p.partial = req.From != nil; p.partial {
-		req.Known, req.Anew = p.knows, p.anew
+		req.Known, req.Keys, req.Anew = p.knows, p.keys, p.anew
 	} else {
 		// What is known is read while the source connects.
 		p.loading = make(chan error, 1)
@@ -256,6 +256,23 @@ func (p *pass) find(key directory.Digest) (known, error) {
 func (p *pass) knows(kind directory.Kind, id directory.ExternalID) (bool, error) {
 	k, err := p.find(directory.KeyOf(kind, id))
 	return k.there && !k.removed || k.staged, err
+}
+
+// keys lists what knows would say yes to.
+func (p *pass) keys(fn func(directory.Digest) error) error {
+	if !p.loaded {
+		if err := p.load(); err != nil {
+			return err
+		}
+	}
+	for key, k := range p.rows {
+		if k.there && !k.removed || k.staged {
+			if err := fn(key); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (p *pass) anew() error {

@@ -5,6 +5,7 @@ package all
 
 import (
 	"rollcall.dev/rollcall/internal/source"
+	"rollcall.dev/rollcall/internal/source/agent"
 	"rollcall.dev/rollcall/internal/source/csv"
 	"rollcall.dev/rollcall/internal/source/entra"
 	"rollcall.dev/rollcall/internal/source/google"
@@ -22,6 +23,7 @@ func Kinds() []source.Kind {
 		google.Kind,
 		csv.Kind,
 		scim.Kind,
+		agent.Kind,
 	}
 }
 

@@ -1,0 +1,368 @@
+// Package agent is the program in a customer's network: it dials the server, and hands
+// on to it what the directory says, and whether a password is somebody's. It does
+// nothing else, whatever a server asks; and what stands in its own file stays with it.
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/source"
+	"rollcall.dev/rollcall/internal/tunnel"
+)
+
+// Options say how an agent runs.
+type Options struct {
+	Addr   string // of the server: host:port, spoken to by https
+	Auth   string // client-id:client-secret
+	Config string // the file; "" is adc.yaml, where there is one
+	CAFile string // certificates to trust in place of the system's; "" is the system's
+	Kinds  []source.Kind
+	Lookup func(env string) (string, bool)
+	Log    *slog.Logger
+	// Version is what the agent calls itself.
+	Version string
+	// Drain is how long what goes on may take to end.
+	Drain time.Duration
+	// Retry and MostRetry are how long it waits before it dials again.
+	Retry, MostRetry time.Duration
+	// Limits are tunnel.DefaultLimits unless set.
+	Limits tunnel.Limits
+	// Proxy gives the way to an address; nil is what the environment says (HTTPS_PROXY,
+	// NO_PROXY).
+	Proxy func(*http.Request) (*url.URL, error)
+}
+
+// Agent is one that is ready to run.
+type Agent struct {
+	o      Options
+	url    string
+	header http.Header
+	client *http.Client
+	work   *worker
+
+	mu    sync.Mutex
+	links map[string]*tunnel.Link // by the node they lead to
+	nodes int                     // how many there are
+}
+
+// New reads the file and looks at the options. It reaches nobody yet.
+func New(o Options) (*Agent, error) {
+	if o.Limits == (tunnel.Limits{}) {
+		o.Limits = tunnel.DefaultLimits()
+	}
+	a := &Agent{o: o, links: map[string]*tunnel.Link{}, nodes: 1}
+	var err error
+	if a.url, err = address(o.Addr); err != nil {
+		return nil, err
+	}
+	id, secret, ok := strings.Cut(strings.TrimSpace(o.Auth), ":")
+	if !ok || id == "" || secret == "" {
+		return nil, fault.New(fault.Invalid, "the agent needs its client ID and secret").
+			WithHint("set AD_CONNECT_AUTH to client-id:client-secret, as `rollcall agents create` printed it")
+	}
+	a.header = http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(id+":"+secret))}, "User-Agent": {"rollcall-agent/" + o.Version}}
+	roots, err := trusted(o.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	proxy := o.Proxy
+	if proxy == nil {
+		proxy = http.ProxyFromEnvironment
+	}
+	a.client = &http.Client{
+		Transport: &http.Transport{Proxy: proxy, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, DisableKeepAlives: true,
+			TLSHandshakeTimeout: 15 * time.Second, DialContext: (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 15 * time.Second}).DialContext},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // the secret goes nowhere else
+	}
+	a.work = &worker{o: &a.o}
+	return a, a.work.load()
+}
+
+// address makes the address that is dialled. Without TLS only this machine is spoken to.
+func address(addr string) (string, error) {
+	bad := func(why string) error {
+		return fault.New(fault.Invalid, "the address of the server %s", why).WithHint("set AD_CONNECT_ADDR to host:port, as in rollcall.example.org:443")
+	}
+	addr = strings.TrimSpace(addr)
+	if addr == "" {
+		return "", bad("is missing")
+	}
+	scheme := "wss"
+	switch rest, plain := strings.CutPrefix(addr, "http://"); {
+	case plain:
+		scheme, addr = "ws", rest
+	default:
+		addr = strings.TrimPrefix(addr, "https://")
+	}
+	u, err := url.Parse(scheme + "://" + strings.TrimSuffix(addr, "/"))
+	if err != nil || u.Hostname() == "" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" {
+		return "", bad("is not host:port")
+	}
+	if ip := net.ParseIP(u.Hostname()); scheme == "ws" && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return "", bad("is http, by which secrets and people would go over the network for all to read; only this machine is spoken to so")
+	}
+	u.Path = tunnel.Path
+	return u.String(), nil
+}
+
+// trusted are the certificate authorities of a file.
+func trusted(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "agent: CA file: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(b) {
+		return nil, fault.New(fault.Invalid, "agent: CA file %s: there is no certificate in it", file).WithHint("it holds certificates in PEM, each from BEGIN CERTIFICATE to END CERTIFICATE")
+	}
+	return pool, nil
+}
+
+// dialLimit is how long one attempt to connect takes at most.
+const dialLimit = 45 * time.Second
+
+// dial connects to a node, and says which it is and how many there are.
+func (a *Agent) dial(ctx context.Context) (conn net.Conn, node string, nodes int, err error) {
+	// What is dialled lives as long as the link, so only the attempt has an end.
+	attempt, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	late := time.AfterFunc(dialLimit, cancel)
+	left := context.AfterFunc(ctx, cancel)
+	ws, res, err := websocket.Dial( //nolint:bodyclose // its documentation says that it need not be
+		attempt, a.url, &websocket.DialOptions{HTTPClient: a.client, HTTPHeader: a.header.Clone(), Subprotocols: []string{tunnel.Protocol}})
+	late.Stop()
+	left()
+	if err != nil {
+		cancel()
+		if ctx.Err() != nil {
+			return nil, "", 0, context.Cause(ctx)
+		}
+		return nil, "", 0, refusal(a.o.Addr, res, err)
+	}
+	if ws.Subprotocol() != tunnel.Protocol {
+		_ = ws.CloseNow() //nolint:errcheck // it is over either way
+		cancel()
+		return nil, "", 0, fault.New(fault.Invalid, "what answers at %s is not a server for agents", a.o.Addr).WithHint("is AD_CONNECT_ADDR right, and is the server's release not older than the agent's?")
+	}
+	nodes, _ = strconv.Atoi(res.Header.Get(tunnel.NodesHeader)) //nolint:errcheck // 0 where it says nothing
+	return closing{tunnel.Carry(attempt, ws), cancel}, res.Header.Get(tunnel.NodeHeader), min(max(nodes, 1), mostNodes), nil
+}
+
+// mostNodes is how many connections an agent holds, whatever the server says.
+const mostNodes = 16
+
+type closing struct {
+	net.Conn
+	then func()
+}
+
+func (c closing) Close() error {
+	err := c.Conn.Close()
+	c.then()
+	return err
+}
+
+// refusal says why no connection came about.
+func refusal(addr string, res *http.Response, err error) error {
+	status := 0
+	if res != nil {
+		status = res.StatusCode
+	}
+	var unknown x509.UnknownAuthorityError
+	var name x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	text := err.Error()
+	switch {
+	case status == http.StatusUnauthorized:
+		return fault.New(fault.Denied, "the server at %s refuses the client ID or the secret", addr).
+			WithHint("the agent was revoked or given another secret: `rollcall agents rotate` on the server prints a new one, for AD_CONNECT_AUTH")
+	case status == http.StatusTooManyRequests:
+		return fault.New(fault.Unavailable, "the server at %s was given too many wrong secrets from this address", addr)
+	case status == http.StatusNotFound:
+		return fault.New(fault.Unavailable, "what answers at %s knows nothing of agents", addr).WithHint("is AD_CONNECT_ADDR right?")
+	case status >= 300 && status < 400:
+		return fault.New(fault.Unavailable, "the server at %s sends us elsewhere, where an agent does not follow", addr).WithHint("set AD_CONNECT_ADDR to the address itself")
+	case status != 0:
+		return fault.New(fault.Unavailable, "the server at %s answers with status %d", addr, status).WithHint("does what stands before it (a proxy, a load balancer) let WebSockets through?")
+	case errors.As(err, &unknown):
+		return fault.New(fault.Unavailable, "the certificate of %s is signed by nobody who is trusted here", addr).WithHint("name its authority's certificate by AD_CONNECT_CA or --ca-file")
+	case errors.As(err, &name), errors.As(err, &invalid):
+		return fault.New(fault.Unavailable, "the certificate of %s is not good: %w", addr, deepest(err))
+	case strings.Contains(text, "Proxy Authentication Required"):
+		return fault.New(fault.Unavailable, "the proxy wants a name and a password, or others").WithHint("write them into HTTPS_PROXY: http://name:password@proxy:port")
+	}
+	return fault.New(fault.Unavailable, "the server at %s cannot be reached: %w", addr, deepest(err)).
+		WithHint("is the address right, and may this machine go there? A proxy is named by HTTPS_PROXY")
+}
+
+// deepest is the cause of a failure without the address that was dialled.
+func deepest(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+// connect dials and says who we are. A node that is connected already is errTwice.
+func (a *Agent) connect(ctx context.Context) (*tunnel.Link, string, error) {
+	conn, node, nodes, err := a.dial(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	a.mu.Lock()
+	a.nodes = nodes
+	_, twice := a.links[node]
+	a.mu.Unlock()
+	if twice {
+		return nil, "", errors.Join(errTwice, conn.Close())
+	}
+	wait, cancel := context.WithTimeout(ctx, dialLimit)
+	defer cancel()
+	link, err := tunnel.Dialled(wait, conn, a.work.hello(), a.work, a.o.Limits)
+	return link, node, err
+}
+
+var errTwice = errors.New("connected already")
+
+// Run stays connected to every node and does what they ask, until ctx ends; then what
+// goes on may end. Each value of reload has the file read anew.
+func (a *Agent) Run(ctx context.Context, reload <-chan os.Signal) error {
+	defer a.work.close()
+	ended := make(chan string, mostNodes)
+	var serving sync.WaitGroup
+	wait := a.o.Retry
+	next := time.NewTimer(0)
+	defer next.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			a.leave()
+			serving.Wait()
+			return nil
+		case <-reload:
+			a.reload(ctx)
+		case node := <-ended:
+			a.o.Log.Warn("the connection to the server ended", "node", node)
+			next.Reset(jitter(wait))
+		case <-next.C:
+			link, node, err := a.connect(ctx)
+			switch {
+			case ctx.Err() != nil:
+				if link != nil {
+					link.Close()
+				}
+				continue
+			case err != nil:
+				if !errors.Is(err, errTwice) {
+					a.o.Log.Error("the agent is not connected", "error", err.Error(), "hint", fault.HintOf(err), "again_in_at_most", wait.String())
+				}
+				wait = min(2*wait, a.o.MostRetry)
+			default:
+				wait = a.o.Retry
+				a.mu.Lock()
+				a.links[node] = link
+				a.mu.Unlock()
+				a.o.Log.Info("connected", "server", a.o.Addr, "node", node, "version", link.Program)
+				serving.Go(func() {
+					err := link.Serve()
+					link.Close()
+					a.mu.Lock()
+					delete(a.links, node)
+					a.mu.Unlock()
+					a.o.Log.Debug("the connection ended", "node", node, "error", err.Error())
+					ended <- node
+				})
+			}
+			a.mu.Lock()
+			missing := len(a.links) < a.nodes
+			a.mu.Unlock()
+			if missing {
+				next.Reset(jitter(wait))
+			}
+		}
+	}
+}
+
+// jitter is some time up to d, so that not all agents come at once after an outage.
+func jitter(d time.Duration) time.Duration {
+	return d/2 + rand.N(d/2+1) //nolint:gosec // nothing depends on its being secret
+}
+
+// leave ends all connections once what goes on has ended.
+func (a *Agent) leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), a.o.Drain)
+	defer cancel()
+	a.o.Log.Info("stopping; what goes on may end", "at_most", a.o.Drain.String())
+	var all sync.WaitGroup
+	for _, l := range a.all() {
+		all.Go(func() {
+			l.Leave(ctx)
+			l.Close()
+		})
+	}
+	all.Wait()
+}
+
+func (a *Agent) all() []*tunnel.Link {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var out []*tunnel.Link
+	for _, l := range a.links {
+		out = append(out, l)
+	}
+	return out
+}
+
+// reload reads the file anew. One that cannot be read changes nothing.
+func (a *Agent) reload(ctx context.Context) {
+	if err := a.work.load(); err != nil {
+		a.o.Log.Error("the file was not read anew; what stood in it before stays in force", "error", err.Error())
+		return
+	}
+	a.o.Log.Info("the file was read anew")
+	for _, l := range a.all() {
+		wait, cancel := context.WithTimeout(ctx, dialLimit)
+		err := l.Hello(wait, a.work.hello())
+		cancel()
+		if err != nil {
+			a.o.Log.Warn("the server does not know of it yet", "error", err.Error())
+			l.Close() // the next connection begins with it
+		}
+	}
+}
+
+// Import has the server make one run of the connection, and gives it as the API does.
+// The server may read through this very agent meanwhile.
+func (a *Agent) Import(ctx context.Context, full bool, report func(tunnel.Progress)) (json.RawMessage, error) {
+	defer a.work.close()
+	link, _, err := a.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = link.Serve() }) //nolint:errcheck // Sync tells that it ended
+	defer serving.Wait()
+	defer link.Close()
+	return link.Sync(ctx, full, report)
+}

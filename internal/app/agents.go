@@ -1,0 +1,69 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+
+	"rollcall.dev/rollcall/internal/endpoint/agent"
+	"rollcall.dev/rollcall/internal/engine"
+	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/store"
+	"rollcall.dev/rollcall/internal/tunnel"
+)
+
+// known are the agents of a connection, as the tunnel wants to know of them.
+func known(ctx context.Context, s *store.Store, connection string) ([]tunnel.Agent, error) {
+	list, err := s.AgentTable.Of(ctx, connection)
+	if fault.KindOf(err) == fault.NotFound {
+		return nil, nil // one that is not saved yet has none
+	}
+	out := make([]tunnel.Agent, len(list))
+	for i := range list {
+		out[i] = tunnel.Agent{ID: list[i].ID, Name: list[i].Name, Kind: list[i].Kind, Policy: list[i].Policy}
+	}
+	return out, err
+}
+
+// agents is where agents connect.
+func (s *Server) agents() *agent.Endpoint {
+	s.Hub.Program, s.Hub.Sync = s.Version, s.syncForAgent
+	return agent.New(agent.Deps{Hub: s.Hub, Agents: s.Store.AgentTable, Node: s.Operator.Node(), Nodes: s.nodes, TrustedProxies: s.Config.Console.TrustedProxies, Log: s.Log})
+}
+
+// nodes is how many take up work.
+func (s *Server) nodes(ctx context.Context) (int, error) {
+	list, err := s.Operator.Nodes(ctx)
+	n := 0
+	for i := range list {
+		if !list[i].Draining {
+			n++
+		}
+	}
+	return n, err
+}
+
+// syncForAgent makes a run that an agent asks for, and waits for its end.
+func (s *Server) syncForAgent(ctx context.Context, connection, id string, full bool, report func(tunnel.Progress)) (json.RawMessage, error) {
+	run, err := s.Operator.Sync(ctx, connection, full, "agent", "agent:"+id)
+	if err != nil {
+		return nil, err
+	}
+	var last *engine.Run
+	err = s.Operator.Follow(ctx, run.ID, func(r *engine.Run) error {
+		if last = r; r.Progress != nil {
+			report(tunnel.Progress{Phase: r.Progress.Phase, Done: r.Progress.Done, Total: r.Progress.Total})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if last.State == engine.RunFailed {
+		text := "it was not told why"
+		if last.Error != nil {
+			text = *last.Error
+		}
+		return nil, fault.New(fault.Unavailable, "run %s failed: %s", last.ID, text)
+	}
+	return json.Marshal(last)
+}

@@ -453,7 +453,7 @@ func TestWhatNoEventTellsOfIsCounted(t *testing.T) {
 			if !secret.IsZero() {
 				list["client secret"] = secret
 			}
-			h.must(h.table.Expires(h.Context(), "sunfix", "hq", list))
+			h.must(h.table.Expires(h.Context(), "sunfix", "hq", list, nil, true))
 		}
 		expires(ends)
 		told := map[int]string{}

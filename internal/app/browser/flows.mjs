@@ -106,7 +106,8 @@ await flow("look: runs and plans", async () => {
 
 await flow("look: the forms of vendors' directories", async () => {
   for (const [kind, title] of [["entra", "Microsoft Entra ID"], ["okta", "Okta"], ["google", "Google Workspace"]]) {
-    await page.goto("/connections/new");
+    await page.goto("/connections");
+    await page.click("text=New connection");
     await page.click(`a.card:has-text('${title}')`);
     await page.locator(`#backend-${kind}-people`).waitFor();
     check(await page.inputValue(`#backend-${kind}-people`) !== "all", `${title}: people are those of groups unless somebody says otherwise`);

@@ -671,7 +671,7 @@ func TestAWayThatIsAwayIsLeftForLater(t *testing.T) {
 		for i := range 30 {
 			ends[fmt.Sprint("secret ", i)] = h.clock.Add(time.Hour)
 		}
-		h.must(h.table.Expires(h.Context(), "sunfix", "hq", ends))
+		h.must(h.table.Expires(h.Context(), "sunfix", "hq", ends, nil, true))
 		h.step()
 		if calls != 2 {
 			h.Errorf("%d calls", calls)

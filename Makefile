@@ -46,7 +46,7 @@ plain := ./internal/app/browser ./internal/source/ldap/simulated
 test: check-go ## every test, with the race detector, against real servers
 	@scripts/install-tools.sh gcc slapd postgresql samba 389ds apacheds node chromium apache-oidc
 	@mkdir -p bin; status=0; \
-	go test -timeout 20m $(plain) >bin/plain.log 2>&1 & \
+	CGO_ENABLED=0 go test -timeout 20m $(plain) >bin/plain.log 2>&1 & \
 	CGO_ENABLED=1 go test -race -vet=off $(watched) -timeout 20m $$(go list ./... | grep -v internal/app/browser) || status=1; \
 	wait $$! || status=1; \
 	echo "without the race detector: the console in a browser, and all faults of the simulated directory again:"; \
@@ -84,7 +84,7 @@ fuzz: check-go ## fuzz every target for FUZZTIME (20s) each
 .PHONY: lint
 lint: check-go $(lint) $(vuln) ## golangci-lint, govulncheck and the scripts' syntax
 	@for script in scripts/*.sh .ci/run; do bash -n $$script || exit 1; done
-	@$(lint) run ./...
+	@CGO_ENABLED=0 $(lint) run ./...
 	@scripts/vulnerabilities.sh $(vuln)
 
 .PHONY: docs

@@ -29,7 +29,9 @@ var build = sync.OnceValues(func() (string, error) {
 	}
 	built = dir
 	path := filepath.Join(dir, "rollcall")
-	if out, err := exec.Command("go", "build", "-o", path, "rollcall.dev/rollcall/cmd/rollcall").CombinedOutput(); err != nil {
+	cmd := exec.Command("go", "build", "-o", path, "rollcall.dev/rollcall/cmd/rollcall")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is shipped, and as the linters have compiled it
+	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", errors.Join(err, fmt.Errorf("%s", out))
 	}
 	return path, nil

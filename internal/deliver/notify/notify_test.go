@@ -691,7 +691,7 @@ func TestTwoNotifiersTellOnce(t *testing.T) {
 		for i := range 10 {
 			ends[fmt.Sprint("secret ", i)] = h.clock.Add(time.Hour)
 		}
-		h.must(h.table.Expires(h.Context(), "sunfix", "hq", ends))
+		h.must(h.table.Expires(h.Context(), "sunfix", "hq", ends, nil, true))
 		var wait sync.WaitGroup
 		for range 3 {
 			n, err := New(h.table, s, "", slog.New(slog.DiscardHandler), h.now)

@@ -162,7 +162,7 @@ func TestWhatStandsInTheAgentsFileNeverReachesTheServer(t *testing.T) {
 }
 
 // through has an agent dial by way of a proxy that breaks connections.
-func (s *site) through(name, text string, change func(*agent.Options)) (*proxy.Proxy, string, *station) {
+func (s *site) through(name, text string, change func(*agent.Options)) (*proxy.Proxy, string) {
 	s.Helper()
 	p, err := proxy.Start(s.listen, nil)
 	must(s.T, err)
@@ -174,9 +174,9 @@ func (s *site) through(name, text string, change func(*agent.Options)) (*proxy.P
 	if change != nil {
 		change(&o)
 	}
-	st := s.run(o, log)
+	s.run(o, log)
 	s.connected(id)
-	return p, id, st
+	return p, id
 }
 
 // Whatever byte the connection ends at: nothing of the reading counts, nobody is
@@ -184,7 +184,7 @@ func (s *site) through(name, text string, change func(*agent.Options)) (*proxy.P
 func TestAnAgentThatIsCutOffInMidReadingRemovesNobody(t *testing.T) {
 	d := directory(t)
 	s := begin(t, databases.SQLite(t), ownBackend)
-	p, _, _ := s.through("office", backend(d, ""), nil)
+	p, _ := s.through("office", backend(d, ""), nil)
 	s.applied(false)
 	whole := p.Counts()[0].ToServer
 	must(t, d.Modify("dn: uid=u5,ou=people,dc=example,dc=org\nchangetype: delete\n"))
@@ -223,7 +223,7 @@ func TestTheOtherAgentTakesOver(t *testing.T) {
 	s.app.Hub.Limits.Accepted = time.Second
 	until := make(chan struct{})
 	defer close(until)
-	first, _, _ := s.through("first", backend(d, ""), nil)
+	first, _ := s.through("first", backend(d, ""), nil)
 	_, st := s.join("second", backend(d, ""))
 	s.applied(false)
 	// The first freezes: what is sent to it arrives nowhere.
@@ -258,7 +258,7 @@ func TestAHalfOpenConnectionIsNoticed(t *testing.T) {
 	defer close(until)
 	var mu sync.Mutex
 	dead := true
-	p, id, _ := s.through("office", backend(d, ""), func(o *agent.Options) {
+	p, id := s.through("office", backend(d, ""), func(o *agent.Options) {
 		o.Limits = s.app.Hub.Limits
 	})
 	p.SetPlan(func(int) proxy.Plan {

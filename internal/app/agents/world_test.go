@@ -82,7 +82,6 @@ type site struct {
 	env    func(string) (string, bool)
 	app    *app.App
 	api    *client.Client
-	after  int64
 	log    *journal // of the server
 	stop   func()
 }

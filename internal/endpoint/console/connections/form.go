@@ -147,6 +147,13 @@ func newForm(kind source.Kind, c *client.Connection, operator bool) (*form, erro
 			g.Fields = append(g.Fields, x)
 		}
 	}
+	for _, g := range f.Groups {
+		// When it expires is asked for after what it is.
+		slices.SortStableFunc(g.Fields, func(a, b field) int {
+			last := func(x field) int { return strings.Count(x.Path, "credential_expires") }
+			return last(a) - last(b)
+		})
+	}
 	f.rules()
 	return f, nil
 }

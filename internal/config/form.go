@@ -19,6 +19,7 @@ type Input struct {
 	Choices  []string // "" for anything
 	Required bool
 	Secret   bool
+	Lines    bool // of a secret: it has several lines
 	Advanced bool
 	Local    bool // names a file of this machine: operators only
 }
@@ -49,7 +50,7 @@ func Inputs(kind source.Kind) []Input {
 	add("", d.connectionKeys(&c, ""))
 	for _, o := range kind.Options {
 		out = append(out, Input{Path: "backend." + kind.Name + "." + o.Name, Label: o.Label, Help: o.Help, Type: o.Type.String(), Default: o.Default, Choices: o.Choices,
-			Required: o.Required, Secret: o.Secret, Advanced: o.Advanced, Local: o.Local})
+			Required: o.Required, Secret: o.Secret, Lines: o.Lines, Advanced: o.Advanced, Local: o.Local})
 	}
 	return slices.Clip(out)
 }

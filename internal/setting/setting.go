@@ -41,6 +41,7 @@ type Option struct {
 	Choices  []string
 	Required bool
 	Secret   bool // never shown, logged or returned
+	Lines    bool // of a secret: it has several lines, such as a key in PEM
 	Advanced bool // folded away in forms
 	// Basis marks a setting that decides who is read or how people are known:
 	// after a change of it the next plan waits for a person.

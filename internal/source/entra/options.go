@@ -26,7 +26,7 @@ var options = append([]setting.Option{
 	{Name: "tenant", Place: true, Basis: true, Required: true, Label: "Tenant", Help: "The tenant's ID (Directory ID), or one of its domains."},
 	{Name: "client_id", Place: true, Required: true, Label: "Application ID", Help: "Application (client) ID of the app registration that Rollcall reads with."},
 	{Name: "client_secret", Secret: true, Label: "Client secret", Help: "The value of a client secret of the registration, not its ID. Either this or a certificate."},
-	{Name: "certificate", Secret: true, Advanced: true, Label: "Certificate and key", Help: "In place of a secret: a certificate that the registration has, and its key, both as PEM text."},
+	{Name: "certificate", Secret: true, Lines: true, Advanced: true, Label: "Certificate and key", Help: "In place of a secret: a certificate that the registration has, and its key, both as PEM text."},
 	{Name: "certificate_file", Place: true, Local: true, Advanced: true, Label: "Certificate file", Help: "A PEM file with both."},
 	{Name: "cloud", Place: true, Basis: true, Default: "global", Choices: []string{"global", "us-gov", "us-dod", "china"}, Label: "Cloud", Help: "Where the tenant lives: us-gov is GCC High, us-dod the US Department of Defense, china the one of 21Vianet. GCC without High is global."},
 	{Name: "login_url", Place: true, Advanced: true, Label: "Sign-in address", Help: "Where tokens come from, in place of the cloud's."},

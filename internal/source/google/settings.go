@@ -20,7 +20,7 @@ const (
 )
 
 var options = []setting.Option{
-	{Name: "key", Secret: true, Label: "Service account key", Help: "The whole text of the service account's key file (JSON)."},
+	{Name: "key", Secret: true, Lines: true, Label: "Service account key", Help: "The whole text of the service account's key file (JSON)."},
 	{Name: "key_file", Place: true, Local: true, Label: "Key file", Help: "The key file itself, in place of its text."},
 	{Name: "subject", Place: true, Basis: true, Required: true, Label: "Administrator", Help: "The address of the administrator in whose name the directory is read. A role that may read users, groups and organizational units is enough."},
 	{Name: "customer", Basis: true, Default: "my_customer", Label: "Customer", Help: "The account's customer ID (C0…), or my_customer for the administrator's own."},

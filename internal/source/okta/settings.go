@@ -39,7 +39,7 @@ var options = append([]setting.Option{
 	{Name: "url", Place: true, Required: true, Label: "Address", Help: "Of the organization: https://example.okta.com, or its own domain. Not the one with -admin in it."},
 	{Name: "token", Secret: true, Label: "API token", Help: "A token (SSWS) of an administrator who may read, in place of a client. It ends with that account, and after 30 days without use."},
 	{Name: "client_id", Place: true, Label: "Client ID", Help: "Of an API Services app with public key / private key authentication: Okta's own advice, in place of a token."},
-	{Name: "key", Secret: true, Label: "Private key", Help: "The client's private key: a JWK as Okta shows it once, or PEM text."},
+	{Name: "key", Secret: true, Lines: true, Label: "Private key", Help: "The client's private key: a JWK as Okta shows it once, or PEM text."},
 	{Name: "key_file", Place: true, Local: true, Label: "Key file", Help: "A file with the private key, JWK or PEM, in place of the key itself."},
 	{Name: "key_id", Label: "Key ID", Help: "The kid Okta shows for the key; left out, the one in the JWK."},
 

@@ -270,9 +270,12 @@ func (f *form) take(sent url.Values) map[string]any {
 		given := strings.TrimSpace(strings.ReplaceAll(sent.Get(x.Path), "\r\n", "\n"))
 		switch {
 		case x.Secret:
-			if given != "" {
+			switch {
+			case given != "" && x.Lines: // browsers end lines otherwise than files do
+				put(patch, x.Path, given)
+			case given != "":
 				put(patch, x.Path, sent.Get(x.Path))
-			} else if sent.Get("forget."+x.Path) != "" {
+			case sent.Get("forget."+x.Path) != "":
 				put(patch, x.Path, nil)
 			}
 			return

@@ -429,7 +429,6 @@ func TestSettingsAreChecked(t *testing.T) {
 		{"a tenant with a path in it", setting.Values{"tenant": "a/../b"}, "neither an ID nor a domain"},
 		{"neither secret nor certificate", setting.Values{"client_secret": nil}, "0 are set"},
 		{"both", setting.Values{"certificate": "x"}, "2 are set"},
-		{"an address without encryption", setting.Values{"graph_url": "http://graph.example"}, "only https"},
 		{"a page too large", setting.Values{"sync.page_size": 1000}, "1 to 999"},
 		{"an expression that is none", setting.Values{"groups.include": "("}, "groups.include"},
 		{"no certificate in it", setting.Values{"client_secret": nil, "certificate": "hello"}, "certificate"},
@@ -437,11 +436,17 @@ func TestSettingsAreChecked(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, c.set)
-			_, err := Kind.Open(w.set, source.Env{Dir: t.TempDir()})
+			_, err := Kind.Open(w.set, source.Env{Dir: t.TempDir(), Guard: sourcetest.Loopback})
 			if fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v", err)
 			}
 		})
+	}
+	for _, name := range []string{"graph_url", "login_url"} {
+		w := newWorld(t, setting.Values{"graph_url": "https://graph.example", "login_url": "https://login.example", name: "http://else.example"})
+		if _, err := Kind.Open(w.set, source.Env{Dir: t.TempDir()}); fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), "only https") {
+			t.Errorf("%s without encryption: %v", name, err)
+		}
 	}
 	for cloud, hosts := range clouds {
 		v := setting.Values{"tenant": "t", "client_id": "c", "client_secret": "s", "cloud": cloud}

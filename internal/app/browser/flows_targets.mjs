@@ -7,6 +7,7 @@ import { randomUUID } from "node:crypto";
 export async function flows(page) {
   await flow("targets: an application is kept in step", async () => {
     const app = await application();
+    page.removeAllListeners("dialog"); // an answer that nobody asked for, of a flow before, would answer ours too
     await page.goto("/targets");
     await looked(page, "targets-none");
     await page.click("text=New target");

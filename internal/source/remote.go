@@ -29,7 +29,7 @@ type Remote struct {
 const RemoteBasis = "agent.basis"
 
 // EngineOptions are the names of settings that the engine itself goes by.
-var EngineOptions = []string{"groups.members_only"}
+var EngineOptions = []string{"groups.members_only", "people"}
 
 // Remotes finds it. nil without an error is a connection that has no agents.
 type Remotes func(ctx context.Context, c setting.Connection) (*Remote, error)

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -94,6 +95,11 @@ SIGHUP reads the file anew; SIGTERM and Ctrl-C let what goes on come to its end.
 			if err != nil {
 				return err
 			}
+			// A unit with ExecStop sends SIGTERM, and systemd another right after it: that is no
+			// hurry. Ctrl-C twice is, and so is SIGKILL.
+			again := make(chan os.Signal, 1)
+			signal.Notify(again, syscall.SIGTERM)
+			defer signal.Stop(again)
 			reload := make(chan os.Signal, 1)
 			if len(hangup) > 0 {
 				signal.Notify(reload, hangup...)

@@ -107,6 +107,12 @@ func (c *Client) RevokeAgent(ctx context.Context, id string) (Agent, error) {
 	return Send[Agent](ctx, c, http.MethodDelete, "/agents/"+part(id), nil, nil)
 }
 
+// ForgetAgent takes a revoked agent off the list. Once a connection has none left on it,
+// the server reads its directory itself.
+func (c *Client) ForgetAgent(ctx context.Context, id string) (Agent, error) {
+	return Send[Agent](ctx, c, http.MethodPost, "/agents/"+part(id)+"/forget", nil, nil)
+}
+
 // PolicyOf gives what a connection may do, with what its agents say.
 func (c *Client) PolicyOf(ctx context.Context, alias string) (PolicyInEffect, error) {
 	return Get[PolicyInEffect](ctx, c, "/connections/"+part(alias)+"/policy", nil)

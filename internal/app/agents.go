@@ -19,7 +19,7 @@ func known(ctx context.Context, s *store.Store, connection string) ([]tunnel.Age
 	}
 	out := make([]tunnel.Agent, len(list))
 	for i := range list {
-		out[i] = tunnel.Agent{ID: list[i].ID, Name: list[i].Name, Kind: list[i].Kind, Policy: list[i].Policy}
+		out[i] = tunnel.Agent{ID: list[i].ID, Name: list[i].Name, Kind: list[i].Kind, Policy: list[i].Policy, Revoked: !list[i].RevokedAt.IsZero()}
 	}
 	return out, err
 }

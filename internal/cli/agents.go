@@ -15,7 +15,7 @@ import (
 
 func (r *root) agents() *cobra.Command {
 	cmd := &cobra.Command{Use: "agents", Short: "Make, list and revoke the agents in customers' networks"}
-	cmd.AddCommand(r.agentsCreate(), r.agentsList(), r.agentsRotate(), r.agentsRevoke())
+	cmd.AddCommand(r.agentsCreate(), r.agentsList(), r.agentsRotate(), r.agentsRevoke(), r.agentsForget())
 	return cmd
 }
 
@@ -27,8 +27,9 @@ func (r *root) agentsCreate() *cobra.Command {
 AD_CONNECT_AUTH takes. The secret is kept nowhere: whoever loses it makes another one
 by rotate.
 
-A connection that has agents which are not revoked is read, checked and asked for
-passwords through them, and through nothing else.`,
+A connection that has agents is read, checked and asked for passwords through them,
+and through nothing else, also when all of them are revoked: that ends when the last
+of those is forgotten.`,
 		Example: `  rollcall agents create dc1 --connection hq`,
 		RunE: func(cmd *cobra.Command, words []string) error {
 			if connection == "" {
@@ -139,6 +140,28 @@ func (r *root) agentsRevoke() *cobra.Command {
 	}
 }
 
+func (r *root) agentsForget() *cobra.Command {
+	return &cobra.Command{
+		Use: "forget AGENT", Short: "Take a revoked agent off the list", Args: args(1, "an agent's ID"),
+		Long: `Takes a revoked agent off the list. Once a connection has none on it any more, the
+server reads its directory itself, by the connection's own settings.`,
+		RunE: func(cmd *cobra.Command, words []string) error {
+			return r.at(cmd.Context(), func(a place) error {
+				gone, err := a.ForgetAgent(cmd.Context(), words[0])
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(r.Out, "Forgot agent %s (%s) of connection %s.\n", gone.ID, gone.Name, gone.Connection)
+				left, err := a.Agents(cmd.Context(), gone.Connection)
+				if err == nil && len(left) == 0 {
+					r.paragraph("", "It was the last one of "+gone.Connection+", which the server reads itself from now on.")
+				}
+				return err
+			})
+		},
+	}
+}
+
 func (d direct) Agents(ctx context.Context, connection string) ([]client.Agent, error) {
 	list, err := d.Store.AgentTable.List(ctx, "", agents.Filter{Connection: connection}, "", math.MaxInt32)
 	out := make([]client.Agent, len(list))
@@ -164,6 +187,14 @@ func (d direct) RevokeAgent(ctx context.Context, id string) (client.Agent, error
 	return a.Shown(), nil
 }
 
+func (d direct) ForgetAgent(ctx context.Context, id string) (client.Agent, error) {
+	a, err := d.Store.AgentTable.Forget(ctx, "", id, actor())
+	if err != nil {
+		return client.Agent{}, err
+	}
+	return a.Shown(), nil
+}
+
 func (r remote) Agents(ctx context.Context, connection string) ([]client.Agent, error) {
 	return gather[client.Agent](r.c.Agents(ctx, connection), math.MaxInt)
 }
@@ -181,5 +212,10 @@ func (r remote) RotateAgent(ctx context.Context, id string, overlap time.Duratio
 
 func (r remote) RevokeAgent(ctx context.Context, id string) (client.Agent, error) {
 	a, err := r.c.RevokeAgent(ctx, id)
+	return a, told(err)
+}
+
+func (r remote) ForgetAgent(ctx context.Context, id string) (client.Agent, error) {
+	a, err := r.c.ForgetAgent(ctx, id)
 	return a, told(err)
 }

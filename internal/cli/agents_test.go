@@ -6,7 +6,7 @@ import (
 )
 
 // Both ways to the same: the database, and a server that is asked.
-func TestAgentsAreMadeListedRotatedAndRevoked(t *testing.T) {
+func TestAgentsAreMadeListedRotatedRevokedAndForgotten(t *testing.T) {
 	for name, begin := range map[string]func(t *testing.T) (h *house, at []string){
 		"database": func(t *testing.T) (*house, []string) {
 			h := newHouse(t, servedConfiguration)
@@ -49,6 +49,7 @@ func TestAgentsAreMadeListedRotatedAndRevoked(t *testing.T) {
 			run(2, "create", "dc2")
 			run(2, "create", "--connection", "staff")
 			run(2, "rotate", id, "--overlap", "soon")
+			run(1, "forget", id)
 			if out := run(0, "revoke", id); !strings.Contains(out, "dc1") {
 				t.Errorf("revoked: %s", out)
 			}
@@ -56,8 +57,14 @@ func TestAgentsAreMadeListedRotatedAndRevoked(t *testing.T) {
 			if list := run(0, "list"); !strings.Contains(list, "revoked") {
 				t.Errorf("afterwards:\n%s", list)
 			}
+			if out := run(0, "forget", id); !strings.Contains(out, "the last one of staff") {
+				t.Errorf("forgotten: %s", out)
+			}
+			if list := run(0, "list"); !strings.Contains(list, "no agents") {
+				t.Errorf("at the end:\n%s", list)
+			}
 			if name == "database" {
-				if events := h.run(0, "events", "tail"); !strings.Contains(events, "agent.created") || !strings.Contains(events, "agent.revoked") || strings.Contains(events, "rcg_") {
+				if events := h.run(0, "events", "tail"); !strings.Contains(events, "agent.created") || !strings.Contains(events, "agent.revoked") || !strings.Contains(events, "agent.forgotten") || strings.Contains(events, "rcg_") {
 					t.Errorf("told:\n%s", events)
 				}
 			}

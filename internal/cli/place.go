@@ -92,6 +92,7 @@ type place interface {
 	CreateAgent(ctx context.Context, in client.AgentInput) (client.NewAgent, error)
 	RotateAgent(ctx context.Context, id string, overlap time.Duration) (client.NewAgent, error)
 	RevokeAgent(ctx context.Context, id string) (client.Agent, error)
+	ForgetAgent(ctx context.Context, id string) (client.Agent, error)
 
 	// Targets are those that accounts are pushed to. SyncTarget and RepairTarget give
 	// what is marked; direct, it is pushed by then, and at a server, it is about to be.

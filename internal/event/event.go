@@ -118,6 +118,7 @@ const (
 	AgentCreated      Type = "agent.created"
 	AgentRotated      Type = "agent.rotated"
 	AgentRevoked      Type = "agent.revoked"
+	AgentForgotten    Type = "agent.forgotten"
 	AgentConnected    Type = "agent.connected"    // to the first of the nodes
 	AgentDisconnected Type = "agent.disconnected" // from the last of them
 
@@ -141,7 +142,7 @@ func Types() []Type {
 		AdminLinkCreated, AdminInvitationRevoked, SetupLinkCreated, SetupLinkOpened, SetupLinkRevoked, WebhookCreated, WebhookUpdated, WebhookDeleted,
 		WebhookDisabled, WebhookSecretRotated, WebhookSkipped, DeliveryReplayed, ClientCreated, ClientUpdated, ClientDeleted,
 		ClientSecretRotated, SigningKeysRotated, TargetCreated, TargetUpdated, TargetDeleted, TargetRepaired,
-		AgentCreated, AgentRotated, AgentRevoked, AgentConnected, AgentDisconnected, SecretsRotated,
+		AgentCreated, AgentRotated, AgentRevoked, AgentForgotten, AgentConnected, AgentDisconnected, SecretsRotated,
 		FeedAccepted,
 	}
 }

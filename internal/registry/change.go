@@ -312,7 +312,7 @@ func (r *Registry) Delete(ctx context.Context, who Who, alias string) (err error
 		if err := pushers.Forget(ctx, tx, alias); err != nil {
 			return err
 		}
-		if err := agents.Forget(ctx, tx, alias, who.Actor, r.now()); err != nil {
+		if err := agents.ForgetAll(ctx, tx, alias, who.Actor, r.now()); err != nil {
 			return err
 		}
 		return r.tell(ctx, tx, event.ConnectionDeleted, who, c, row.Body, nil, nil)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"sync"
@@ -22,13 +23,14 @@ type Agent struct {
 	ID, Name string
 	Kind     string          // as it last said; "" where it reads what the server says
 	Policy   *setting.Policy // too; nil before it was first connected
+	Revoked  bool
 }
 
 // Hub knows which agents are connected to this node, and asks them. Whoever accepts
 // connections hands them over by Join.
 type Hub struct {
 	Kinds func(name string) (source.Kind, bool)
-	// Agents are those of a connection which were not revoked.
+	// Agents are those of a connection, the revoked ones too.
 	Agents func(ctx context.Context, connection string) ([]Agent, error)
 	// Sync makes a run of a connection for an agent that asks for one. It gives the
 	// run as the API does.
@@ -307,15 +309,24 @@ func every(ctx context.Context, d time.Duration, do func()) (stop func()) {
 	}
 }
 
-// Remote says how a connection is read through its agents; nil where it has none.
+// Remote says how a connection is read through its agents; nil where it never had one.
+// Where all were revoked nothing is read: what the server finds by itself at the same
+// address may be another directory, and whoever revokes an agent does not ask for that.
 func (h *Hub) Remote(ctx context.Context, c setting.Connection) (*source.Remote, error) {
-	agents, err := h.Agents(ctx, c.Alias)
-	if err != nil || len(agents) == 0 {
-		if err == nil && c.Kind == agentKind {
-			err = fault.New(fault.Unavailable, "connection %s is read by an agent, and has none", c.Alias).
-				WithHint("make one: rollcall agents create NAME --connection %s", c.Alias)
-		}
+	all, err := h.Agents(ctx, c.Alias)
+	if err != nil {
 		return nil, err
+	}
+	agents := slices.DeleteFunc(slices.Clone(all), func(a Agent) bool { return a.Revoked })
+	switch another := fmt.Sprintf("make one: rollcall agents create NAME --connection %s", c.Alias); {
+	case len(agents) > 0:
+	case c.Kind == agentKind:
+		return nil, fault.New(fault.Unavailable, "connection %s is read by an agent, and has none", c.Alias).WithHint("%s", another)
+	case len(all) > 0:
+		return nil, fault.New(fault.Unavailable, "connection %s is read by agents, and all of them are revoked", c.Alias).
+			WithHint("%s. Or have the server read the directory itself, by `rollcall agents forget` for each that is revoked", another)
+	default:
+		return nil, nil
 	}
 	r := &source.Remote{}
 	for _, a := range agents {

@@ -419,6 +419,13 @@ func TestWithoutAnAgentNothingIsRead(t *testing.T) {
 	if r, err := h.Remote(t.Context(), connection); r != nil || err != nil {
 		t.Errorf("a connection without agents: %+v, %v", r, err)
 	}
+	// Who revokes the last agent does not ask for another way to the directory.
+	h.Agents = func(context.Context, string) ([]Agent, error) {
+		return []Agent{{ID: "a", Revoked: true, Kind: "table"}}, nil
+	}
+	if r, err := h.Remote(t.Context(), connection); r != nil || fault.KindOf(err) != fault.Unavailable || !strings.Contains(fault.HintOf(err), "agents forget") {
+		t.Errorf("all agents revoked: %+v, %v", r, err)
+	}
 	c := connection
 	c.Kind = agentKind
 	if _, err := h.Remote(t.Context(), c); fault.KindOf(err) != fault.Unavailable {

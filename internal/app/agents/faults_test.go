@@ -134,6 +134,36 @@ func TestAnAgentWithoutAFileReadsWhatTheServerSays(t *testing.T) {
 	}
 }
 
+// Who revokes the last agent does not ask for another way to the directory: at the same
+// address the server may find another one.
+func TestWithoutAnAgentLeftNobodyReadsTheDirectory(t *testing.T) {
+	d := directory(t)
+	s := begin(t, databases.SQLite(t), backend(d, "  "))
+	id, st := s.join("office", "")
+	s.applied(false)
+	_, err := s.api.RevokeAgent(t.Context(), id)
+	must(t, err)
+	s.until("the agent is cut off", func() bool { return s.app.Hub.Connected("hq") == 0 })
+	st.stop()
+	for _, full := range []bool{false, true} {
+		if run := s.sync(full); run.State != engine.RunFailed || !strings.Contains(text(run.Error), "all of them are revoked") || s.active() != people {
+			t.Errorf("%s, %d accounts: %s", run.State, s.active(), text(run.Error))
+		}
+	}
+	if r, err := s.signIn("u3@example.org", password); fault.KindOf(err) != fault.Unavailable && (err != nil || !r.Unavailable) {
+		t.Errorf("%+v, %v", r, err)
+	}
+	// Until somebody says so.
+	_, err = s.api.ForgetAgent(t.Context(), id)
+	must(t, err)
+	if run := s.applied(true); run.Summary.Changes() != 0 {
+		t.Errorf("%+v", run.Summary)
+	}
+	if r, err := s.signIn("u3@example.org", password); err != nil || r.Account == nil {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 func TestWhatStandsInTheAgentsFileNeverReachesTheServer(t *testing.T) {
 	dir := t.TempDir()
 	d := directory(t)
@@ -310,8 +340,7 @@ func TestARevokedOrRotatedSecretCutsAtOnce(t *testing.T) {
 			t.Errorf("%s: it took %s", what, took)
 		}
 		s.until("the agent says why", func() bool { return strings.Contains(st.log.String(), "refuses the client ID or the secret") })
-		// Without an agent that may connect the directory is not asked; whoever revoked the
-		// last one has the server ask it itself, where it can.
+		// Without an agent that may connect the directory is not asked.
 		if r, err := s.signIn("u3@example.org", password); fault.KindOf(err) != fault.Unavailable && (err != nil || !r.Unavailable) {
 			t.Errorf("%s: %+v, %v", what, r, err)
 		}

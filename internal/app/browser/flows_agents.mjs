@@ -1,9 +1,9 @@
 // Agents in customers' networks: one is made, its secret is seen once, changed, and
-// the agent revoked.
+// the agent revoked and forgotten.
 import { flow, check, looked } from "./lib.mjs";
 
 export async function flows(page) {
-  await flow("agents: one is made, gets another secret and is revoked", async () => {
+  await flow("agents: one is made, gets another secret, is revoked and forgotten", async () => {
     const secret = async () => (await page.locator(".secret code").first().textContent()).trim();
     await page.goto("/agents");
     await looked(page, "agents-none");
@@ -43,5 +43,14 @@ export async function flows(page) {
     await page.locator("h1 .badge:has-text('revoked')").waitFor();
     check(await page.locator("button:has-text('Revoke it')").count() === 0, "and it is revoked");
     await looked(page, "agent-revoked");
+    await page.goto("/connections/demo");
+    check((await page.textContent("main")).includes("nobody signs in by it"), "who revoked the last one is told what that means");
+    await looked(page, "connection-agents-revoked");
+    await page.click("main a:has-text('revoked')");
+    await page.click("main a:has-text('dc1.example.org')");
+    page.once("dialog", (d) => d.accept());
+    await page.click("button:has-text('Forget it')");
+    await page.waitForURL(/\/agents$/);
+    check(await page.locator("main a:has-text('dc1.example.org')").count() === 0, "it is off the list");
   });
 }

@@ -18,7 +18,7 @@ type AgentPath struct {
 func (s *server) agents() {
 	const tag = "agents"
 	register(s, operation{id: "list-agents", method: http.MethodGet, path: "/agents", tag: tag, summary: "List the agents in customers' networks",
-		description: "A connection that has agents which are not revoked is read through them."}, s.listAgents)
+		description: "A connection that has agents is read through them alone, also when all of them are revoked."}, s.listAgents)
 	register(s, operation{id: "get-agent", method: http.MethodGet, path: "/agents/{id}", tag: tag, summary: "Show an agent, with the servers it is connected to"},
 		func(ctx context.Context, in *AgentPath) (*body[client.Agent], error) {
 			return shownAgent(s.Store.AgentTable.Get(ctx, callerOf(ctx).Organization, in.ID))
@@ -45,6 +45,11 @@ func (s *server) agents() {
 	register(s, operation{id: "revoke-agent", method: http.MethodDelete, path: "/agents/{id}", tag: tag, summary: "End an agent for good; its connection is cut at once"},
 		func(ctx context.Context, in *AgentPath) (*body[client.Agent], error) {
 			return shownAgent(s.Store.AgentTable.Revoke(ctx, callerOf(ctx).Organization, in.ID, callerOf(ctx).Actor))
+		})
+	register(s, operation{id: "forget-agent", method: http.MethodPost, path: "/agents/{id}/forget", tag: tag, summary: "Take a revoked agent off the list",
+		description: "Once a connection has none left on it, the server reads its directory itself.", fails: []int{http.StatusConflict}},
+		func(ctx context.Context, in *AgentPath) (*body[client.Agent], error) {
+			return shownAgent(s.Store.AgentTable.Forget(ctx, callerOf(ctx).Organization, in.ID, callerOf(ctx).Actor))
 		})
 	register(s, operation{id: "get-connection-policy", method: http.MethodGet, path: "/connections/{alias}/policy", tag: tag, summary: "Show what a connection may do, with what its agents say",
 		description: "What is stricter holds, switch by switch. When accounts are purged is the connection's alone."}, s.connectionPolicy)

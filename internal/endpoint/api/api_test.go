@@ -16,6 +16,7 @@ import (
 	"rollcall.dev/rollcall/internal/endpoint/api"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/operate"
+	"rollcall.dev/rollcall/internal/rig/databases"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/store/keys"
 	"rollcall.dev/rollcall/internal/store/nodes"
@@ -206,7 +207,7 @@ func TestWhoWaitsIsAnsweredWhenTheServerStops(t *testing.T) {
 }
 
 func TestWhoHasNoKeyIsToldHowToGetIn(t *testing.T) {
-	w := open(t, "")
+	w := open(t, databases.SQLite(t))
 	good := w.keys["operator"]
 	for name, header := range map[string]string{
 		"nothing": "", "another scheme": "Basic " + good, "no key": "Bearer ", "a word": "Bearer hello", "a key that is none": "Bearer rk_" + strings.Repeat("0", 43),
@@ -285,7 +286,7 @@ func TestRequestsAreLimitedPerKeyAndPerStranger(t *testing.T) {
 }
 
 func TestEveryErrorIsAProblemWithAHint(t *testing.T) {
-	w := open(t, "")
+	w := open(t, databases.SQLite(t))
 	want[client.Run](w, 200, w.ask("operator", "POST", "/connections/sun-hq/sync?wait=true", nil))
 	for _, c := range []struct {
 		name, method, path string

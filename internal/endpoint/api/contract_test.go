@@ -155,7 +155,9 @@ var cases = []struct {
 	{op: "get-connection-policy", path: "/connections/sun-hq/policy"},
 	{op: "rotate-agent-secret", path: "/agents/{agent}/secret"},
 	{op: "rotate-agent-secret", path: "/agents/{agent}/secret", body: `{"overlap_seconds": 60}`},
+	{op: "forget-agent", path: "/agents/{agent}/forget", status: 409}, // it is not revoked
 	{op: "revoke-agent", path: "/agents/{agent}"},
+	{op: "forget-agent", path: "/agents/{former}/forget"},
 	{op: "create-push-token", path: "/connections/{pushed}/token", body: `{"name": "Entra ID", "expires_at": "2099-01-01T00:00:00Z"}`, status: 201},
 	{op: "create-push-token", path: "/connections/{pushed}/token", body: `{"kind": "oauth", "no_expiry": true}`, status: 201},
 	{op: "create-push-token", path: "/connections/sun-hq/token", status: 409}, // a table: nobody pushes to it
@@ -214,6 +216,15 @@ func (w *world) names(text string) string {
 			w.t.Fatal(err)
 		}
 		return id
+	})
+	put("{former}", func() string {
+		for _, a := range get[list[client.Agent]](w, "operator", "/agents").Items {
+			if a.RevokedAt != nil {
+				return a.ID
+			}
+		}
+		id := want[client.NewAgent](w, 201, w.ask("operator", "POST", "/agents", `{"name": "dc3", "connection": "sun-hq"}`)).ID
+		return want[client.Agent](w, 200, w.ask("operator", "DELETE", "/agents/"+id, nil)).ID
 	})
 	put("{pushed}", w.pushed)
 	put("{token}", func() string {

@@ -17,6 +17,7 @@ import (
 	"rollcall.dev/rollcall/internal/endpoint/login"
 	"rollcall.dev/rollcall/internal/event"
 	"rollcall.dev/rollcall/internal/rig/company"
+	"rollcall.dev/rollcall/internal/rig/databases"
 	"rollcall.dev/rollcall/internal/rig/people"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/simulator"
@@ -214,7 +215,7 @@ var (
 )
 
 func TestPeopleSignInAtThePageByTheirDirectory(t *testing.T) {
-	d := openDoors(t, open(t, ""))
+	d := openDoors(t, open(t, databases.SQLite(t)))
 	pages, err := login.New(login.Deps{SignIn: d.app.SignIn, Logins: d.app.Store.LoginTable, Ring: d.app.Ring, PublicURL: "http://localhost"})
 	d.must(err)
 	site := httptest.NewServer(pages)

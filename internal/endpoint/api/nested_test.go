@@ -33,7 +33,7 @@ func scripted(t *testing.T, fn func(t *testing.T, w *storetest.World, c *client.
 		}
 		fn(t, w, c)
 	}
-	t.Run("SQLite", func(t *testing.T) { run(t, "sqlite:"+t.TempDir()+"/rollcall.db") })
+	t.Run("SQLite", func(t *testing.T) { run(t, databases.SQLite(t)) })
 	t.Run("PostgreSQL", func(t *testing.T) {
 		dsn := databases.PostgreSQL(t)
 		run(t, dsn)

@@ -83,7 +83,7 @@ connections:
 // both runs a test on each database.
 func both(t *testing.T, fn func(t *testing.T, w *world)) {
 	t.Helper()
-	t.Run("SQLite", func(t *testing.T) { fn(t, open(t, "")) })
+	t.Run("SQLite", func(t *testing.T) { fn(t, open(t, databases.SQLite(t))) })
 	t.Run("PostgreSQL", func(t *testing.T) {
 		dsn := databases.PostgreSQL(t)
 		fn(t, open(t, dsn))

@@ -19,6 +19,7 @@ import (
 	"rollcall.dev/rollcall/internal/endpoint/login"
 	"rollcall.dev/rollcall/internal/event"
 	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/rig/databases"
 	"rollcall.dev/rollcall/internal/seal"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/signin"
@@ -46,7 +47,7 @@ type site struct {
 func open(t *testing.T, public string) *site {
 	t.Helper()
 	s := &site{T: t, set: setting.DefaultSignIn(), jar: map[string]string{}, clock: time.Now(), from: "192.0.2.7:1234"}
-	st, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "rollcall.db"), t.TempDir())
+	st, err := store.Open(t.Context(), databases.SQLite(t), t.TempDir())
 	s.must(err)
 	t.Cleanup(func() { s.must(st.Close()) })
 	s.store = st

@@ -15,6 +15,7 @@ import (
 
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/endpoint/login"
+	"rollcall.dev/rollcall/internal/rig/databases"
 	"rollcall.dev/rollcall/internal/store/clients"
 	"rollcall.dev/rollcall/internal/store/logins"
 )
@@ -612,7 +613,7 @@ func TestTokensAreRevokedAndLookedInto(t *testing.T) {
 }
 
 func TestSecretsAreTriedOnlySoOften(t *testing.T) {
-	w := open(t, "")
+	w := open(t, databases.SQLite(t))
 	c, secret := w.application()
 	w.signed("anna")
 	form := func() url.Values { return url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"x"}} }
@@ -647,7 +648,7 @@ func TestSecretsAreTriedOnlySoOften(t *testing.T) {
 }
 
 func TestPagesOfOtherOriginsAskOnlyWhereAClientOfTheirsIsPublic(t *testing.T) {
-	w := open(t, "")
+	w := open(t, databases.SQLite(t))
 	w.application()
 	w.application(func(s *clients.Spec) {
 		s.Type, s.RedirectURIs = clients.Public, p([]string{"https://spa.example:443/cb", "http://localhost:5173/"})
@@ -666,7 +667,7 @@ func TestPagesOfOtherOriginsAskOnlyWhereAClientOfTheirsIsPublic(t *testing.T) {
 }
 
 func TestWithManyGroupsATokenSaysWhereToAsk(t *testing.T) {
-	w := open(t, "")
+	w := open(t, databases.SQLite(t))
 	c, secret := w.application()
 	w.groups("anna", 201)
 	_, got := w.in(c, secret, "anna")

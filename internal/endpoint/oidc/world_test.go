@@ -57,7 +57,7 @@ func both(t *testing.T, fn func(w *world)) {
 	t.Helper()
 	t.Run("SQLite", func(t *testing.T) {
 		t.Parallel()
-		fn(open(t, ""))
+		fn(open(t, databases.SQLite(t)))
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
 		t.Parallel()

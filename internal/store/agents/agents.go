@@ -163,16 +163,13 @@ func (s *Agents) Get(ctx context.Context, asks, id string) (*Agent, error) {
 }
 
 // Filter chooses among agents; what is empty leaves all.
-type Filter struct {
-	Organization, Connection string
-	Valid                    bool // not the revoked ones
-}
+type Filter struct{ Organization, Connection string }
 
 // List gives agents behind an ID, in the order of IDs, at most limit.
 func (s *Agents) List(ctx context.Context, asks string, f Filter, after string, limit int) ([]Agent, error) {
 	out := []Agent{}
 	err := db.Each(ctx, s.DB.Reader(), `SELECT `+columns+` FROM agents WHERE ($1 = '' OR organization = $1) AND ($2 = '' OR organization = $2) AND ($3 = '' OR connection = $3)
-		AND (revoked_at = 0 OR NOT $4) AND id > $5 ORDER BY id LIMIT $6`, []any{asks, f.Organization, f.Connection, f.Valid, after, limit}, func(rows *sql.Rows) error {
+		AND id > $4 ORDER BY id LIMIT $5`, []any{asks, f.Organization, f.Connection, after, limit}, func(rows *sql.Rows) error {
 		a, err := s.scan(rows)
 		if err == nil {
 			out = append(out, a.Agent)
@@ -185,13 +182,14 @@ func (s *Agents) List(ctx context.Context, asks string, f Filter, after string, 
 	return out, s.seen(ctx, out)
 }
 
-// Of gives the agents of a connection that are not revoked.
+// Of gives the agents of a connection, those that were revoked too: whoever reads the
+// connection must know that it had some.
 func (s *Agents) Of(ctx context.Context, connection string) ([]Agent, error) {
 	organization, err := s.owner(ctx, connection)
 	if err != nil {
 		return nil, err
 	}
-	return s.List(ctx, organization, Filter{Connection: connection, Valid: true}, "", MostAgents)
+	return s.List(ctx, organization, Filter{Connection: connection}, "", MostAgents+mostShown)
 }
 
 // Effective is what a connection's policy and those of its agents all allow: nothing
@@ -300,9 +298,31 @@ func (s *Agents) Revoke(ctx context.Context, asks, id, actor string) (*Agent, er
 	return s.Get(ctx, asks, id)
 }
 
-// Forget takes the agents of a connection away that is deleted itself, in the
+// Forget takes a revoked agent out of the table. Of a connection whose last one it was
+// the server reads the directory itself from then on, if it has the settings.
+func (s *Agents) Forget(ctx context.Context, asks, id, actor string) (*Agent, error) {
+	var gone *row
+	err := s.DB.Write(ctx, func(tx *db.Tx) (err error) {
+		if gone, err = s.one(ctx, tx, asks, id, tx.Locked()); err != nil {
+			return err
+		}
+		if gone.RevokedAt.IsZero() {
+			return fault.New(fault.Conflict, "agent %s (%s) is not revoked", id, gone.Name).WithHint("`rollcall agents revoke` does so, and cuts its connection")
+		}
+		if _, err := tx.Exec(ctx, `DELETE FROM agents WHERE id = $1`, id); err != nil {
+			return err
+		}
+		return tell(ctx, tx, event.AgentForgotten, &gone.Agent, actor, s.now(), nil)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &gone.Agent, nil
+}
+
+// ForgetAll takes the agents of a connection away that is deleted itself, in the
 // transaction of that. Whoever gets its alias next gets none of them.
-func Forget(ctx context.Context, tx *db.Tx, connection, actor string, at time.Time) error {
+func ForgetAll(ctx context.Context, tx *db.Tx, connection, actor string, at time.Time) error {
 	var gone []Agent
 	err := db.Each(ctx, tx, `SELECT id, organization, connection, name FROM agents WHERE connection = $1 AND revoked_at = 0 ORDER BY id`, []any{connection}, func(rows *sql.Rows) error {
 		var a Agent

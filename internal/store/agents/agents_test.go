@@ -296,11 +296,36 @@ func TestRevokingIsForGoodAndCutsAtOnce(t *testing.T) {
 		h.must(h.a.Gone(h.Context(), a.ID, "n1"))
 		_, _, err = h.a.Rotate(h.Context(), "", a.ID, 0, "x")
 		h.kind(err, fault.Conflict, "revoked")
-		if list, err := h.a.Of(h.Context(), "hq"); err != nil || len(list) != 0 {
+		if list, err := h.a.Of(h.Context(), "hq"); err != nil || len(list) != 1 || list[0].RevokedAt.IsZero() {
 			h.Errorf("the connection has %v %v", list, err)
 		}
 		h.agent("dc1", "hq") // its name is free again
 		h.told(event.AgentCreated, event.AgentRotated, event.AgentConnected, event.AgentRevoked, event.AgentCreated)
+	})
+}
+
+func TestARevokedAgentIsForgotten(t *testing.T) {
+	both(t, func(h *house) {
+		a, secret := h.agent("dc1", "hq")
+		_, err := h.a.Forget(h.Context(), "sun", a.ID, "apikey:y")
+		h.kind(err, fault.Conflict, "is not revoked")
+		h.opens(a.ID, secret, true, "one that was not forgotten")
+		_, err = h.a.Revoke(h.Context(), "sun", a.ID, "apikey:y")
+		h.must(err)
+		_, err = h.a.Forget(h.Context(), "moon", a.ID, "apikey:z")
+		h.kind(err, fault.NotFound, "there is no agent")
+		gone, err := h.a.Forget(h.Context(), "sun", a.ID, "apikey:y")
+		h.must(err)
+		if gone.ID != a.ID {
+			h.Errorf("forgot %v", gone)
+		}
+		if list, err := h.a.Of(h.Context(), "hq"); err != nil || len(list) != 0 {
+			h.Errorf("the connection has %v %v", list, err)
+		}
+		_, err = h.a.Forget(h.Context(), "sun", a.ID, "apikey:y")
+		h.kind(err, fault.NotFound, "there is no agent")
+		h.opens(a.ID, secret, false, "forgotten")
+		h.told(event.AgentCreated, event.AgentRevoked, event.AgentForgotten)
 	})
 }
 
@@ -311,7 +336,7 @@ func TestAConnectionThatIsTakenAwayEndsItsAgents(t *testing.T) {
 		_, kept := h.agent("dc1", "okta")
 		_, err := h.a.Revoke(h.Context(), "", b.ID, "x")
 		h.must(err)
-		h.must(h.db.Write(h.Context(), func(tx *db.Tx) error { return agents.Forget(h.Context(), tx, "hq", "apikey:x", h.clock) }))
+		h.must(h.db.Write(h.Context(), func(tx *db.Tx) error { return agents.ForgetAll(h.Context(), tx, "hq", "apikey:x", h.clock) }))
 		h.opens(a.ID, secret, false, "of a connection that was deleted")
 		h.opens(a.ID, kept, false, "with another one's secret")
 		_, err = h.a.Get(h.Context(), "", a.ID)

@@ -137,7 +137,7 @@ func Address(public string) string {
 
 type page struct {
 	Agent   client.Agent
-	Fresh   bool // its secret may still be replaced
+	Valid   bool // it is not revoked
 	Trouble *shell.Trouble
 }
 
@@ -148,7 +148,7 @@ func answer(q *shell.Ask, trouble *shell.Trouble) error {
 	if err != nil {
 		return err
 	}
-	p := page{Agent: a, Fresh: a.RevokedAt == nil, Trouble: trouble}
+	p := page{Agent: a, Valid: a.RevokedAt == nil, Trouble: trouble}
 	if trouble != nil {
 		return q.Refused("agent", a.Name, p)
 	}
@@ -180,6 +180,13 @@ func (s section) act(q *shell.Ask) error {
 			return answer(q, q.Problem(err))
 		}
 		q.Say(shell.Path("agents", id), a.Name+" is revoked: its connection is cut, and its secret is good for nothing.")
+		return nil
+	case "forget":
+		a, err := q.API.ForgetAgent(ctx, id)
+		if err != nil {
+			return answer(q, q.Problem(err))
+		}
+		q.Say("/agents", a.Name+" is off the list.")
 		return nil
 	}
 	http.NotFound(q.W, q.R)

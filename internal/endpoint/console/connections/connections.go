@@ -54,6 +54,7 @@ type page struct {
 	Files      []client.Upload
 	Changes    shell.Bars
 	Agents     []client.Agent
+	Fenced     bool        // it had agents, and all are revoked
 	Policy     []policyRow // where an agent said what it allows; empty elsewhere
 	Check      *client.Check
 	Trouble    *shell.Trouble
@@ -92,7 +93,7 @@ func answer(q *shell.Ask, check *client.Check, trouble *shell.Trouble) error {
 		}
 		p.Files = files.Items
 	}
-	if p.Agents, p.Policy, err = agentsOf(q, alias); err != nil {
+	if p.Agents, p.Fenced, p.Policy, err = agentsOf(q, alias); err != nil {
 		return err
 	}
 	p.Runs, p.Held = runsOf.Items, held.Items

@@ -14,12 +14,13 @@ type policyRow struct {
 	Who                    []string // the agents where it is on
 }
 
-// agentsOf gives the agents of a connection that are not revoked, and its policy beside
+// agentsOf gives the agents of a connection that are not revoked, whether all it had are
+// (so that nobody reads it), and its policy beside
 // theirs where one of them said what it allows.
-func agentsOf(q *shell.Ask, alias string) (valid []client.Agent, rows []policyRow, err error) {
+func agentsOf(q *shell.Ask, alias string) (valid []client.Agent, fenced bool, rows []policyRow, err error) {
 	found, err := client.Get[client.Page[client.Agent]](q.R.Context(), q.API, "/agents", url.Values{"connection": {alias}, "limit": {"100"}})
 	if err != nil {
-		return nil, nil, err
+		return nil, false, nil, err
 	}
 	for _, a := range found.Items {
 		if a.RevokedAt == nil {
@@ -27,13 +28,13 @@ func agentsOf(q *shell.Ask, alias string) (valid []client.Agent, rows []policyRo
 		}
 	}
 	if len(valid) == 0 {
-		return nil, nil, nil
+		return nil, len(found.Items) > 0, nil, nil
 	}
 	p, err := q.API.PolicyOf(q.R.Context(), alias)
 	if err != nil || len(p.Agents) == 0 {
-		return valid, nil, err
+		return valid, false, nil, err
 	}
-	return valid, policyRows(p), nil
+	return valid, false, policyRows(p), nil
 }
 
 func policyRows(p client.PolicyInEffect) []policyRow {

@@ -11,6 +11,7 @@ import (
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/engine"
+	"rollcall.dev/rollcall/internal/rig/databases"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/store/ledger"
 	"rollcall.dev/rollcall/internal/store/storetest"
@@ -65,7 +66,7 @@ func TestGoldenPlans(t *testing.T) {
 // golden plans what a file says.
 func golden(t *testing.T, text string) string {
 	t.Helper()
-	w := storetest.Open(t, "sqlite:"+filepath.Join(t.TempDir(), "rollcall.db"))
+	w := storetest.Open(t, databases.SQLite(t))
 	c := w.Connect("hq")
 	sections := sectionsOf(text)
 	for _, l := range sections["local"] {

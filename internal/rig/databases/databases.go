@@ -5,6 +5,7 @@ package databases
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -51,20 +52,86 @@ func Server(t testing.TB) *postgres.Server {
 	return s
 }
 
-// SQLite is a file that is not there yet.
-func SQLite(t testing.TB) string {
-	t.Helper()
-	return "sqlite:" + filepath.Join(t.TempDir(), "rollcall.db")
+// Bringing the schema into a database takes half a second or more under the race
+// detector, and there are hundreds of tests that want one. It is done once in a process,
+// and copied.
+var (
+	file = sync.OnceValues(func() (text []byte, err error) {
+		dir, err := os.MkdirTemp("", "rollcall-schema-")
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+		path := filepath.Join(dir, "rollcall.db")
+		if err := migrate("sqlite:" + path); err != nil {
+			return nil, err
+		}
+		return os.ReadFile(path) // closing it has left nothing beside it
+	})
+	template = sync.OnceValues(func() (string, error) {
+		s, err := server()
+		if err != nil {
+			return "", err
+		}
+		dsn, err := s.NewDatabase(context.Background())
+		if err != nil {
+			return "", err
+		}
+		return dsn, migrate(dsn)
+	})
+)
+
+func migrate(dsn string) error {
+	d, err := db.Open(context.Background(), dsn, "")
+	if err != nil {
+		return err
+	}
+	return d.Close()
 }
 
-// PostgreSQL is an empty database.
+// Put makes a file that holds the schema and nothing else.
+func Put(t testing.TB, path string) {
+	t.Helper()
+	text, err := file()
+	if err == nil {
+		err = os.WriteFile(path, text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// SQLite is a file that holds the schema and nothing else.
+func SQLite(t testing.TB) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "rollcall.db")
+	Put(t, path)
+	return "sqlite:" + path
+}
+
+// PostgreSQL is a database that holds the schema and nothing else.
 func PostgreSQL(t testing.TB) string {
+	t.Helper()
+	s, dsn := Server(t), ""
+	from, err := template()
+	if err == nil {
+		dsn, err = s.CopyDatabase(t.Context(), from)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dsn
+}
+
+// Blank gives a database of each kind without a schema: a file that is not there yet,
+// and an empty database.
+func Blank(t testing.TB) map[string]string {
 	t.Helper()
 	dsn, err := Server(t).NewDatabase(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return dsn
+	return map[string]string{"SQLite": "sqlite:" + filepath.Join(t.TempDir(), "rollcall.db"), "PostgreSQL": dsn}
 }
 
 // Both runs a test on a database of each kind, side by side.

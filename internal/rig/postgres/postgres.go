@@ -172,7 +172,7 @@ func launch(ctx context.Context, bin, dir, password string, o options) (*Server,
 	case <-ctx.Done():
 		return nil, errors.Join(ctx.Err(), s.end())
 	}
-	if s.DSN, err = s.create(ctx, "rollcall"); err != nil {
+	if s.DSN, err = s.create(ctx, "rollcall", "template0"); err != nil {
 		return nil, errors.Join(err, s.end())
 	}
 	return s, nil
@@ -200,19 +200,32 @@ func follow(log io.Reader, ready chan<- struct{}) string {
 
 // NewDatabase makes an empty database and gives its DSN: one for each test.
 func (s *Server) NewDatabase(ctx context.Context) (string, error) {
-	s.databases.Lock()
-	s.made++
-	name := "test_" + strconv.Itoa(s.made)
-	s.databases.Unlock()
-	return s.create(ctx, name)
+	return s.create(ctx, s.next(), "template0")
 }
 
-func (s *Server) create(ctx context.Context, name string) (string, error) {
+// CopyDatabase makes a database with what is in another one, to which nobody may be
+// connected, and gives its DSN.
+func (s *Server) CopyDatabase(ctx context.Context, from string) (string, error) {
+	dsn, err := url.Parse(from)
+	if err != nil {
+		return "", fmt.Errorf("postgres rig: copy a database: %w", err)
+	}
+	return s.create(ctx, s.next(), strings.TrimPrefix(dsn.Path, "/"))
+}
+
+func (s *Server) next() string {
+	s.databases.Lock()
+	defer s.databases.Unlock()
+	s.made++
+	return "test_" + strconv.Itoa(s.made)
+}
+
+func (s *Server) create(ctx context.Context, name, template string) (string, error) {
 	conn, err := pgx.Connect(ctx, s.DSN)
 	if err != nil {
 		return "", fmt.Errorf("postgres rig: connect: %w", err)
 	}
-	_, err = conn.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()+" TEMPLATE template0")
+	_, err = conn.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()+" TEMPLATE "+pgx.Identifier{template}.Sanitize())
 	if err = errors.Join(err, conn.Close(ctx)); err != nil {
 		return "", fmt.Errorf("postgres rig: create database %s: %w", name, err)
 	}

@@ -2,7 +2,6 @@ package entra
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +11,7 @@ import (
 	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/rig/databases"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/source/sourcetest"
@@ -84,7 +84,7 @@ type company struct {
 func newCompany(t *testing.T, people string) *company {
 	t.Helper()
 	c := &company{world: newWorld(t, setting.Values{"groups.include": "^App-", "people": people})}
-	c.store = storetest.Open(t, "sqlite:"+filepath.Join(t.TempDir(), "rollcall.db"))
+	c.store = storetest.Open(t, databases.SQLite(t))
 	kind := kindOf(c.clock)
 	c.store.Engine.Kinds = func(name string) (source.Kind, bool) { return kind, name == kind.Name }
 	c.store.Engine.Now, c.store.Engine.Env.Guard = c.clock.Now, sourcetest.Loopback

@@ -229,7 +229,9 @@ func TestWhateverHappensThePictureIsRightInTheEnd(t *testing.T) {
 			}
 			deltas, faults, forgotten := 0, 0, 0
 			var history []string
-			for round := range 100 {
+			// A mishap that is to come at a later request than there are is none.
+			round := 0
+			for ; round < 100 || faults < 5 && round < 1000; round++ {
 				for range company.random.IntN(4) {
 					history = append(history, company.edit())
 				}
@@ -260,8 +262,8 @@ func TestWhateverHappensThePictureIsRightInTheEnd(t *testing.T) {
 					t.Fatalf("in round %d, after %q", round, history[max(0, len(history)-6):])
 				}
 			}
-			if deltas < 80 || faults < 5 {
-				t.Errorf("%d readings of changes, %d faults, %d times the server forgot", deltas, faults, forgotten)
+			if deltas < round*8/10 || faults < 5 {
+				t.Errorf("%d rounds: %d readings of changes, %d faults, %d times the server forgot", round, deltas, faults, forgotten)
 			}
 		})
 	}

@@ -28,8 +28,7 @@ func both(t *testing.T, fn func(t *testing.T, dsn string)) {
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
 		t.Parallel()
-		dsn := databases.PostgreSQL(t)
-		fn(t, dsn)
+		fn(t, databases.Blank(t)["PostgreSQL"])
 	})
 }
 
@@ -95,8 +94,8 @@ func TestTheSchemaGoesDownAndUpAgain(t *testing.T) {
 }
 
 func TestBothDatabasesHaveTheSameTables(t *testing.T) {
-	dsn := databases.PostgreSQL(t)
-	one, other := tables(t, open(t, "sqlite:x.db")), tables(t, open(t, dsn))
+	blank := databases.Blank(t)
+	one, other := tables(t, open(t, blank["SQLite"])), tables(t, open(t, blank["PostgreSQL"]))
 	if !slices.Equal(one, other) {
 		t.Errorf("SQLite has %v and PostgreSQL %v", one, other)
 	}

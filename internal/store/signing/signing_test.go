@@ -35,7 +35,7 @@ func both(t *testing.T, fn func(h *house)) {
 		d := databases.Open(t, dsn)
 		fn(&house{T: t, db: d, clock: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC), ring: &seal.Ring{Path: filepath.Join(t.TempDir(), "key")}})
 	}
-	t.Run("SQLite", func(t *testing.T) { open(t, "sqlite:rollcall.db") })
+	t.Run("SQLite", func(t *testing.T) { open(t, databases.SQLite(t)) })
 	t.Run("PostgreSQL", func(t *testing.T) {
 		dsn := databases.PostgreSQL(t)
 		open(t, dsn)

@@ -1,10 +1,7 @@
 package storetest
 
 import (
-	"context"
-	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,7 +11,6 @@ import (
 	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/rig/databases"
-	"rollcall.dev/rollcall/internal/store"
 )
 
 func TestMain(m *testing.M) {
@@ -22,53 +18,11 @@ func TestMain(m *testing.M) {
 	if os.Getenv(childDSN) != "" {
 		os.Exit(child())
 	}
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	var err error
-	if empty, err = emptySQLite(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return databases.Main(m)
-}
-
-// empty is an SQLite database with its schema and nothing else. To copy it takes
-// a tenth of the time of making it.
-var empty []byte
-
-func emptySQLite() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "rollcall-storetest-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
-	s, err := store.Open(context.Background(), "sqlite:empty.db", dir)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.Close(); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(filepath.Join(dir, "empty.db"))
+	os.Exit(databases.Main(m))
 }
 
 // dsns gives a fresh database of each kind.
-var dsns = map[string]func(t *testing.T) string{
-	"SQLite": func(t *testing.T) string {
-		t.Helper()
-		path := filepath.Join(t.TempDir(), "rollcall.db")
-		if err := os.WriteFile(path, empty, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return "sqlite:" + path
-	},
-	"PostgreSQL": func(t *testing.T) string {
-		t.Helper()
-		return databases.PostgreSQL(t)
-	},
-}
+var dsns = map[string]func(testing.TB) string{"SQLite": databases.SQLite, "PostgreSQL": databases.PostgreSQL}
 
 // both runs a test in a fresh world on each database. What every test leaves
 // behind must be whole, and the events must tell all of it.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +14,7 @@ import (
 
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/engine"
+	"rollcall.dev/rollcall/internal/rig/databases"
 	"rollcall.dev/rollcall/internal/rig/proxy"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/simulator"
@@ -116,7 +116,7 @@ func newTrial(t *testing.T, seed uint64, kind, other simulator.Personality, meth
 // that would hold a plan.
 func world(t *testing.T, backend setting.Values) *storetest.World {
 	t.Helper()
-	w := storetest.Open(t, "sqlite:"+filepath.Join(t.TempDir(), "rollcall.db"))
+	w := storetest.Open(t, databases.SQLite(t))
 	w.Engine.Kinds = func(string) (source.Kind, bool) { return ldap.Kind, true }
 	w.Connect("hq", func(c *setting.Connection) {
 		c.Kind, c.Backend = "ldap", backend

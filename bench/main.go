@@ -38,6 +38,7 @@ type options struct {
 	signIns int // how many are measured, in place of runs
 	pushes  int // requests of SCIM clients a round, in place of runs
 
+	agent   int // people of a directory that is read through an agent too, in place of runs
 	vendors int // people of vendors' directories, in place of runs against LDAP
 	console int // people of whom the console's pages are measured
 
@@ -80,6 +81,7 @@ func run(ctx context.Context, args []string) error {
 	f.IntVar(&o.signIns, "signin", 0, "measure so many sign-ins in place of runs, such as 2000")
 	f.IntVar(&o.pushes, "scim", 0, "measure so many requests of SCIM clients a round in place of runs, such as 2000")
 	f.IntVar(&o.vendors, "vendors", 0, "measure reading vendors' directories (Entra ID, Okta, Google) of so many people in place of runs against LDAP, such as 100000")
+	f.IntVar(&o.agent, "agent", 0, "measure reading a directory of so many people through an agent, beside reading it directly, such as 100000")
 	f.IntVar(&o.connections, "connections", 0, "measure so many small connections in place of one directory, such as 10000")
 	f.IntVar(&o.each, "each", 100, "with -connections: people of each")
 	f.IntVar(&o.workers, "workers", 4, "with -connections: runs at a time")
@@ -114,6 +116,9 @@ func run(ctx context.Context, args []string) error {
 	}
 	if o.vendors > 0 {
 		return measureVendors(ctx, o)
+	}
+	if o.agent > 0 {
+		return measureAgent(ctx, o)
 	}
 	if o.console > 0 {
 		return measureConsole(ctx, o)

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -238,21 +239,36 @@ func (b *bench) command(ctx context.Context, conf string, args ...string) *exec.
 // applied and created an account for each person. Every round of changes has as
 // many joiners as leavers, so their number stays.
 func (b *bench) verify(ctx context.Context, conf string) error {
-	_, out, err := measure(b.command(ctx, conf, "runs", "list", "--output", "json", "--limit", "1"), 0, true)
+	runs, err := b.runs(ctx, conf, 1)
 	if err != nil {
 		return err
 	}
-	var runs []struct {
-		State   string
-		Summary struct{ Create int }
-	}
-	if err := json.Unmarshal(out, &runs); err != nil || len(runs) == 0 {
-		return fmt.Errorf("the first import left no run: %q (%w)", out, err)
+	if len(runs) == 0 {
+		return errors.New("the first import left no run")
 	}
 	if r := runs[0]; r.State != "applied" || r.Summary.Create != b.stats.People {
 		return fmt.Errorf("the first import is %s and created %d accounts for %d people", r.State, r.Summary.Create, b.stats.People)
 	}
 	return nil
+}
+
+// ran is what is looked at of a run.
+type ran struct {
+	State   string
+	Summary struct{ Create, Update int }
+}
+
+// runs gives the newest runs, the newest first.
+func (b *bench) runs(ctx context.Context, conf string, n int) ([]ran, error) {
+	_, out, err := measure(b.command(ctx, conf, "runs", "list", "--output", "json", "--limit", strconv.Itoa(n)), 0, true)
+	if err != nil {
+		return nil, err
+	}
+	var runs []ran
+	if err := json.Unmarshal(out, &runs); err != nil {
+		return nil, fmt.Errorf("runs list said %q: %w", out, err)
+	}
+	return runs, nil
 }
 
 // measure runs a process to its end, with its output thrown away unless wanted.

@@ -155,16 +155,12 @@ func measureVendor(ctx context.Context, o options, kind string) (out [3]vendorCo
 
 // verifyChange makes sure that the newest run changed as many accounts as people changed.
 func (b *bench) verifyChange(ctx context.Context, conf string, changed int) error {
-	_, out, err := measure(b.command(ctx, conf, "runs", "list", "--output", "json", "--limit", "1"), 0, true)
+	runs, err := b.runs(ctx, conf, 1)
 	if err != nil {
 		return err
 	}
-	var runs []struct {
-		State   string
-		Summary struct{ Update int }
-	}
-	if err := json.Unmarshal(out, &runs); err != nil || len(runs) == 0 || runs[0].State != "applied" || runs[0].Summary.Update != changed {
-		return fmt.Errorf("the run of changes is to update %d accounts: %.600s (%w)", changed, out, err)
+	if len(runs) == 0 || runs[0].State != "applied" || runs[0].Summary.Update != changed {
+		return fmt.Errorf("the run of changes is to update %d accounts: %+v", changed, runs)
 	}
 	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"rollcall.dev/rollcall/internal/rig/databases"
 )
 
 // The tests use the commands as people do: with a configuration file, real
@@ -63,6 +65,7 @@ func newHouse(t *testing.T, config string) *house {
 	t.Helper()
 	h := &house{T: t, dir: t.TempDir(), env: map[string]string{}}
 	h.write("rollcall.yaml", config)
+	databases.Put(t, h.path("rollcall.db"))
 	return h
 }
 

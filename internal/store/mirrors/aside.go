@@ -16,7 +16,11 @@ func asideOf(connection string) string { return "preview of " + connection }
 
 // asideRows is how many rows are copied, or taken away, in one transaction: others
 // write in between.
-const asideRows = 5000
+var asideRows = 5000
+
+// ShortCopies makes that fewer: for tests of what happens between two of them, before they
+// begin.
+func ShortCopies(rows int) { asideRows = rows }
 
 // Aside copies the picture of a connection, for a reading that is to leave the
 // picture itself as it is. The lease it gives is for the copy, and as good as the
@@ -68,7 +72,7 @@ func copyRows(ctx context.Context, tx *db.Tx, from, to string, after []byte) ([]
 // process left.
 func (m *Mirrors) DropAside(ctx context.Context, lease mirror.Lease) error {
 	name := asideOf(lease.Connection)
-	for n := int64(asideRows); n >= asideRows; {
+	for n := int64(asideRows); n >= int64(asideRows); {
 		err := m.held(ctx, lease, func(tx *db.Tx) (err error) {
 			n, err = tx.Exec(ctx, `DELETE FROM mirror WHERE connection = $1 AND key IN (SELECT key FROM mirror WHERE connection = $1 ORDER BY key LIMIT $2)`, name, asideRows)
 			return err

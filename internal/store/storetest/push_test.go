@@ -192,12 +192,12 @@ func TestWhatIsPushedBecomesAccounts(t *testing.T) {
 func TestDisabledOneByOneIsHeldAsAllAtOnce(t *testing.T) {
 	both(t, func(t *testing.T, w *World) {
 		in := w.inbox("entra")
-		ids := in.people(1000)
+		ids := in.people(300)
 		in.Applied("entra")
 		var held *engine.Result
-		for i := range 500 {
+		for i := range 150 {
 			in.set(scim.User, "active", false, ids[i])
-			if i%3 != 0 && i < 490 {
+			if i%3 != 0 && i < 147 {
 				continue // a run takes what came meanwhile
 			}
 			r := in.Sync("entra")
@@ -207,28 +207,28 @@ func TestDisabledOneByOneIsHeldAsAllAtOnce(t *testing.T) {
 			case held != nil:
 				t.Fatalf("after the limit a run is %s: %v", r.Run.State, in.Rows(r.Plan))
 			}
-			if n := in.statusesOf("entra"); n > 200 {
+			if n := in.statusesOf("entra"); n > 60 {
 				t.Fatalf("%d are disabled", n)
 			}
 		}
 		before := in.statuses()[account.Disabled]
-		if held == nil || before < 195 || before > 200 {
+		if held == nil || before < 57 || before > 60 {
 			t.Fatalf("%d are disabled, held: %v", before, held)
 		}
-		if because := held.Plan.HeldBecause; len(because) != 1 || !strings.Contains(because[0], "500 with those of the last hour, 50 % of 1000; the limit is 20 %") {
+		if because := held.Plan.HeldBecause; len(because) != 1 || !strings.Contains(because[0], "150 with those of the last hour, 50 % of 300; the limit is 20 %") {
 			t.Errorf("because %q", because)
 		}
 		in.Approve("entra", held.Plan)
-		equal(t, "disabled after a person approved", in.statuses()[account.Disabled], 500)
+		equal(t, "disabled after a person approved", in.statuses()[account.Disabled], 150)
 		in.Clock = in.Clock.Add(time.Second)
-		in.set(scim.User, "active", false, ids[500:600]...)
+		in.set(scim.User, "active", false, ids[150:180]...)
 		in.Applied("entra") // it counts anew
-		equal(t, "disabled", in.statuses()[account.Disabled], 600)
-		in.set(scim.User, "active", false, ids[600:800]...)
+		equal(t, "disabled", in.statuses()[account.Disabled], 180)
+		in.set(scim.User, "active", false, ids[180:240]...)
 		in.Held("entra", "with those of the last hour")
 		in.Clock = in.Clock.Add(time.Hour)
 		in.Applied("entra")
-		equal(t, "disabled an hour later", in.statuses()[account.Disabled], 800)
+		equal(t, "disabled an hour later", in.statuses()[account.Disabled], 240)
 	})
 }
 

@@ -11,10 +11,15 @@ import (
 	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/rig/databases"
+	"rollcall.dev/rollcall/internal/store/mirrors"
 )
+
+// shortCopies is how many rows of a picture are copied at once here.
+const shortCopies = 25
 
 func TestMain(m *testing.M) {
 	plan.ShortChunks(25) // so that every test of some size has several chunks
+	mirrors.ShortCopies(shortCopies)
 	if os.Getenv(childDSN) != "" {
 		os.Exit(child())
 	}

@@ -42,12 +42,15 @@ watched := -gcflags=modernc.org/...=-race=false
 # the others: they wait more than they compute.
 plain := ./internal/app/browser ./internal/source/ldap/simulated
 
+# Those that take longest begin first, so that none of them is left over at the end.
+long := ./internal/store/storetest ./internal/source/ldap ./internal/source/ldap/servertest ./internal/cli ./internal/endpoint/api ./internal/operate ./internal/deliver/scim
+
 .PHONY: test
 test: check-go ## every test, with the race detector, against real servers
 	@scripts/install-tools.sh gcc slapd postgresql samba 389ds apacheds node chromium apache-oidc
 	@mkdir -p bin; status=0; \
 	CGO_ENABLED=0 go test -timeout 20m $(plain) >bin/plain.log 2>&1 & \
-	CGO_ENABLED=1 go test -race -vet=off $(watched) -timeout 20m $$(go list ./... | grep -v internal/app/browser) || status=1; \
+	CGO_ENABLED=1 go test -race -vet=off $(watched) -timeout 20m $(long) $$(go list ./... | grep -v internal/app/browser) || status=1; \
 	wait $$! || status=1; \
 	echo "without the race detector: the console in a browser, and all faults of the simulated directory again:"; \
 	cat bin/plain.log; \

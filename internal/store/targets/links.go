@@ -232,8 +232,8 @@ type Place struct {
 	ID   account.ID
 }
 
-// Links shows what accounts and groups are at a target, in the order of kinds and
-// IDs, at most limit; of one state unless that is "".
+// Links shows what accounts and groups are at a target, in the order of IDs, accounts
+// before groups, at most limit; of one state unless that is "".
 func (t *Targets) Links(ctx context.Context, asks, target, state string, after Place, limit int) ([]client.TargetLink, error) {
 	if state != "" && state != Due && state != Synced && state != Failed {
 		return nil, fault.New(fault.Invalid, "target: there is no state %q of links", state).WithHint("it is due, synced or failed")
@@ -242,16 +242,30 @@ func (t *Targets) Links(ctx context.Context, asks, target, state string, after P
 		return nil, err
 	}
 	out := []client.TargetLink{}
-	err := db.Each(ctx, t.DB.Reader(), `SELECT kind, id, remote, state, attempts, error, next_at, updated_at FROM target_links
-		WHERE target = $1 AND ($2 = '' OR state = $2) AND (kind > $3 OR kind = $3 AND id > $4) ORDER BY kind, id LIMIT $5`, []any{target, state, after.Kind, after.ID[:], limit}, func(rows *sql.Rows) error {
-		var l client.TargetLink
-		var id account.ID
-		var remote, failure string
-		var next, updated int64
-		err := rows.Scan(&l.Kind, &id, &remote, &l.State, &l.Attempts, &failure, &next, &updated)
-		l.ID, l.RemoteID, l.Error, l.NextAt, l.UpdatedAt = id.String(), optional(remote), optional(failure), moment(next), db.Time(updated)
-		out = append(out, l)
-		return err
-	})
-	return out, err
+	if after.Kind == "" {
+		after.Kind = "user"
+	}
+	for _, kind := range []string{"user", "group"} {
+		if kind == "user" && after.Kind == "group" {
+			continue
+		}
+		if kind != after.Kind {
+			after = Place{Kind: kind}
+		}
+		err := db.Each(ctx, t.DB.Reader(), `SELECT id, remote, state, attempts, error, next_at, updated_at FROM target_links
+			WHERE target = $1 AND ($2 = '' OR state = $2) AND kind = $3 AND id > $4 ORDER BY id LIMIT $5`, []any{target, state, kind, after.ID[:], limit - len(out)}, func(rows *sql.Rows) error {
+			l := client.TargetLink{Kind: kind}
+			var id account.ID
+			var remote, failure string
+			var next, updated int64
+			err := rows.Scan(&id, &remote, &l.State, &l.Attempts, &failure, &next, &updated)
+			l.ID, l.RemoteID, l.Error, l.NextAt, l.UpdatedAt = id.String(), optional(remote), optional(failure), moment(next), db.Time(updated)
+			out = append(out, l)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }

@@ -196,6 +196,16 @@ func (in *Intake) forget(ctx context.Context) {
 	_ = in.Store.Discard(ctx, in.Lease) //nolint:errcheck // see above
 }
 
+// early is a record that came before it is known what is known: encoded, since what the
+// source hands over is its own again afterwards.
+type early struct {
+	record   []byte
+	password string
+}
+
+// mostEarly is how many of them wait; then the source does.
+const mostEarly = 20_000
+
 type pass struct {
 	*Intake
 	ctx        context.Context
@@ -203,6 +213,7 @@ type pass struct {
 	rows       map[directory.Digest]known // of the published picture: all, or those looked up
 	loaded     bool                       // all
 	loading    chan error                 // the outcome of that, nil while it is not under way
+	early      []early                    // what came meanwhile
 	generation int64
 	hasher     directory.Hasher
 	staged     []Row
@@ -224,14 +235,51 @@ func (p *pass) load() error {
 	})
 }
 
-// await ends the loading that is under way.
+// await ends the loading that is under way, and takes in what came meanwhile.
 func (p *pass) await() error {
 	if p.loading == nil {
 		return nil
 	}
-	err := <-p.loading
+	return p.know(<-p.loading)
+}
+
+func (p *pass) know(err error) error {
 	p.loading = nil
+	waiting := p.early
+	p.early = nil
+	var r directory.Record
+	for i := range waiting {
+		if err != nil {
+			return err
+		}
+		if err = r.Decode(waiting[i].record); err == nil {
+			r.Password = waiting[i].password
+			err = p.take(&r)
+		}
+	}
 	return err
+}
+
+// emit takes a record in. While what is known is being loaded it waits, so that the
+// directory need not.
+func (p *pass) emit(r *directory.Record) error {
+	if p.loading != nil {
+		select {
+		case err := <-p.loading:
+			if err := p.know(err); err != nil {
+				return err
+			}
+		default:
+			if len(p.early) < mostEarly && !r.Gone && !r.Present {
+				p.early = append(p.early, early{r.Append(nil), r.Password})
+				return nil
+			}
+			if err := p.await(); err != nil {
+				return err
+			}
+		}
+	}
+	return p.take(r)
 }
 
 // find is what is known of a key.
@@ -300,7 +348,7 @@ func (p *pass) gone(reading source.Reading) ([]directory.Digest, error) {
 	return gone, nil
 }
 
-func (p *pass) emit(r *directory.Record) error {
+func (p *pass) take(r *directory.Record) error {
 	if !storable(string(r.ID)) || !storable(r.Name) || !storable(r.Problem) {
 		kept := *r
 		if !storable(string(r.ID)) {
@@ -338,7 +386,7 @@ func (p *pass) emit(r *directory.Record) error {
 		twin := *r
 		twin.Problem = fmt.Sprintf("has the same external ID (%s) as another entry", r.ID)
 		twin.ID = ""
-		return p.emit(&twin)
+		return p.take(&twin)
 	}
 	return p.keep(key, k, r)
 }

@@ -23,16 +23,21 @@ type memory struct {
 	publishes int
 	total     int
 	failStage error
+	failKnown error
+	known     chan struct{} // what is known is told once it is closed; nil for at once
 	problems  []string
 }
 
 func (m *memory) Known(_ context.Context, _ string, fn func(key, hash directory.Digest, kind directory.Kind)) error {
+	if m.known != nil {
+		<-m.known
+	}
 	for key, r := range m.rows {
 		if !r.Gone {
 			fn(key, r.Hash, r.Kind)
 		}
 	}
-	return nil
+	return m.failKnown
 }
 
 func (m *memory) Stage(ctx context.Context, lease Lease, generation int64, rows []Row) error {
@@ -525,5 +530,35 @@ func TestTheOrderOfEntriesIsOfNoMatter(t *testing.T) {
 		if other := b.store.rows[key]; other.Hash != r.Hash || string(other.Record) != string(r.Record) || other.Ref != r.Ref {
 			t.Errorf("%s is another row", r.Name)
 		}
+	}
+}
+
+// What is known of a large directory takes a while to be loaded; the directory is not
+// kept waiting for it.
+func TestWhatComesBeforeItIsKnownWhatIsKnownWaits(t *testing.T) {
+	b := start()
+	secret := with(person("c", "c@example.org"), func(r *directory.Record) { r.Password = "hidden" })
+	if _, err := b.take(t.Context(), &script{records: []directory.Record{person("a", "a@example.org"), person("b", "b@example.org"), secret}, reading: whole}); err != nil {
+		t.Fatal(err)
+	}
+	before := b.store.picture()
+	b.store.known = make(chan struct{})
+	same := &script{records: []directory.Record{person("a", "a@example.org"), secret, person("b", "b@example.org"), person("b", "other@example.org")}, reading: whole,
+		before: func() { close(b.store.known) }}
+	r, err := b.take(t.Context(), same)
+	if err != nil || r.Changed != 1 || r.Gone != 0 || r.Users != 4 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if got := b.store.picture(); !strings.HasPrefix(got, "cn=a, cn=b, cn=b (has the same external ID (b) as another entry), cn=c") {
+		t.Errorf("it was %s and is %s", before, got)
+	}
+	if len(b.secrets.hashed) != 1 {
+		t.Errorf("hashed %d times", len(b.secrets.hashed))
+	}
+	was := b.store.picture()
+	b.store.known, b.store.failKnown = make(chan struct{}), errors.New("the database went")
+	_, err = b.take(t.Context(), &script{records: []directory.Record{person("z", "z@example.org")}, reading: whole, before: func() { close(b.store.known) }})
+	if err == nil || b.store.picture() != was || len(b.store.staged) != 0 {
+		t.Errorf("%v, %s, %d staged", err, b.store.picture(), len(b.store.staged))
 	}
 }

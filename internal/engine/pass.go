@@ -96,12 +96,13 @@ func (e *Engine) open(ctx context.Context, c setting.Connection) (source.Kind, s
 	if err := complete(c, func(setting.Option) bool { return true }); err != nil {
 		return kind, nil, err
 	}
-	src, err := kind.Open(c.Backend, e.env(c.Alias))
+	src, err := kind.Open(c.Backend, e.env(c))
 	return kind, src, err
 }
 
-func (e *Engine) env(alias string) source.Env {
-	env := e.Env
+func (e *Engine) env(c setting.Connection) source.Env {
+	env, alias := e.Env, c.Alias
+	env.Declared = c.Declared
 	if e.Uploads != nil {
 		env.Upload = func(ctx context.Context) (io.ReadCloser, error) { return e.Uploads(ctx, alias) }
 	}
@@ -119,7 +120,7 @@ func (e *Engine) Validate(c setting.Connection) error {
 		return fault.New(fault.Invalid, "connection %s: there is no source %q", c.Alias, c.Kind)
 	}
 	if len(c.Unset) == 0 {
-		src, err := kind.Open(maps.Clone(c.Backend), e.env(c.Alias))
+		src, err := kind.Open(maps.Clone(c.Backend), e.env(c))
 		if err != nil {
 			return err
 		}

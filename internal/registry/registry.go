@@ -60,7 +60,9 @@ func (r *Registry) fromFile(alias string) (setting.Connection, bool) {
 	if i < 0 {
 		return setting.Connection{}, false
 	}
-	return list[i], true
+	c := list[i]
+	c.Declared = true
+	return c, true
 }
 
 // Connection gives a connection ready to be opened, its secrets in their places.
@@ -163,6 +165,7 @@ func (r *Registry) each(ctx context.Context, organization string, scheduled bool
 		if organization != "" && c.Organization != organization || scheduled && c.Schedule == "" {
 			continue
 		}
+		c.Declared = true
 		if err := fn(c); err != nil {
 			return err
 		}

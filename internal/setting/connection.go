@@ -7,17 +7,19 @@ import "time"
 type Connection struct {
 	Alias        string // unique in the installation
 	Organization string
-	Kind         string         // the source: ldap, csv, ...
-	Schedule     string         // cron expression or "every 40m"; "" runs on demand only
-	TimeZone     string         // whose clock the cron expression goes by; "" is UTC
-	Jitter       *time.Duration // over how long connections of one schedule are spread; nil leaves it to the schedule
-	Role         string         // role of accounts this connection creates
-	Region       string         // country (two capital letters) of telephone numbers without a country code
-	Policy       Policy
-	Limits       Limits
-	Backend      Values          // the source's own settings
-	Mapping      map[string]Rule // field or custom attribute name to rule; what is not named keeps the source's starting rule
-	Scope        []string        // expressions over mapped fields; all must hold
+	// Declared says that it stands in rollcall.yaml: whoever runs the machine wrote it.
+	Declared bool
+	Kind     string         // the source: ldap, csv, ...
+	Schedule string         // cron expression or "every 40m"; "" runs on demand only
+	TimeZone string         // whose clock the cron expression goes by; "" is UTC
+	Jitter   *time.Duration // over how long connections of one schedule are spread; nil leaves it to the schedule
+	Role     string         // role of accounts this connection creates
+	Region   string         // country (two capital letters) of telephone numbers without a country code
+	Policy   Policy
+	Limits   Limits
+	Backend  Values          // the source's own settings
+	Mapping  map[string]Rule // field or custom attribute name to rule; what is not named keeps the source's starting rule
+	Scope    []string        // expressions over mapped fields; all must hold
 	// CredentialExpires is the last day of what the connection signs in with, where
 	// its administrator knows; zero where not.
 	CredentialExpires time.Time

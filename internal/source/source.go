@@ -54,6 +54,9 @@ type Env struct {
 	Pushed Pushed
 	// Guard says where addresses of vendors may lead; nil lets them lead anywhere by https.
 	Guard Guard
+	// Declared says that the settings are those of rollcall.yaml. Whoever wrote them may
+	// have tables fetched from the network this process stands in; others may not.
+	Declared bool
 }
 
 // Guard decides where an address may lead that whoever sets up a connection gives: it

@@ -167,8 +167,12 @@ func (t *table) checkNetwork(ctx context.Context, report func(source.Step)) bool
 		report(passed("DNS", start, host+" is "+strings.Join(found, ", ")))
 	}
 	start = time.Now()
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "tcp", port(t.url))
+	transport := t.client.Transport.(*authorise).base.(*http.Transport)
+	conn, err := transport.DialContext(ctx, "tcp", port(t.url))
+	if fault.KindOf(err) == fault.Denied && err != nil {
+		report(failed("TCP", start, t.unreachable(ctx, err)))
+		return false
+	}
 	if err != nil {
 		report(failed("TCP", start, fault.New(fault.Unavailable, "csv: connect to %s: %w", port(t.url), err).
 			WithHint("is the server up, and does a firewall let us through?")))
@@ -181,7 +185,7 @@ func (t *table) checkNetwork(ctx context.Context, report func(source.Step)) bool
 		return true
 	}
 	start = time.Now()
-	config := t.client.Transport.(*authorise).base.(*http.Transport).TLSClientConfig.Clone()
+	config := transport.TLSClientConfig.Clone()
 	config.ServerName = host
 	secure := tls.Client(conn, config)
 	if err := secure.HandshakeContext(ctx); err != nil {

@@ -52,7 +52,7 @@ var Kind = source.Kind{
 
 var options = append([]setting.Option{
 	{Name: "path", Label: "File", Help: "The file, from the folder of the configuration on. Either this, url or upload.", Basis: true, Local: true},
-	{Name: "url", Label: "Address", Help: "An https address to fetch the file from. Fetched again only when it has changed, where the server can tell.", Basis: true, Place: true},
+	{Name: "url", Label: "Address", Help: "An https address to fetch the file from. Fetched again only when it has changed, where the server can tell. One inside your network has to stand in rollcall.yaml, or its network in `webhooks.allow_private`.", Basis: true, Place: true},
 	{Name: "upload", Type: setting.Bool, Label: "Given through the API", Help: "The newest file given through the API is read; a run follows each.", Basis: true},
 	{Name: "username", Label: "User name", Help: "User name for the address (HTTP Basic).", Place: true},
 	{Name: "password", Label: "Password", Help: "Password for the address.", Secret: true},

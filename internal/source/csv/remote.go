@@ -20,6 +20,7 @@ import (
 
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/source"
+	"rollcall.dev/rollcall/internal/source/rest"
 )
 
 // errUnmodified says that the server has nothing new.
@@ -77,6 +78,15 @@ func (t *table) openURL(address string, env source.Env) error {
 	}
 	u.Fragment = ""
 	t.url = u
+	guard := env.Guard
+	if env.Declared {
+		guard = nil
+	}
+	if guard != nil {
+		if err := guard.Check(u); err != nil {
+			return fault.New(fault.KindOf(err), "csv: url: %w", err).WithHint("%s", fault.HintOf(err))
+		}
+	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if file := t.settings.String("tls.ca_file"); file != "" {
 		if !filepath.IsAbs(file) {
@@ -97,6 +107,9 @@ func (t *table) openURL(address string, env source.Env) error {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = config
+	if guard != nil {
+		rest.Guarded(transport, guard, u.Scheme != "https")
+	}
 	t.client = &http.Client{
 		Transport:     &authorise{t: t, base: transport},
 		CheckRedirect: checkRedirect,
@@ -211,6 +224,10 @@ func (t *table) unreachable(ctx context.Context, err error) error {
 	if errors.Is(context.Cause(ctx), errTimeout) {
 		return fault.New(fault.Unavailable, "csv: fetch %s: no complete answer within %s", t.where(), t.settings.Duration("timeout")).
 			WithHint("if the server is that slow, raise timeout")
+	}
+	if fault.KindOf(err) == fault.Denied {
+		return fault.New(fault.Denied, "csv: fetch %s: %w", t.where(), err).
+			WithHint("a table inside the network is named in rollcall.yaml, or its network in `webhooks.allow_private`")
 	}
 	f := fault.New(fault.Unavailable, "csv: fetch %s: %w", t.where(), err)
 	var unknown x509.UnknownAuthorityError

@@ -5,8 +5,10 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -263,5 +265,70 @@ func TestCheckGoesFromTheNameToTheRows(t *testing.T) {
 	s.Check(context.Background(), func(st source.Step) { fmt.Fprintf(&b, "%s %s, ", st.Name, st.Verdict) })
 	if got := b.String(); got != "DNS skip, TCP ok, TLS ok, HTTP ok, encoding ok, separator ok, header warn, key column ok, rows ok, " {
 		t.Error(got)
+	}
+}
+
+// nowhere is a guard that lets names pass, and no connection.
+type nowhere struct{ refused int }
+
+func (*nowhere) Check(u *url.URL) error {
+	if u.Hostname() == "localhost" {
+		return fault.New(fault.Invalid, "localhost is this machine").WithHint("name the network")
+	}
+	return nil
+}
+
+func (n *nowhere) Dial(bool) func(context.Context, string, string) (net.Conn, error) {
+	return func(_ context.Context, _, address string) (net.Conn, error) {
+		n.refused++
+		return nil, fault.New(fault.Denied, "refused: %s is no public address", address)
+	}
+}
+
+// Who may make a connection, and not write rollcall.yaml, gets no way into the network
+// that the server stands in.
+func TestOnlyWhoWritesTheConfigurationReadsTablesFromInside(t *testing.T) {
+	asked := 0
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		_, _ = fmt.Fprint(w, people)
+	}))
+	t.Cleanup(srv.Close)
+	dir := t.TempDir()
+	writeCA(t, srv, dir)
+	settings := func(address string) setting.Values {
+		return setting.Values{"url": address, "tls.ca_file": "ca.pem", "passwords": "none"}
+	}
+	guard := &nowhere{}
+	if _, err := Kind.Open(settings("https://localhost/people.csv"), source.Env{Dir: dir, Guard: guard}); fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), "csv: url: localhost is this machine") || fault.HintOf(err) != "name the network" {
+		t.Errorf("an address that is refused as it stands: %v, hint %q", err, fault.HintOf(err))
+	}
+	s, err := Kind.Open(settings(srv.URL), source.Env{Dir: dir, Guard: guard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := read(t, s, nil); fault.KindOf(err) != fault.Denied || !strings.Contains(fault.HintOf(err), "webhooks.allow_private") {
+		t.Errorf("a table inside: %v, hint %q", err, fault.HintOf(err))
+	}
+	var failed []string
+	s.Check(t.Context(), func(step source.Step) {
+		if step.Verdict == source.Fail {
+			failed = append(failed, step.Name)
+		}
+	})
+	if asked != 0 || guard.refused != 2 || strings.Join(failed, " ") != "TCP" {
+		t.Errorf("the server was asked %d times; refused %d; failed %v", asked, guard.refused, failed)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if s, err = Kind.Open(settings(srv.URL), source.Env{Dir: dir, Guard: guard, Declared: true}); err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := read(t, s, nil); err != nil || len(got) != 1 || asked != 1 {
+		t.Errorf("one of rollcall.yaml: %v, %v, asked %d times", got, err, asked)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
 	}
 }

@@ -72,7 +72,7 @@ func New(c Config) (*Client, error) {
 			}
 		}
 		if c.Guard != nil {
-			guarded(transport, c.Guard, root.Scheme != "https")
+			Guarded(transport, c.Guard, root.Scheme != "https")
 		}
 		c.Transport = transport
 	}
@@ -99,9 +99,9 @@ func trusted(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// guarded has connections go where a guard lets them, but for those to a proxy, which
+// Guarded has connections go where a guard lets them, but for those to a proxy, which
 // the environment names and nobody who sets up a connection.
-func guarded(transport *http.Transport, guard source.Guard, plain bool) {
+func Guarded(transport *http.Transport, guard source.Guard, plain bool) {
 	var proxies sync.Map
 	free, dial, proxy := transport.DialContext, guard.Dial(plain), transport.Proxy
 	transport.Proxy = func(r *http.Request) (*url.URL, error) {

@@ -2,6 +2,3 @@ package rest
 
 // ErrTimeout is the cause with which Clock.Limit ends a request.
 var ErrTimeout = errTimeout
-
-// Guarded is what New does to its transport.
-var Guarded = guarded

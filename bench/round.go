@@ -254,9 +254,13 @@ func (b *bench) verify(ctx context.Context, conf string) error {
 
 // ran is what is looked at of a run.
 type ran struct {
-	State   string
-	Summary struct{ Create, Update int }
+	State      string
+	StartedAt  time.Time `json:"started_at"`
+	FinishedAt time.Time `json:"finished_at"`
+	Summary    struct{ Create, Update int }
 }
+
+func (r ran) took() time.Duration { return r.FinishedAt.Sub(r.StartedAt) }
 
 // runs gives the newest runs, the newest first.
 func (b *bench) runs(ctx context.Context, conf string, n int) ([]ran, error) {

@@ -76,7 +76,7 @@ test-all: lint test torture fuzz cross tour ## lint, test, torture, fuzz, cross 
 	@echo "Not run: make bench (measurements need a quiet machine)."
 
 .PHONY: bench
-bench: build ## measure against ldapsearch and bare inserts; prints docs/benchmarks.md (BENCH="-people 10000" for a part, BENCH="-connections 10000" for many small ones, BENCH="-vendors 100000" for Entra ID, Okta and Google)
+bench: build ## measure against ldapsearch and bare inserts; prints docs/benchmarks.md (BENCH="-people 10000" for a part, BENCH="-connections 10000" for many small ones, BENCH="-vendors 100000" for Entra ID, Okta and Google, "-agent 100000", "-scim 500", "-signin 2000", "-console 100000")
 	@scripts/install-tools.sh slapd postgresql >&2
 	@go run ./bench $(BENCH)
 

@@ -106,7 +106,7 @@ cross: check-go ## build for every platform we ship for
 	done
 
 .PHONY: packages
-packages: check-go $(nfpm) ## deb and rpm of server and agent and what the image is built of, into bin/packages, tried in a folder (VERSION=1.2.3)
+packages: check-go $(nfpm) ## deb and rpm of server and agent, the program for Windows, the image, and their sums, into bin/packages; installed and started for a try, best as root (VERSION=1.2.3)
 	@scripts/packages.sh $(nfpm)
 	@scripts/packages-test.sh
 

@@ -39,8 +39,8 @@ if has sha256sum; then
 else
 	untried "the sums (there is no sha256sum here)"
 fi
-for file in "$packages"/*.deb "$packages"/*.rpm; do
-	grep -q "  ${file##*/}\$" "$packages/SHA256SUMS" || fail "SHA256SUMS has no ${file##*/}"
+for file in "$packages"/*.deb "$packages"/*.rpm "$packages"/windows-*/*; do
+	grep -q "  ${file#"$packages/"}\$" "$packages/SHA256SUMS" || fail "SHA256SUMS has no $file"
 done
 
 # for_machine looks whether a program is for a kind of machine, and needs nothing else there.
@@ -77,6 +77,13 @@ if has rpm && has readelf; then
 else
 	untried "what the rpm packages of each machine hold (there is no rpm or no readelf here)"
 fi
+
+# The program for Windows can only be looked at: its service is tried by hand.
+for arch in ${MACHINES:-amd64 arm64}; do
+	about=$(go version -m "$packages/windows-$arch/rollcall.exe") || fail "there is no program for Windows on $arch"
+	grep -q "GOOS=windows\$" <<<"$about" && grep -q "GOARCH=$arch\$" <<<"$about" || fail "the program for Windows on $arch is another"
+done
+untried "the service of Windows (this is no Windows); what of it is the same everywhere, the tests of internal/agent/service try"
 
 # What the image is built of is there, whoever builds it.
 for arch in ${MACHINES:-amd64 arm64}; do

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Makes the packages of server and agent (deb and rpm), what the image is built of, the
-# image where buildah is, and a list of sums, into bin/packages, with the nfpm that is named. VERSION=1.2.3 says which release it is,
+# Makes the packages of server and agent (deb and rpm), the program for Windows, what the
+# image is built of, the image where buildah is, and a list of sums, into bin/packages, with the nfpm that is named. VERSION=1.2.3 says which release it is,
 # MACHINES="amd64" for which machines, in the place of all.
 set -euo pipefail
 nfpm=$1
 out=bin/packages
 mkdir -p "$out/image/data"
+rm -rf "$out"/windows-*
 rm -f "$out"/*.deb "$out"/*.rpm "$out"/*.oci.tar "$out"/SHA256SUMS
 touch "$out/image/data/.keep" # COPY takes no empty folder everywhere
 
@@ -22,6 +23,8 @@ for GOARCH in ${MACHINES:-amd64 arm64}; do
 			"$nfpm" package --config "packaging/$name.nfpm.yaml" --packager $format --target "$out/" >/dev/null
 		done
 	done
+	# On Windows the program installs itself: rollcall agent service install.
+	CGO_ENABLED=0 GOOS=windows go build -trimpath -ldflags '-s -w' -o "$out/windows-$GOARCH/rollcall.exe" ./cmd/rollcall
 done
 
 # The authorities that this machine trusts are those the image trusts.
@@ -48,6 +51,6 @@ fi
 
 sum=(sha256sum)
 command -v sha256sum >/dev/null || sum=(shasum -a 256) # macOS
-(cd "$out" && find . -maxdepth 1 -type f ! -name SHA256SUMS | sed 's#^\./##' | LC_ALL=C sort | xargs "${sum[@]}" >SHA256SUMS)
-(cd "$out" && ls -1 ./*.deb ./*.rpm SHA256SUMS && find . -name '*.oci.tar')
+(cd "$out" && find . -type f ! -path './image/*' ! -name SHA256SUMS | sed 's#^\./##' | LC_ALL=C sort | xargs "${sum[@]}" >SHA256SUMS && cat SHA256SUMS)
+echo "$out/SHA256SUMS"
 echo "$out/image (docker build -t rollcall $out/image)"

@@ -32,9 +32,6 @@ type Installed struct {
 	Lacking []string `json:"lacking,omitempty"`
 }
 
-// tick is how often the manager is asked whether a state is reached.
-const tick = 200 * time.Millisecond
-
 // await asks until a service is in the state that is wanted. One that goes back to being
 // stopped on its way to run has failed.
 func await(ctx context.Context, want State, query func() (State, error), every <-chan time.Time) error {

@@ -49,6 +49,9 @@ func open(doing string, rights uint32, fn func(*mgr.Service) error) error {
 	return fn(s)
 }
 
+// tick is how often the manager is asked whether a state is reached.
+const tick = 200 * time.Millisecond
+
 // reach waits until the service is in a state.
 func reach(ctx context.Context, s *mgr.Service, want State) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
@@ -284,15 +287,15 @@ func configure(s *mgr.Service, at places) (lacking []string, err error) {
 
 // basics are what every manager knows.
 func basics(s *mgr.Service, at places, account string) error {
-	var words [3]*uint16
-	for i, word := range []string{commandLine(at.program), account, "Rollcall agent"} {
+	var words [4]*uint16
+	for i, word := range []string{commandLine(at.program), account, "Rollcall agent", ""} {
 		p, err := windows.UTF16PtrFromString(word)
 		if err != nil {
 			return err
 		}
 		words[i] = p
 	}
-	return windows.ChangeServiceConfig(s.Handle, windows.SERVICE_WIN32_OWN_PROCESS, mgr.StartAutomatic, mgr.ErrorNormal, words[0], nil, nil, nil, words[1], nil, words[2])
+	return windows.ChangeServiceConfig(s.Handle, windows.SERVICE_WIN32_OWN_PROCESS, mgr.StartAutomatic, mgr.ErrorNormal, words[0], nil, nil, nil, words[1], words[3], words[2]) // these accounts have an empty password
 }
 
 // Remove stops the service and takes it away. Program and settings stay.

@@ -23,11 +23,11 @@ type manager struct {
 
 var kinds = map[string]Request{"stop": Stop, "shutdown": Shutdown, "change": ParamChange, "ask": Interrogate, "pause": 2}
 
-func managed(t *testing.T, prepare func() (Work, error)) *manager {
+func managed(t *testing.T, drain time.Duration, prepare func() (Work, error)) *manager {
 	t.Helper()
 	m := &manager{t, make(chan string), make(chan Report, 9), make(chan error, 1)}
 	go func() {
-		m.ended <- attend(m.requests, func(s string) Request { return kinds[s] }, func(r Report) { m.told <- r }, time.Minute, prepare)
+		m.ended <- attend(m.requests, func(s string) Request { return kinds[s] }, func(r Report) { m.told <- r }, drain, prepare)
 	}()
 	return m
 }
@@ -61,7 +61,7 @@ func TestTheManagersRequestsReachTheAgent(t *testing.T) {
 	for _, how := range []string{"stop", "shutdown"} {
 		t.Run(how, func(t *testing.T) {
 			read, leaving, left := make(chan os.Signal), make(chan struct{}), make(chan struct{})
-			m := managed(t, func() (Work, error) {
+			m := managed(t, time.Minute, func() (Work, error) {
 				return func(ctx context.Context, reload <-chan os.Signal) error {
 					for {
 						select {
@@ -107,7 +107,7 @@ func TestTheManagersRequestsReachTheAgent(t *testing.T) {
 // Somebody who asks often while the agent is busy is not made to wait: what is read
 // afterwards is the newest file either way.
 func TestRequestsWaitForNobody(t *testing.T) {
-	m := managed(t, func() (Work, error) {
+	m := managed(t, time.Hour, func() (Work, error) {
 		return func(ctx context.Context, reload <-chan os.Signal) error {
 			<-ctx.Done()
 			if len(reload) != 1 {
@@ -130,12 +130,12 @@ func TestRequestsWaitForNobody(t *testing.T) {
 
 func TestWhatFailsIsTheServicesEnd(t *testing.T) {
 	broken := errors.New("broken")
-	m := managed(t, func() (Work, error) { return nil, broken })
+	m := managed(t, time.Hour, func() (Work, error) { return nil, broken })
 	m.hears(StartPending)
 	if err := m.end(); !errors.Is(err, broken) || len(m.told) > 0 {
 		t.Errorf("settings that are wrong: %v, and %d reports after", err, len(m.told))
 	}
-	m = managed(t, func() (Work, error) {
+	m = managed(t, time.Hour, func() (Work, error) {
 		return func(context.Context, <-chan os.Signal) error { return broken }, nil
 	})
 	m.hears(StartPending)

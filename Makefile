@@ -101,15 +101,16 @@ verify: check-go ## the modules are what go.sum says, go.mod is tidy, generated 
 	@go run ./internal/rig/cmd/docs -check
 
 .PHONY: cross
-cross: check-go ## build for every platform we ship for
+cross: check-go ## build for every platform we ship for, and vet what is for Windows, tests as well
 	@for p in $(PLATFORMS); do \
 		out=bin/cross/rollcall-$${p/\//-}; [[ $$p == windows/* ]] && out=$$out.exe; \
 		echo "$$out"; \
 		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} go build -trimpath -ldflags '-s -w' -o $$out ./cmd/rollcall || exit 1; \
 	done
+	@CGO_ENABLED=0 GOOS=windows go vet ./...
 
 .PHONY: packages
-packages: check-go $(nfpm) ## deb and rpm of server and agent and what the image is built of, into bin/packages, tried in a folder (VERSION=1.2.3)
+packages: check-go $(nfpm) ## deb and rpm of server and agent, the program for Windows, the image, and their sums, into bin/packages; installed and started for a try, best as root (VERSION=1.2.3)
 	@scripts/packages.sh $(nfpm)
 	@scripts/packages-test.sh
 

@@ -73,10 +73,9 @@ func New(o Options) (*Agent, error) {
 	if a.url, err = address(o.Addr); err != nil {
 		return nil, err
 	}
-	id, secret, ok := strings.Cut(strings.TrimSpace(o.Auth), ":")
-	if !ok || id == "" || secret == "" {
-		return nil, fault.New(fault.Invalid, "the agent needs its client ID and secret").
-			WithHint("set AD_CONNECT_AUTH to client-id:client-secret, as `rollcall agents create` printed it")
+	id, secret, err := Credentials(o.Auth)
+	if err != nil {
+		return nil, err
 	}
 	a.header = http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(id+":"+secret))}, "User-Agent": {"rollcall-agent/" + o.Version}}
 	roots, err := trusted(o.CAFile)
@@ -94,6 +93,22 @@ func New(o Options) (*Agent, error) {
 	}
 	a.work = &worker{o: &a.o}
 	return a, a.work.load()
+}
+
+// Credentials takes client-id:client-secret apart.
+func Credentials(auth string) (id, secret string, err error) {
+	id, secret, _ = strings.Cut(strings.TrimSpace(auth), ":")
+	if id == "" || secret == "" {
+		return "", "", fault.New(fault.Invalid, "the agent needs its client ID and secret").
+			WithHint("set AD_CONNECT_AUTH to client-id:client-secret, as `rollcall agents create` printed it")
+	}
+	return id, secret, nil
+}
+
+// Reachable looks whether an address is one that an agent dials.
+func Reachable(addr string) error {
+	_, err := address(addr)
+	return err
 }
 
 // address makes the address that is dialled. Without TLS only this machine is spoken to.

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall.dev/rollcall/internal/agent"
+	"rollcall.dev/rollcall/internal/agent/service"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/source/all"
@@ -54,7 +56,7 @@ server asks, and does nothing else.
 Environment: AD_CONNECT_ADDR (host:port of the server), AD_CONNECT_AUTH
 (client-id:client-secret), AD_CONNECT_CONFIG (the file, adc.yaml unless set),
 AD_CONNECT_CA (certificates to trust); HTTPS_PROXY and NO_PROXY for a proxy.`}
-	cmd.AddCommand(r.agentRun(), r.agentImport())
+	cmd.AddCommand(r.agentRun(), r.agentImport(), r.agentService())
 	return cmd
 }
 
@@ -88,8 +90,24 @@ func (r *root) agentRun() *cobra.Command {
 		Long: `Stays connected to the server, dials again when the connection ends, and does what
 the server asks: reads the directory, tries passwords, checks the settings.
 
-SIGHUP reads the file anew; SIGTERM and Ctrl-C let what goes on come to its end.`, Args: args(0, "no words"),
+SIGHUP reads the file anew; SIGTERM and Ctrl-C let what goes on come to its end. As a
+service of Windows it hears of both from the service manager.`, Args: args(0, "no words"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			under, err := service.Started()
+			if err != nil {
+				return fault.New(fault.Internal, "ask who started this program: %w", err)
+			}
+			if under {
+				return service.Run(service.Program{Drain: o.drain,
+					Log: func(w io.Writer) *slog.Logger { return telemetry.Logger(w, o.logFormat, o.logLevel) },
+					Prepare: func(log *slog.Logger) (service.Work, error) {
+						a, err := r.made(&o, log)
+						if err != nil {
+							return nil, err
+						}
+						return a.Run, nil
+					}})
+			}
 			log := telemetry.Logger(r.Err, o.logFormat, o.logLevel)
 			a, err := r.made(&o, log)
 			if err != nil {

@@ -309,9 +309,9 @@ func (x *torture) hurt(place int) string {
 		return "stopped"
 	}
 	// It stands still for longer than the others take it for alive, and goes on.
-	x.must(cmd.Process.Signal(syscall.SIGSTOP))
+	x.must(cmd.Process.Signal(pause))
 	x.wait(4 * time.Second)
-	x.must(cmd.Process.Signal(syscall.SIGCONT))
+	x.must(cmd.Process.Signal(resume))
 	return "paused"
 }
 

@@ -53,6 +53,10 @@ func TestAnAgentsSecretIsShownOnce(t *testing.T) {
 	if n := strings.Count(text, after[:43]); n != 2 { // what is read and what is copied
 		t.Errorf("the secret stands on the page %d times", n)
 	}
+	const windows = `.\rollcall.exe agent service install --addr &#39;`
+	if !strings.Contains(text, windows) || strings.Contains(text, "Read-Host") {
+		t.Error("the line for Windows does not install the service, or has the secret typed for all to see")
+	}
 	for what, form := range map[string]url.Values{"a name that is taken": {"name": {"dc2"}, "connection": {"sun-hq"}}, "another one's connection": {"name": {"dc3"}, "connection": {"moon-hq"}}, "no name": {"connection": {"sun-hq"}}} {
 		if got := w.ask("manager of sun", "POST", "/new-agent", form, true); got.Code < 400 || strings.Contains(got.Body.String(), "rcg_") {
 			t.Errorf("%s: %d %s", what, got.Code, firstWords(got.Body.String()))

@@ -3,10 +3,12 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"rollcall.dev/rollcall/internal/endpoint/agent"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/operate"
 	"rollcall.dev/rollcall/internal/store"
 	"rollcall.dev/rollcall/internal/tunnel"
 )
@@ -26,16 +28,23 @@ func known(ctx context.Context, s *store.Store, connection string) ([]tunnel.Age
 
 // agents is where agents connect.
 func (s *Server) agents() *agent.Endpoint {
-	s.Hub.Program, s.Hub.Sync = s.Version, s.syncForAgent
-	return agent.New(agent.Deps{Hub: s.Hub, Agents: s.Store.AgentTable, Node: s.Operator.Node(), Nodes: s.nodes, TrustedProxies: s.Config.Console.TrustedProxies, Log: s.Log})
+	s.Hub.Program, s.Hub.Sync, s.Hub.Nodes = s.Version, s.syncForAgent, s.nodes
+	return agent.New(agent.Deps{Hub: s.Hub, Agents: s.Store.AgentTable, Node: s.Operator.Node(), TrustedProxies: s.Config.Console.TrustedProxies, Log: s.Log})
 }
 
-// nodes is how many take up work.
+// nodes is how many there are for agents to connect to. What is compared is all by the
+// clock of the database.
 func (s *Server) nodes(ctx context.Context) (int, error) {
 	list, err := s.Operator.Nodes(ctx)
+	var last time.Time
+	for i := range list {
+		if list[i].SeenAt.After(last) {
+			last = list[i].SeenAt
+		}
+	}
 	n := 0
 	for i := range list {
-		if !list[i].Draining {
+		if !list[i].Draining && last.Sub(list[i].SeenAt) < operate.DefaultTiming.Gone {
 			n++
 		}
 	}

@@ -53,8 +53,7 @@ func (f *far) dial(ctx context.Context, c call) (*talk, error) {
 	c.Kind, c.Settings = f.name, f.settings
 	sessions := f.hub.connected(f.alias)
 	if len(sessions) == 0 {
-		return nil, fault.New(fault.Unavailable, "no agent of connection %s is connected", f.alias).
-			WithHint("look at the agent in the customer's network: is it started, and does it reach this server? `rollcall agents list` says when it was last seen")
+		return nil, f.hub.nobody(f.alias, "", "look at the agent in the customer's network: is it started, and does it reach this server? `rollcall agents list` says when it was last seen")
 	}
 	var first error
 	for _, s := range sessions {

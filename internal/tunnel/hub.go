@@ -36,7 +36,10 @@ type Hub struct {
 	// run as the API does.
 	Sync    func(ctx context.Context, connection, agent string, full bool, progress func(Progress)) (json.RawMessage, error)
 	Program string // what the server calls itself
-	Limits  Limits
+	// Nodes is how many nodes agents connect to. It is nil in a process that does not
+	// serve, where no agent ever is.
+	Nodes  func(ctx context.Context) (int, error)
+	Limits Limits
 
 	mu       sync.Mutex
 	sessions map[string][]*Session // by connection, the one that joined last comes last
@@ -224,6 +227,8 @@ func (s *Session) answer(stream *yamux.Stream) {
 		s.hub.leave(s)
 	case callSync:
 		out.Run, err = s.sync(stream, r, w, c.Full)
+	case callNodes:
+		out.Nodes, err = s.hub.Nodes(s.ctx)
 	default:
 		err = fault.New(fault.Denied, "an agent may not ask for %q", tidy(c.Do, 40))
 	}
@@ -352,8 +357,7 @@ func (h *Hub) Remote(ctx context.Context, c setting.Connection) (*source.Remote,
 		kind = c.Kind
 	}
 	if kind == agentKind {
-		return nil, fault.New(fault.Unavailable, "no agent of connection %s is connected that has a backend in its file", c.Alias).
-			WithHint("write a `backend:` into the agent's adc.yaml and start it, or give the connection a source")
+		return nil, h.nobody(c.Alias, " that has a backend in its file", "write a `backend:` into the agent's adc.yaml and start it, or give the connection a source")
 	}
 	var ok bool
 	if r.Kind, ok = h.Kinds(kind); !ok {
@@ -374,6 +378,14 @@ func (h *Hub) Remote(ctx context.Context, c setting.Connection) (*source.Remote,
 		r.Authenticator = func() (source.Authenticator, error) { return prover{f}, nil }
 	}
 	return r, nil
+}
+
+// nobody says that there is no agent to ask, and what to do about it.
+func (h *Hub) nobody(alias, such, hint string) error {
+	if h.Nodes == nil {
+		hint = "agents are connected to a server that runs, and not to this command: have the server do it, by --server URL --api-key KEY"
+	}
+	return fault.New(fault.Unavailable, "no agent of connection %s is connected%s", alias, such).WithHint("%s", hint)
 }
 
 // shown reads what an agent's file says of settings that the engine goes by.

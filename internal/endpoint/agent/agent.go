@@ -28,8 +28,7 @@ import (
 type Deps struct {
 	Hub            *tunnel.Hub
 	Agents         *agents.Agents
-	Node           string                                 // of this process
-	Nodes          func(ctx context.Context) (int, error) // how many there are
+	Node           string // of this process
 	TrustedProxies []netip.Prefix
 	Log            *slog.Logger
 }
@@ -91,7 +90,7 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer e.ended.Done()
-	nodes, err := e.Nodes(r.Context())
+	nodes, err := e.Hub.Nodes(r.Context())
 	if err != nil || nodes < 1 {
 		nodes = 1
 	}

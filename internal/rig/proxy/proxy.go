@@ -82,10 +82,11 @@ func Random(seed uint64, of Count, faults ...Fault) Plan {
 type Proxy struct {
 	Addr string // 127.0.0.1:port
 
-	target string
 	door   net.Listener
 	all    sync.WaitGroup
 	mu     sync.Mutex
+	to     []string // servers
+	turn   int
 	plan   func(conn int) Plan
 	links  []*link // since the last SetPlan
 	open   map[*link]struct{}
@@ -107,7 +108,7 @@ func Start(target string, plan func(conn int) Plan) (*Proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("proxy: listen: %w", err)
 	}
-	p := &Proxy{Addr: door.Addr().String(), target: target, door: door, plan: plan, open: map[*link]struct{}{}}
+	p := &Proxy{Addr: door.Addr().String(), to: []string{target}, door: door, plan: plan, open: map[*link]struct{}{}}
 	p.all.Go(p.accept)
 	return p, nil
 }
@@ -118,6 +119,28 @@ func (p *Proxy) SetPlan(plan func(conn int) Plan) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.plan, p.links = plan, nil
+}
+
+// SetServers makes it a balancer: each connection goes to the next of the servers that
+// answers. Those that are open stay where they are.
+func (p *Proxy) SetServers(to ...string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.to = to
+}
+
+func (p *Proxy) dial() (conn net.Conn, err error) {
+	err = errors.New("proxy: no server")
+	p.mu.Lock()
+	to, turn := p.to, p.turn
+	p.turn++
+	p.mu.Unlock()
+	for i := range to {
+		if conn, err = net.Dial("tcp", to[(turn+i)%len(to)]); err == nil {
+			return conn, nil
+		}
+	}
+	return nil, err
 }
 
 // Counts gives what went through each connection since the last SetPlan.
@@ -153,7 +176,7 @@ func (p *Proxy) accept() {
 		if err != nil {
 			return // closed
 		}
-		server, err := net.Dial("tcp", p.target)
+		server, err := p.dial()
 		if err != nil {
 			_ = client.Close() // the server is not there, and that is all there is to say
 			continue

@@ -72,7 +72,7 @@ func (s *Server) syncForAgent(ctx context.Context, connection, id string, full b
 		if last.Error != nil {
 			text = *last.Error
 		}
-		return nil, fault.New(fault.Unavailable, "run %s failed: %s", last.ID, text)
+		return nil, fault.New(fault.Unavailable, "run %s failed: %s", last.ID, text).WithHint("the list of runs at the server, and its log, have more about it")
 	}
 	return json.Marshal(last)
 }

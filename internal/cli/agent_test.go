@@ -252,3 +252,69 @@ func TestOneImportAsAProcess(t *testing.T) {
 	imp(o.exec(adc), 1, "the address of the server is missing")
 	o.ends()
 }
+
+// The file of an ad-connect installation, with nothing changed but where the directory
+// is: read, imported and asked for passwords under the old name.
+func TestAnAdConnectInstallationGoesOnAsItIs(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	b.WriteString("dn: dc=example,dc=local\nobjectClass: dcObject\nobjectClass: organization\no: rig\ndc: example\n\n" +
+		"dn: cn=readonly,dc=example,dc=local\nobjectClass: organizationalRole\nobjectClass: simpleSecurityObject\ncn: readonly\nuserPassword: readonly\n\n" +
+		"dn: ou=people,dc=example,dc=local\nobjectClass: organizationalUnit\nou: people\n\n")
+	for i := range 45 { // three pages
+		fmt.Fprintf(&b, "dn: uid=u%[1]d,ou=people,dc=example,dc=local\nobjectClass: inetOrgPerson\nuid: u%[1]d\ncn: User %[1]d\nsn: Number%[1]d\ngivenName: User\nmail: u%[1]d@example.local\nuserPassword: %[2]s\n\n", i, secret("a password of people"))
+	}
+	o := newOffice(t)
+	o.write("people.ldif", b.String())
+	s, err := openldap.Start(t.Context(), openldap.Options{Suffix: "dc=example,dc=local", LDIF: o.path("people.ldif")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	raw, err := os.ReadFile("../agent/testdata/adc.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := strings.Replace(string(raw), "ldap://directory.example.local", s.URL, 1)
+	o.write("adc.yaml", file)
+	adc := o.path("adc")
+	if err := os.Symlink(binary(t), adc); err != nil {
+		t.Fatal(err)
+	}
+	p := o.exec(adc)
+	o.connected(true)
+	o.until("/api/v1/agents/"+o.id, `"kind":"ldap"`, `"dry-run":true`, `"delete-disables":true`, `"no-update-provider-mismatch":true`, `"no-delete":false`)
+	if r := o.exec(adc, "imp").end(); r.status != 3 {
+		t.Fatalf("its settings allow dry runs alone: %d\n%s%s", r.status, r.out, r.err)
+	} else {
+		has(t, r.out, "45 create", "dry-run is on")
+	}
+	o.active(0)
+	// Its owner lets it write.
+	o.write("adc.yaml", strings.Replace(file, "dry-run: true", "dry-run: false", 1))
+	p.signal(syscall.SIGHUP)
+	o.until("/api/v1/agents/"+o.id, `"dry-run":false`)
+	if r := o.exec(adc, "imp").end(); r.status != 0 {
+		t.Fatalf("%d\n%s%s", r.status, r.out, r.err)
+	}
+	o.active(45)
+	for password, want := range map[string]int{"a password of people": http.StatusOK, "another": http.StatusUnauthorized} {
+		if status, answer := o.send(http.MethodPost, "/api/v1/authenticate", fmt.Sprintf(`{"connection": "hq", "login": "u7@example.local", "password": %q}`, password)); status != want {
+			t.Errorf("%q: %d %s", password, status, answer)
+		}
+	}
+	change(t, s, "dn: uid=u7,ou=people,dc=example,dc=local\nchangetype: delete\n")
+	if r := o.exec(adc, "imp").end(); r.status != 0 {
+		t.Errorf("%d\n%s%s", r.status, r.out, r.err)
+	}
+	o.active(44)
+	p.signal(syscall.SIGTERM)
+	if r := p.end(); r.status != 0 {
+		t.Errorf("it ends with %d\n%s", r.status, r.err)
+	}
+	o.ends()
+}

@@ -191,8 +191,7 @@ type ask struct {
 
 // answer is what is said to that. Yes of All says that keys follow.
 type answer struct {
-	Yes     bool     `json:"yes"`
-	Failure *failure `json:"failure,omitempty"`
+	Yes bool `json:"yes"`
 }
 
 type progress struct {

@@ -271,6 +271,9 @@ func (j *job) listen() {
 	defer j.stop()
 	for {
 		what, body, err := j.r.next()
+		if err == nil && what == frameAlive {
+			continue
+		}
 		if err != nil || what != frameAnswer && what != frameKeys {
 			return
 		}

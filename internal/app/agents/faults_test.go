@@ -309,6 +309,45 @@ func TestAHalfOpenConnectionIsNoticed(t *testing.T) {
 	s.applied(false)
 }
 
+// Proxies and firewalls cut what is idle. With a heart-beat nothing ever is; where one
+// has less patience than that, the agent is back, and nobody is removed.
+func TestAProxyThatCutsIdleConnections(t *testing.T) {
+	d := directory(t)
+	s := begin(t, databases.SQLite(t), ownBackend)
+	s.app.Hub.Limits.Keepalive = 10 * time.Millisecond
+	p, _ := s.through("office", backend(d, ""), func(o *agent.Options) { o.Limits = s.app.Hub.Limits })
+	s.applied(false)
+	passed := func() int64 {
+		c := p.Counts()
+		return c[len(c)-1].ToServer + c[len(c)-1].ToClient
+	}
+	for range 30 {
+		before := passed()
+		s.until("the heart beats", func() bool { return passed() > before })
+		if n := p.CutIdle(); n != 0 {
+			t.Fatal("a connection with a heart-beat was idle")
+		}
+	}
+	if n := len(p.Counts()); n != 1 {
+		t.Errorf("%d connections, where one was to last", n)
+	}
+	for range 3 {
+		var cut *tunnel.Session
+		s.app.Hub.Each("hq", func(x *tunnel.Session) { cut = x })
+		s.until("it is cut all the same", func() bool { return p.CutIdle() > 0 })
+		s.until("the agent is back", func() (back bool) {
+			s.app.Hub.Each("hq", func(x *tunnel.Session) { back = back || x != cut })
+			return back
+		})
+		if r, err := s.signIn("u3@example.org", password); err != nil || r.Account == nil {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if run := s.applied(true); run.Summary.Changes() != 0 || s.active() != people {
+			t.Errorf("%+v, %d accounts", run.Summary, s.active())
+		}
+	}
+}
+
 func TestAServerThatStartsAgainIsDialledAgain(t *testing.T) {
 	d := directory(t)
 	s := begin(t, databases.SQLite(t), ownBackend)

@@ -97,6 +97,7 @@ type Proxy struct {
 type link struct {
 	client, server *net.TCPConn
 	passed         [2]atomic.Int64
+	seen           int64 // bytes, at the last CutIdle
 	once           sync.Once
 	gone           chan struct{}
 }
@@ -152,6 +153,23 @@ func (p *Proxy) Counts() []Count {
 		out[i] = Count{l.passed[ToClient].Load(), l.passed[ToServer].Load()}
 	}
 	return out
+}
+
+// CutIdle ends the connections through which nothing went since it was last called, as
+// proxies and firewalls do, and gives how many those were.
+func (p *Proxy) CutIdle() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for l := range p.open {
+		if all := l.passed[ToClient].Load() + l.passed[ToServer].Load(); all != l.seen {
+			l.seen = all
+			continue
+		}
+		l.end(false)
+		n++
+	}
+	return n
 }
 
 // Close ends the proxy with all its connections.

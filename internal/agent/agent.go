@@ -206,6 +206,8 @@ func refusal(addr string, res *http.Response, err error) error {
 		return fault.New(fault.Unavailable, "the server at %s answers with status %d", addr, status).WithHint("does what stands before it (a proxy, a load balancer) let WebSockets through?")
 	case errors.As(err, &unknown):
 		return fault.New(fault.Unavailable, "the certificate of %s is signed by nobody who is trusted here", addr).WithHint("name its authority's certificate by AD_CONNECT_CA or --ca-file")
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return fault.New(fault.Unavailable, "the certificate of %s is not good: %w", addr, deepest(err)).WithHint("is the clock of this machine right?")
 	case errors.As(err, &name), errors.As(err, &invalid):
 		return fault.New(fault.Unavailable, "the certificate of %s is not good: %w", addr, deepest(err))
 	case strings.Contains(text, "Proxy Authentication Required"):

@@ -246,6 +246,21 @@ func TestOneImportAsAProcess(t *testing.T) {
 	imp(p, 0, "stopping")
 	o.env["AD_CONNECT_AUTH"] = o.id + ":" + secret("rcg_another")
 	imp(o.exec(adc, "imp"), 1, "refuses the client ID or the secret", "hint:")
+	o.env["AD_CONNECT_AUTH"] = auth
+	// Ctrl-C in the middle: the run has nobody to read through any more.
+	line, err := proxy.Start(strings.TrimPrefix(s.URL, "ldap://"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = line.Close() })
+	o.file(s, "ldap://"+line.Addr, "")
+	held := holdUp(t, line)
+	p = o.start("agent", "imp", "--full")
+	waitFor(t, "the middle of the reading", held.stalled)
+	p.signal(os.Interrupt)
+	imp(p, 1, "interrupted")
+	o.until("/api/v1/runs?limit=1", `"state":"failed"`)
+	o.active(34)
 	delete(o.env, "AD_CONNECT_AUTH")
 	imp(o.exec(adc), 1, "the agent needs its client ID and secret")
 	delete(o.env, "AD_CONNECT_ADDR")

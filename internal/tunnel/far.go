@@ -60,6 +60,8 @@ func (f *far) dial(ctx context.Context, c call) (*talk, error) {
 		hello := s.Hello()
 		var err error
 		switch own := hello.Kind != ""; {
+		case own && f.name == "" && f.basis == "":
+			err = fault.New(fault.Unavailable, "an agent of connection %s has connected at this very moment", f.alias).WithHint("try again")
 		case own != (f.name == "") || own && (hello.Kind != f.kind.Name || hello.Basis != f.basis):
 			err = fault.New(fault.Unavailable, "the agents of connection %s do not read the same directory: the settings in their files differ", f.alias).
 				WithHint("give them all the same adc.yaml")

@@ -300,3 +300,22 @@ func TestTheWordsOfTheProtocolStayWhatTheyAre(t *testing.T) {
 		t.Errorf("the words are others than in testdata/words.txt (%v). A new one may be added there. One that is gone or called otherwise is still said by agents, and by servers, of the release before:\n%s", err, text)
 	}
 }
+
+// Where nobody knew yet what an agent reads, nothing is asked of it: its settings may be
+// others than those of the last run.
+func TestAnAgentThatJoinsAfterTheQuestionWasMade(t *testing.T) {
+	h := hub(t)
+	h.Agents = func(context.Context, string) ([]Agent, error) { return []Agent{{ID: "agt_1", Kind: "plain"}}, nil }
+	src := open(t, h)
+	join(t, h, func(c net.Conn) {
+		if l, err := Dialled(context.Background(), c, &Hello{Kind: "plain", Basis: "x"}, &fake{}, DefaultLimits()); err == nil {
+			_ = l.Serve() //nolint:errcheck // it ends with the test
+		}
+	})
+	if _, err := src.Preset(t.Context()); fault.KindOf(err) != fault.Unavailable || !strings.Contains(err.Error(), "at this very moment") || fault.HintOf(err) == "" {
+		t.Error(err)
+	}
+	if _, err := open(t, h).Preset(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"slices"
 	"time"
 
 	"rollcall.dev/rollcall/internal/endpoint/agent"
@@ -10,6 +12,7 @@ import (
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/operate"
 	"rollcall.dev/rollcall/internal/store"
+	"rollcall.dev/rollcall/internal/store/agents"
 	"rollcall.dev/rollcall/internal/tunnel"
 )
 
@@ -49,6 +52,32 @@ func (s *Server) nodes(ctx context.Context) (int, error) {
 		}
 	}
 	return n, err
+}
+
+// elsewhere says that a connection's agent is connected to another node, or to none yet
+// since this one has started: it dials again by itself.
+func (s *Server) elsewhere(ctx context.Context, connection string) (string, error) {
+	if s.Hub.Connected(connection) > 0 {
+		return "", nil
+	}
+	list, err := s.Store.AgentTable.Of(ctx, connection)
+	if err != nil && fault.KindOf(err) != fault.NotFound {
+		return "", err
+	}
+	young := time.Since(s.began) < agents.Silence && !s.Hub.Met(connection)
+	for i := range list {
+		a := &list[i]
+		if !a.RevokedAt.IsZero() {
+			continue
+		}
+		if slices.ContainsFunc(a.Seen, func(p agents.Presence) bool { return p.Node != s.Operator.Node() }) {
+			return fmt.Sprintf("connection %s is read by an agent that is connected to another node", connection), nil
+		}
+		if young && !a.SeenAt.IsZero() {
+			return fmt.Sprintf("connection %s is read by an agent that has not connected since this node has started", connection), nil
+		}
+	}
+	return "", nil
 }
 
 // syncForAgent makes a run that an agent asks for, and waits for its end.

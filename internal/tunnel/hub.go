@@ -43,6 +43,7 @@ type Hub struct {
 
 	mu       sync.Mutex
 	sessions map[string][]*Session // by connection, the one that joined last comes last
+	met      map[string]bool       // the connections of which an agent has ever joined
 	turn     int
 }
 
@@ -140,8 +141,9 @@ func (h *Hub) Join(ctx context.Context, conn net.Conn, id, connection string, to
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.sessions == nil {
-		h.sessions = map[string][]*Session{}
+		h.sessions, h.met = map[string][]*Session{}, map[string]bool{}
 	}
+	h.met[connection] = true
 	if !s.left { // it may have gone at once
 		h.sessions[connection] = append(h.sessions[connection], s)
 	}
@@ -412,6 +414,13 @@ func (h *Hub) Connected(connection string) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.sessions[connection])
+}
+
+// Met reports that an agent of a connection has been connected to this node, or is.
+func (h *Hub) Met(connection string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.met[connection]
 }
 
 // Each hands on the sessions of a connection.

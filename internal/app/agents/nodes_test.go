@@ -7,8 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"rollcall.dev/rollcall/client"
 	"rollcall.dev/rollcall/internal/cli"
 	"rollcall.dev/rollcall/internal/engine"
+	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/rig/databases"
 	"rollcall.dev/rollcall/internal/rig/proxy"
 	"rollcall.dev/rollcall/internal/tunnel"
@@ -124,4 +126,32 @@ func TestOneImportFromAnyNode(t *testing.T) {
 	if n := one.active(); n != people {
 		t.Errorf("%d accounts", n)
 	}
+}
+
+// An agent that reaches one node alone: what is asked of the other waits for the one,
+// also what a person decided.
+func TestARunGoesToTheNodeThatHasTheAgent(t *testing.T) {
+	d := directory(t)
+	dir, dsn := t.TempDir(), databases.PostgreSQL(t)
+	settings := ownBackend + "  limits: {creates: 1}\n"
+	one := node(t, dir, "server-1", dsn, settings)
+	two := node(t, dir, "server-2", dsn, settings)
+	one.join("office", backend(d, ""))
+	held := two.sync(false)
+	if held.State != engine.RunHeld {
+		t.Fatalf("%s: %s", held.State, text(held.Error))
+	}
+	// The other node does not know what the agent reads now, and says no more than that.
+	c, err := two.app.Registry.Connection(t.Context(), "hq")
+	must(t, err)
+	if _, err := two.app.Engine.Approve(t.Context(), c, *held.Plan, nil, engine.Options{Actor: "test"}); fault.KindOf(err) != fault.Unavailable || !strings.Contains(err.Error(), "none of its agents is connected here") {
+		t.Errorf("approved at a node without the agent: %v", err)
+	}
+	run, err := one.api.Approve(t.Context(), *held.Plan, client.ApproveInput{})
+	must(t, err)
+	two.until("it is applied", func() bool { return two.active() == people })
+	two.until("it ends", func() bool {
+		r, err := two.app.Engine.Store.Runs().Get(t.Context(), run.ID)
+		return err == nil && r.State == engine.RunApplied
+	})
 }

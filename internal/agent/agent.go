@@ -261,7 +261,7 @@ func (a *Agent) count(nodes int) (more bool) {
 // goes on may end. Each value of reload has the file read anew.
 func (a *Agent) Run(ctx context.Context, reload <-chan os.Signal) error {
 	defer a.work.close()
-	k := a.keeping()
+	k := &keeper{Agent: a, ended: make(chan string, mostNodes), more: make(chan struct{}, 1), wait: a.o.Retry}
 	k.keep(ctx, reload)
 	a.leave()
 	k.serving.Wait()
@@ -274,21 +274,14 @@ type keeper struct {
 	serving sync.WaitGroup
 	ended   chan string   // the nodes whose connection ended
 	more    chan struct{} // there are more nodes than before
-	// complete has a value once there is a connection to every node.
-	complete chan struct{}
-	wait     time.Duration // before the next attempt
-	twice    int           // attempts that led to a node that is connected already
-}
-
-func (a *Agent) keeping() *keeper {
-	return &keeper{Agent: a, ended: make(chan string, mostNodes), more: make(chan struct{}, 1), complete: make(chan struct{}, 1), wait: a.o.Retry}
+	wait    time.Duration // before the next attempt
+	twice   int           // attempts that led to a node that is connected already
 }
 
 // keep dials whenever a connection is missing, until ctx ends.
 func (k *keeper) keep(ctx context.Context, reload <-chan os.Signal) {
-	next := time.NewTimer(time.Hour)
+	next := time.NewTimer(0)
 	defer next.Stop()
-	k.plan(next, 0)
 	for {
 		select {
 		case <-ctx.Done():
@@ -315,30 +308,18 @@ func (k *keeper) keep(ctx context.Context, reload <-chan os.Signal) {
 				k.wait, k.twice = k.o.Retry, 0
 				k.serve(ctx, link, node)
 			}
-			k.plan(next, jitter(k.wait))
+			if !k.complete() {
+				next.Reset(jitter(k.wait))
+			}
 		}
 	}
 }
 
-// plan has the next attempt made, unless there is a connection to every node.
-func (k *keeper) plan(next *time.Timer, in time.Duration) {
+// complete reports that there is a connection to every node.
+func (k *keeper) complete() bool {
 	k.mu.Lock()
-	missing := len(k.links) < k.nodes
-	k.mu.Unlock()
-	if missing {
-		next.Reset(in)
-		return
-	}
-	next.Stop()
-	signalled(k.complete)
-}
-
-// signalled puts a value where at most one waits.
-func signalled(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
+	defer k.mu.Unlock()
+	return len(k.links) >= k.nodes
 }
 
 // failed makes the next attempt wait longer. Which node answers is the choice of what
@@ -389,7 +370,10 @@ func (k *keeper) look(ctx context.Context, link *tunnel.Link) {
 			return
 		}
 		if err == nil && k.count(nodes) {
-			signalled(k.more)
+			select {
+			case k.more <- struct{}{}:
+			default:
+			}
 		}
 	}
 }
@@ -442,37 +426,17 @@ func (a *Agent) reload(ctx context.Context) {
 	}
 }
 
-// gather is how long an import waits until there is a connection to every node.
-const gather = 10 * time.Second
-
 // Import has the server make one run of the connection, and gives it as the API does.
-// Any node may make it, and reads through this very agent, so every node is dialled.
+// The server may read through this very agent meanwhile.
 func (a *Agent) Import(ctx context.Context, full bool, report func(tunnel.Progress)) (json.RawMessage, error) {
 	defer a.work.close()
-	link, node, err := a.connect(ctx)
+	link, _, err := a.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	k := a.keeping()
-	k.wait = min(k.wait, 100*time.Millisecond)
-	keeping, stop := context.WithCancel(ctx)
-	defer k.serving.Wait()
-	defer func() {
-		for _, l := range a.all() {
-			l.Close()
-		}
-	}()
-	k.serve(keeping, link, node)
-	var dialling sync.WaitGroup
-	dialling.Go(func() { k.keep(keeping, nil) })
-	defer dialling.Wait()
-	defer stop()
-	enough := time.NewTimer(gather)
-	defer enough.Stop()
-	select {
-	case <-k.complete:
-	case <-enough.C: // a node may have been killed and be counted still
-	case <-ctx.Done():
-	}
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = link.Serve() }) //nolint:errcheck // Sync tells that it ended
+	defer serving.Wait()
+	defer link.Close()
 	return link.Sync(ctx, full, report)
 }

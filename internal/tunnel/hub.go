@@ -64,6 +64,7 @@ type Session struct {
 	end     context.CancelFunc
 	hello   atomic.Pointer[Hello]
 	said    chan struct{} // closed after the first hello
+	refused chan error    // why the first hello was not understood
 	once    sync.Once
 	told    func(*Hello) error
 	suspect atomic.Bool  // it did not take up a call lately
@@ -114,6 +115,10 @@ func (s *Session) Close() {
 	s.working.Wait()
 }
 
+// ErrWent is of an agent that did not stay, as one does that is connected to this node
+// already: which node answers is known once it has.
+var ErrWent = errors.New("the agent went before it said who it is")
+
 // Join takes over the connection that an agent dialled, once it has said who it is and
 // both understand one another. told hears what it says of itself, before it is
 // asked for anything and whenever it says it anew.
@@ -122,7 +127,7 @@ func (h *Hub) Join(ctx context.Context, conn net.Conn, id, connection string, to
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{ID: id, Connection: connection, hub: h, mux: m, said: make(chan struct{}), told: told}
+	s := &Session{ID: id, Connection: connection, hub: h, mux: m, said: make(chan struct{}), refused: make(chan error, 1), told: told}
 	s.ctx, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	s.working.Go(s.accept)
 	wait, cancel := context.WithTimeout(ctx, h.Limits.Silence)
@@ -130,7 +135,11 @@ func (h *Hub) Join(ctx context.Context, conn net.Conn, id, connection string, to
 	select {
 	case <-s.said:
 	case <-m.CloseChan():
-		err = fault.New(fault.Unavailable, "the agent went before it said who it is")
+		select {
+		case err = <-s.refused:
+		default:
+			err = fault.New(fault.Unavailable, "%w", ErrWent)
+		}
 	case <-wait.Done():
 		err = fault.New(fault.Unavailable, "the agent did not say who it is")
 	}
@@ -224,7 +233,12 @@ func (s *Session) answer(stream *yamux.Stream) {
 	var out outcome
 	switch c.Do {
 	case callHello:
-		out.Welcome, err = s.greet(c.Hello)
+		if out.Welcome, err = s.greet(c.Hello); err != nil {
+			select {
+			case s.refused <- err:
+			default:
+			}
+		}
 	case callLeave:
 		s.hub.leave(s)
 	case callSync:

@@ -319,3 +319,44 @@ func TestAnAgentThatJoinsAfterTheQuestionWasMade(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The server tells its own log why an agent did not stay.
+func TestWhyAnAgentDidNotStay(t *testing.T) {
+	for name, c := range map[string]struct {
+		hello string
+		kind  fault.Kind
+		want  string
+	}{
+		"it speaks versions of its own": {`{"oldest":98,"newest":99,"program":"another"}`, fault.Invalid, "do not understand one another"},
+		"it reads what nobody knows":    {`{"oldest":1,"newest":1,"kind":"novel"}`, fault.Invalid, `a source "novel", which the server does not know`},
+		"it says nothing":               {``, fault.Unavailable, ErrWent.Error()},
+	} {
+		here, there := net.Pipe()
+		var all sync.WaitGroup
+		all.Go(func() {
+			m, err := mux(there, false, limits())
+			if err != nil {
+				return
+			}
+			defer m.Close()
+			if c.hello == "" {
+				return
+			}
+			s, err := m.OpenStream()
+			if err != nil {
+				return
+			}
+			w := newWriter(s)
+			_ = w.put(frameCall, []byte(`{"do":"hello","hello":`+c.hello+`}`))
+			_ = w.flush()
+			if what, body, err := newReader(s, limits()).next(); err != nil || what != frameFail || !strings.Contains(failed(body).Error(), "agent") {
+				t.Errorf("%s: it is told %d %s %v", name, what, body, err)
+			}
+		})
+		_, err := hub(t).Join(t.Context(), here, "agt_1", "hq", func(*Hello) error { return nil })
+		if fault.KindOf(err) != c.kind || !strings.Contains(fmt.Sprint(err), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		all.Wait()
+	}
+}

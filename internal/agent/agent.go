@@ -180,7 +180,7 @@ func (a *Agent) dial(ctx context.Context) (conn net.Conn, node string, nodes int
 		return nil, "", 0, fault.New(fault.Invalid, "what answers at %s is not a server for agents", a.o.Addr).WithHint("is AD_CONNECT_ADDR right, and is the server's release not older than the agent's?")
 	}
 	nodes, _ = strconv.Atoi(res.Header.Get(tunnel.NodesHeader)) //nolint:errcheck // 0 where it says nothing
-	return closing{tunnel.Carry(attempt, ws), cancel}, res.Header.Get(tunnel.NodeHeader), min(max(nodes, 1), mostNodes), nil
+	return closing{tunnel.Carry(attempt, ws), cancel}, res.Header.Get(tunnel.NodeHeader), nodes, nil
 }
 
 // mostNodes is how many connections an agent holds, whatever the server says.
@@ -221,6 +221,8 @@ func refusal(addr string, res *http.Response, err error) error {
 		return fault.New(fault.Unavailable, "the server at %s answers with status %d", addr, status).WithHint("does what stands before it (a proxy, a load balancer) let WebSockets through?")
 	case errors.As(err, &unknown):
 		return fault.New(fault.Unavailable, "the certificate of %s is signed by nobody who is trusted here", addr).WithHint("name its authority's certificate by AD_CONNECT_CA or --ca-file")
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return fault.New(fault.Unavailable, "the certificate of %s is not good: %w", addr, deepest(err)).WithHint("is the clock of this machine right?")
 	case errors.As(err, &name), errors.As(err, &invalid):
 		return fault.New(fault.Unavailable, "the certificate of %s is not good: %w", addr, deepest(err))
 	case strings.Contains(text, "Proxy Authentication Required"):
@@ -245,8 +247,8 @@ func (a *Agent) connect(ctx context.Context) (*tunnel.Link, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
+	a.count(nodes)
 	a.mu.Lock()
-	a.nodes = nodes
 	_, twice := a.links[node]
 	a.mu.Unlock()
 	if twice {
@@ -260,60 +262,132 @@ func (a *Agent) connect(ctx context.Context) (*tunnel.Link, string, error) {
 
 var errTwice = errors.New("connected already")
 
+// count notes how many nodes a server says there are, and reports whether that is more
+// than there were.
+func (a *Agent) count(nodes int) (more bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before := a.nodes
+	a.nodes = min(max(nodes, 1), mostNodes)
+	return a.nodes > before
+}
+
 // Run stays connected to every node and does what they ask, until ctx ends; then what
 // goes on may end. Each value of reload has the file read anew.
 func (a *Agent) Run(ctx context.Context, reload <-chan os.Signal) error {
 	defer a.work.close()
-	ended := make(chan string, mostNodes)
-	var serving sync.WaitGroup
-	wait := a.o.Retry
+	k := &keeper{Agent: a, ended: make(chan string, mostNodes), more: make(chan struct{}, 1), wait: a.o.Retry}
+	k.keep(ctx, reload)
+	a.leave()
+	k.serving.Wait()
+	return nil
+}
+
+// keeper dials until there is a connection to every node.
+type keeper struct {
+	*Agent
+	serving sync.WaitGroup
+	ended   chan string   // the nodes whose connection ended
+	more    chan struct{} // there are more nodes than before
+	wait    time.Duration // before the next attempt
+	twice   int           // attempts that led to a node that is connected already
+}
+
+// keep dials whenever a connection is missing, until ctx ends.
+func (k *keeper) keep(ctx context.Context, reload <-chan os.Signal) {
 	next := time.NewTimer(0)
 	defer next.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			a.leave()
-			serving.Wait()
-			return nil
+			return
 		case <-reload:
-			a.reload(ctx)
-		case node := <-ended:
-			a.o.Log.Warn("the connection to the server ended", "node", node)
-			next.Reset(jitter(wait))
+			k.reload(ctx)
+		case node := <-k.ended:
+			k.o.Log.Warn("the connection to the server ended", "node", node)
+			next.Reset(jitter(k.wait))
+		case <-k.more:
+			k.wait, k.twice = k.o.Retry, 0
+			next.Reset(jitter(k.wait))
 		case <-next.C:
-			link, node, err := a.connect(ctx)
+			link, node, err := k.connect(ctx)
 			switch {
 			case ctx.Err() != nil:
 				if link != nil {
 					link.Close()
 				}
-				continue
+				return
 			case err != nil:
-				if !errors.Is(err, errTwice) {
-					a.o.Log.Error("the agent is not connected", "error", err.Error(), "hint", fault.HintOf(err), "again_in_at_most", wait.String())
-				}
-				wait = min(2*wait, a.o.MostRetry)
+				k.failed(err)
 			default:
-				wait = a.o.Retry
-				a.mu.Lock()
-				a.links[node] = link
-				a.mu.Unlock()
-				a.o.Log.Info("connected", "server", a.o.Addr, "node", node, "version", link.Program)
-				serving.Go(func() {
-					err := link.Serve()
-					link.Close()
-					a.mu.Lock()
-					delete(a.links, node)
-					a.mu.Unlock()
-					a.o.Log.Debug("the connection ended", "node", node, "error", err.Error())
-					ended <- node
-				})
+				k.wait, k.twice = k.o.Retry, 0
+				k.serve(ctx, link, node)
 			}
-			a.mu.Lock()
-			missing := len(a.links) < a.nodes
-			a.mu.Unlock()
-			if missing {
-				next.Reset(jitter(wait))
+			if !k.complete() {
+				next.Reset(jitter(k.wait))
+			}
+		}
+	}
+}
+
+// complete reports that there is a connection to every node.
+func (k *keeper) complete() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.links) >= k.nodes
+}
+
+// failed makes the next attempt wait longer. Which node answers is the choice of what
+// stands before them, so that some attempts lead to the wrong one is no failure yet.
+func (k *keeper) failed(err error) {
+	if errors.Is(err, errTwice) {
+		if k.twice++; k.twice < 2*mostNodes {
+			return
+		}
+	} else {
+		k.o.Log.Error("the agent is not connected", "error", err.Error(), "hint", fault.HintOf(err), "again_in_at_most", k.wait.String())
+	}
+	k.wait = min(2*k.wait, k.o.MostRetry)
+}
+
+// serve does what a node asks until the connection ends.
+func (k *keeper) serve(ctx context.Context, link *tunnel.Link, node string) {
+	k.mu.Lock()
+	k.links[node] = link
+	k.mu.Unlock()
+	k.o.Log.Info("connected", "server", k.o.Addr, "node", node, "version", link.Program)
+	k.serving.Go(func() { k.look(ctx, link) })
+	k.serving.Go(func() {
+		err := link.Serve()
+		link.Close()
+		k.mu.Lock()
+		delete(k.links, node)
+		k.mu.Unlock()
+		k.o.Log.Debug("the connection ended", "node", node, "error", err.Error())
+		k.ended <- node
+	})
+}
+
+// look asks again and again how many nodes there are: one may have been added.
+func (k *keeper) look(ctx context.Context, link *tunnel.Link) {
+	tick := time.NewTicker(k.o.Limits.Keepalive)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-link.Done():
+			return
+		case <-ctx.Done():
+			return
+		}
+		nodes, err := link.Nodes(ctx)
+		if fault.KindOf(err) == fault.Denied { // an older server, which says it to those who dial alone
+			return
+		}
+		if err == nil && k.count(nodes) {
+			select {
+			case k.more <- struct{}{}:
+			default:
 			}
 		}
 	}

@@ -1,8 +1,13 @@
 package agent
 
 import (
+	"crypto/x509"
 	"encoding/json"
+	"io"
+	"log"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -159,4 +164,27 @@ func TestAuthenticatorsStayOpenAndAreClosedOnce(t *testing.T) {
 	done2()
 	done3()
 	a.work.close()
+}
+
+// A clock that is wrong is what makes a good certificate bad.
+func TestACertificateThatIsOutOfDateNamesTheClock(t *testing.T) {
+	front := httptest.NewUnstartedServer(http.NotFoundHandler())
+	front.Config.ErrorLog = log.New(io.Discard, "", 0) // it is told of handshakes that fail
+	front.StartTLS()
+	defer front.Close()
+	pool := x509.NewCertPool()
+	pool.AddCert(front.Certificate())
+	o := options(written(t, ""))
+	o.Addr = strings.TrimPrefix(front.URL, "https://")
+	a, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.client.Transport.(*http.Transport).TLSClientConfig.RootCAs = pool
+	for clock, hint := range map[time.Time]string{time.Date(1960, 1, 1, 0, 0, 0, 0, time.UTC): "clock", time.Date(2199, 1, 1, 0, 0, 0, 0, time.UTC): "clock", time.Now(): "AD_CONNECT_ADDR"} {
+		a.client.Transport.(*http.Transport).TLSClientConfig.Time = func() time.Time { return clock }
+		if _, _, err := a.connect(t.Context()); fault.KindOf(err) != fault.Unavailable || !strings.Contains(fault.HintOf(err), hint) {
+			t.Errorf("in %d: %v (hint %q)", clock.Year(), err, fault.HintOf(err))
+		}
+	}
 }

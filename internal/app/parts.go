@@ -37,7 +37,7 @@ func (s *Server) parts(ctx context.Context, host string) ([]part, error) {
 	var err error
 	s.Operator, err = operate.New(ctx, operate.Options{
 		Store: s.Store, Engine: s.Engine, Connections: s.Registry, Node: nodes.Node{Host: host, Version: s.Version}, Workers: s.Config.Workers,
-		Observer: observer{s}, Log: s.Log, Chores: []operate.Chore{{Name: "pushed", Every: time.Hour, Do: s.Store.Pushed.Prune}},
+		Observer: observer{s}, Elsewhere: s.elsewhere, Log: s.Log, Chores: []operate.Chore{{Name: "pushed", Every: time.Hour, Do: s.Store.Pushed.Prune}},
 	})
 	if err != nil {
 		return nil, err

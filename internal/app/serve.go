@@ -37,6 +37,7 @@ type Server struct {
 	Pushes   *scim.Endpoint
 	Agents   *agent.Endpoint
 	draining chan struct{}
+	began    time.Time
 }
 
 // Serve answers requests and does what is due until ctx ends, then drains: no new
@@ -48,7 +49,7 @@ func (a *App) Serve(ctx context.Context, version string, logs io.Writer, reload 
 	if err != nil {
 		node = "localhost"
 	}
-	s := &Server{App: a, Version: version, Metrics: telemetry.NewMetrics(), Health: &health.Health{}, draining: make(chan struct{}),
+	s := &Server{App: a, Version: version, Metrics: telemetry.NewMetrics(), Health: &health.Health{}, draining: make(chan struct{}), began: time.Now(),
 		Log: telemetry.Logger(logs, a.Config.Server.LogFormat, a.Config.Server.LogLevel)}
 	if s.Traces, err = telemetry.NewTraces(ctx, a.Config.Server.TraceEndpoint, version, node, float64(a.Config.Server.TraceShare)); err != nil {
 		return err

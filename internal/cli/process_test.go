@@ -11,14 +11,21 @@ import (
 // process is the program itself at work.
 type process struct {
 	*house
-	cmd      *exec.Cmd
-	out, err bytes.Buffer
+	cmd *exec.Cmd
+	out bytes.Buffer
+	err until
 }
 
 func (h *house) start(args ...string) *process {
 	h.Helper()
-	p := &process{house: h}
-	p.cmd = exec.Command(binary(h.T), append([]string{"--config", h.path("rollcall.yaml")}, args...)...)
+	return h.exec(binary(h.T), append([]string{"--config", h.path("rollcall.yaml")}, args...)...)
+}
+
+// exec starts the program under the name it is called by.
+func (h *house) exec(name string, args ...string) *process {
+	h.Helper()
+	p := &process{house: h, err: until{enough: func() {}}}
+	p.cmd = exec.Command(name, args...)
 	p.cmd.Env = os.Environ()
 	for k, v := range h.env {
 		p.cmd.Env = append(p.cmd.Env, k+"="+v)

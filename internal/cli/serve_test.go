@@ -92,18 +92,24 @@ func (s *served) get(path string) (int, string) {
 // logs waits until the server has logged something.
 func (s *served) logs(words string) {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
+	s.log.wait(s.T, words)
+}
+
+// wait waits until something was written.
+func (u *until) wait(t *testing.T, words string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	s.log.mu.Lock()
-	s.log.words, s.log.enough = []string{words}, cancel
-	there := strings.Contains(s.log.b.String(), words)
-	s.log.mu.Unlock()
+	u.mu.Lock()
+	u.words, u.enough = []string{words}, cancel
+	there := strings.Contains(u.b.String(), words)
+	u.mu.Unlock()
 	if there {
 		return
 	}
 	<-ctx.Done()
-	if !strings.Contains(s.log.String(), words) {
-		s.Fatalf("%q was not logged:\n%s", words, s.log)
+	if !strings.Contains(u.String(), words) {
+		t.Fatalf("%q was not written:\n%s", words, u)
 	}
 }
 

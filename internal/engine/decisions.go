@@ -11,6 +11,7 @@ import (
 	"rollcall.dev/rollcall/internal/engine/safeguard"
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/setting"
+	"rollcall.dev/rollcall/internal/source"
 )
 
 // Approve applies a stored plan: exactly its rows, less the excluded ones. It
@@ -83,6 +84,9 @@ func (e *Engine) current(ctx context.Context, c setting.Connection, made *Plan) 
 		return stale("the directory was read again since, and has changed")
 	case made.Basis.Draft != "" && made.Basis.Draft != draftOf(c, kind):
 		return stale("it was made with settings that are not those of the connection")
+	case c.Backend.String(source.RemoteBasis) == source.UnknownBasis:
+		return fault.New(fault.Unavailable, "connection %s: none of its agents is connected here, so whether it reads what the plan was made from is not known", c.Alias).
+			WithHint("look at the agent in the customer's network, and decide again once it is connected; a command without a server needs --server URL --api-key KEY")
 	case made.Basis.Config != configOf(c, kind):
 		return stale("the connection's settings have changed since")
 	}

@@ -31,7 +31,9 @@ func (e *Engine) Settled(ctx context.Context, c setting.Connection) (setting.Con
 		c.Unset = slices.DeleteFunc(slices.Clone(c.Unset), func(u setting.Unset) bool { return !provider(u.Option.Name) })
 		maps.Copy(backend, r.Shown)
 	}
-	backend[source.RemoteBasis] = r.Basis
+	if backend[source.RemoteBasis] = r.Basis; r.Own && r.Basis == "" {
+		backend[source.RemoteBasis] = source.UnknownBasis
+	}
 	c.Backend = backend
 	return c, nil
 }

@@ -67,6 +67,15 @@ func (o *Operator) carry(ctx context.Context, it work.Item, p *pass) (err error)
 	if err := o.o.Store.LeaseTable.Free(ctx, it.Connection); err != nil {
 		return err
 	}
+	if o.o.Elsewhere != nil {
+		why, err := o.o.Elsewhere(ctx, it.Connection)
+		if err != nil {
+			return err
+		}
+		if why != "" {
+			return &fault.Error{Kind: fault.Conflict, Cause: engine.ErrBusy, Message: why}
+		}
+	}
 	o.o.Log.Info("run begins", "run", it.Run, "task", string(it.Task), "connection", it.Connection, "organization", it.Organization, "trigger", run.Trigger)
 	began := time.Now()
 	ctx, seen := o.o.Observer.Begin(ctx, c, run)

@@ -129,6 +129,40 @@ func TestARunThatMakesItsNodesGoAwayIsGivenUp(t *testing.T) {
 	})
 }
 
+// A run that another node may be able to carry out, and this one cannot, waits in line
+// and says for what; it can be cancelled meanwhile.
+func TestARunThatAnotherNodeCanCarryOutWaits(t *testing.T) {
+	both(t, func(t *testing.T, s *site) {
+		s.w.Connect("hq")
+		s.w.Holds("hq", storetest.Person("anna"))
+		var asked atomic.Int32
+		one := s.started("one", func(o *Options) {
+			o.Elsewhere = func(context.Context, string) (string, error) {
+				asked.Add(1)
+				return "its agent is at another node", nil
+			}
+		})
+		waits := func(id string) {
+			t.Helper()
+			s.until("it waits", func() bool {
+				p := s.stored(id).Progress
+				return asked.Load() > 2 && p != nil && p.WaitsFor == "its agent is at another node"
+			})
+		}
+		run, err := one.Sync(t.Context(), "hq", false, "manual", "tester")
+		s.must(err)
+		waits(run.ID)
+		s.must(one.Cancel(t.Context(), run.ID, "tester"))
+		s.ends(one, run.ID, engine.RunFailed, "cancelled")
+		run, err = one.Sync(t.Context(), "hq", false, "manual", "tester")
+		s.must(err)
+		asked.Store(0)
+		waits(run.ID)
+		s.started("two")
+		s.ends(one, run.ID, engine.RunApplied, "")
+	})
+}
+
 // A node that is told to stop and has no patience left hands over what it is
 // reading, and what it has half applied.
 func TestANodeThatStopsHandsItsRunsOver(t *testing.T) {

@@ -95,8 +95,12 @@ type Options struct {
 	Workers     int        // runs carried out at a time; 0 carries out none here
 	Timing      Timing     // the zero value is DefaultTiming
 	Chores      []Chore
-	Observer    Observer     // may be nil
-	Log         *slog.Logger // nil is silent
+	Observer    Observer // may be nil
+	// Elsewhere says what a run of a connection waits for that another node may be able to
+	// carry out, or this one in a moment, but not this one now; "" is nothing. It goes back
+	// into the line then. May be nil.
+	Elsewhere func(ctx context.Context, connection string) (waitsFor string, err error)
+	Log       *slog.Logger // nil is silent
 }
 
 // Operator is one node's part in it. Its methods are safe for concurrent use.

@@ -13,7 +13,8 @@ type Remote struct {
 	// Own says that an agent's file says what is read: the connection's settings of
 	// its source are not sent, and need not be whole.
 	Own bool
-	// Basis is a fingerprint of what in such a file decides who is read.
+	// Basis is a fingerprint of what in such a file decides who is read; "" while no agent
+	// is connected that would say.
 	Basis string
 	// Policies are what the agents' files allow; the stricter one counts, key by key.
 	Policies []setting.Policy
@@ -25,8 +26,11 @@ type Remote struct {
 }
 
 // RemoteBasis is the name by which Basis stands among a connection's settings of its
-// source; those it has from no file.
-const RemoteBasis = "agent.basis"
+// source; those it has from no file. UnknownBasis stands there while it is not known.
+const (
+	RemoteBasis  = "agent.basis"
+	UnknownBasis = "unknown"
+)
 
 // EngineOptions are the names of settings that the engine itself goes by.
 var EngineOptions = []string{"groups.members_only", "people"}

@@ -53,14 +53,15 @@ func (f *far) dial(ctx context.Context, c call) (*talk, error) {
 	c.Kind, c.Settings = f.name, f.settings
 	sessions := f.hub.connected(f.alias)
 	if len(sessions) == 0 {
-		return nil, fault.New(fault.Unavailable, "no agent of connection %s is connected", f.alias).
-			WithHint("look at the agent in the customer's network: is it started, and does it reach this server? `rollcall agents list` says when it was last seen")
+		return nil, f.hub.nobody(f.alias, "", "look at the agent in the customer's network: is it started, and does it reach this server? `rollcall agents list` says when it was last seen")
 	}
 	var first error
 	for _, s := range sessions {
 		hello := s.Hello()
 		var err error
 		switch own := hello.Kind != ""; {
+		case own && f.name == "" && f.basis == "":
+			err = fault.New(fault.Unavailable, "an agent of connection %s has connected at this very moment", f.alias).WithHint("try again")
 		case own != (f.name == "") || own && (hello.Kind != f.kind.Name || hello.Basis != f.basis):
 			err = fault.New(fault.Unavailable, "the agents of connection %s do not read the same directory: the settings in their files differ", f.alias).
 				WithHint("give them all the same adc.yaml")

@@ -36,10 +36,14 @@ type Hub struct {
 	// run as the API does.
 	Sync    func(ctx context.Context, connection, agent string, full bool, progress func(Progress)) (json.RawMessage, error)
 	Program string // what the server calls itself
-	Limits  Limits
+	// Nodes is how many nodes agents connect to. It is nil in a process that does not
+	// serve, where no agent ever is.
+	Nodes  func(ctx context.Context) (int, error)
+	Limits Limits
 
 	mu       sync.Mutex
 	sessions map[string][]*Session // by connection, the one that joined last comes last
+	met      map[string]bool       // the connections of which an agent has ever joined
 	turn     int
 }
 
@@ -60,6 +64,7 @@ type Session struct {
 	end     context.CancelFunc
 	hello   atomic.Pointer[Hello]
 	said    chan struct{} // closed after the first hello
+	refused chan error    // why the first hello was not understood
 	once    sync.Once
 	told    func(*Hello) error
 	suspect atomic.Bool  // it did not take up a call lately
@@ -110,6 +115,10 @@ func (s *Session) Close() {
 	s.working.Wait()
 }
 
+// ErrWent is of an agent that did not stay, as one does that is connected to this node
+// already: which node answers is known once it has.
+var ErrWent = errors.New("the agent went before it said who it is")
+
 // Join takes over the connection that an agent dialled, once it has said who it is and
 // both understand one another. told hears what it says of itself, before it is
 // asked for anything and whenever it says it anew.
@@ -118,7 +127,7 @@ func (h *Hub) Join(ctx context.Context, conn net.Conn, id, connection string, to
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{ID: id, Connection: connection, hub: h, mux: m, said: make(chan struct{}), told: told}
+	s := &Session{ID: id, Connection: connection, hub: h, mux: m, said: make(chan struct{}), refused: make(chan error, 1), told: told}
 	s.ctx, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	s.working.Go(s.accept)
 	wait, cancel := context.WithTimeout(ctx, h.Limits.Silence)
@@ -126,7 +135,11 @@ func (h *Hub) Join(ctx context.Context, conn net.Conn, id, connection string, to
 	select {
 	case <-s.said:
 	case <-m.CloseChan():
-		err = fault.New(fault.Unavailable, "the agent went before it said who it is")
+		select {
+		case err = <-s.refused:
+		default:
+			err = fault.New(fault.Unavailable, "%w", ErrWent)
+		}
 	case <-wait.Done():
 		err = fault.New(fault.Unavailable, "the agent did not say who it is")
 	}
@@ -137,8 +150,9 @@ func (h *Hub) Join(ctx context.Context, conn net.Conn, id, connection string, to
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.sessions == nil {
-		h.sessions = map[string][]*Session{}
+		h.sessions, h.met = map[string][]*Session{}, map[string]bool{}
 	}
+	h.met[connection] = true
 	if !s.left { // it may have gone at once
 		h.sessions[connection] = append(h.sessions[connection], s)
 	}
@@ -219,11 +233,18 @@ func (s *Session) answer(stream *yamux.Stream) {
 	var out outcome
 	switch c.Do {
 	case callHello:
-		out.Welcome, err = s.greet(c.Hello)
+		if out.Welcome, err = s.greet(c.Hello); err != nil {
+			select {
+			case s.refused <- err:
+			default:
+			}
+		}
 	case callLeave:
 		s.hub.leave(s)
 	case callSync:
 		out.Run, err = s.sync(stream, r, w, c.Full)
+	case callNodes:
+		out.Nodes, err = s.hub.Nodes(s.ctx)
 	default:
 		err = fault.New(fault.Denied, "an agent may not ask for %q", tidy(c.Do, 40))
 	}
@@ -352,8 +373,7 @@ func (h *Hub) Remote(ctx context.Context, c setting.Connection) (*source.Remote,
 		kind = c.Kind
 	}
 	if kind == agentKind {
-		return nil, fault.New(fault.Unavailable, "no agent of connection %s is connected that has a backend in its file", c.Alias).
-			WithHint("write a `backend:` into the agent's adc.yaml and start it, or give the connection a source")
+		return nil, h.nobody(c.Alias, " that has a backend in its file", "write a `backend:` into the agent's adc.yaml and start it, or give the connection a source")
 	}
 	var ok bool
 	if r.Kind, ok = h.Kinds(kind); !ok {
@@ -374,6 +394,14 @@ func (h *Hub) Remote(ctx context.Context, c setting.Connection) (*source.Remote,
 		r.Authenticator = func() (source.Authenticator, error) { return prover{f}, nil }
 	}
 	return r, nil
+}
+
+// nobody says that there is no agent to ask, and what to do about it.
+func (h *Hub) nobody(alias, such, hint string) error {
+	if h.Nodes == nil {
+		hint = "agents are connected to a server that runs, and not to this command: have the server do it, by --server URL --api-key KEY"
+	}
+	return fault.New(fault.Unavailable, "no agent of connection %s is connected%s", alias, such).WithHint("%s", hint)
 }
 
 // shown reads what an agent's file says of settings that the engine goes by.
@@ -400,6 +428,13 @@ func (h *Hub) Connected(connection string) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.sessions[connection])
+}
+
+// Met reports that an agent of a connection has been connected to this node, or is.
+func (h *Hub) Met(connection string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.met[connection]
 }
 
 // Each hands on the sessions of a connection.

@@ -203,20 +203,6 @@ func TestWhoDoesNotSayHelloDoesNotJoin(t *testing.T) {
 		"bytes of something else": func(c net.Conn) { _, _ = io.WriteString(c, strings.Repeat("GET / HTTP/1.1\r\n", 100)) },
 		"nothing":                 func(c net.Conn) { _, _ = io.Copy(io.Discard, c) },
 		"an end":                  func(c net.Conn) { _ = c.Close() },
-		"another kind of hello": func(c net.Conn) {
-			m, err := mux(c, false, limits())
-			if err != nil {
-				return
-			}
-			if s, err := m.OpenStream(); err == nil {
-				_ = newWriter(s).say(frameCall, call{Do: callHello, Hello: &Hello{Oldest: 9, Newest: 9}})
-				what, body, _ := newReader(s, limits()).next()
-				if what != frameFail || !strings.Contains(failed(body).Error(), "do not understand one another") {
-					t.Errorf("%d %s", what, body)
-				}
-			}
-			_ = m.Close()
-		},
 	} {
 		h := hub(t)
 		h.Limits.Silence = 100 * time.Millisecond

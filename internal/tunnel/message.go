@@ -15,7 +15,7 @@ import (
 	"rollcall.dev/rollcall/internal/source"
 )
 
-// What a call asks for. An agent knows the first nine, a server the last three.
+// What a call asks for. An agent knows the first nine, a server the others.
 const (
 	callPreset   = "preset"
 	callCheck    = "check"
@@ -29,6 +29,7 @@ const (
 	callHello    = "hello"    // who the agent is; also once its file has changed
 	callLeave    = "leave"    // it takes no new calls
 	callSync     = "sync"     // a run of its connection
+	callNodes    = "nodes"    // how many nodes there are by now
 )
 
 // call is the first message of a stream. Which fields count depends on Do.
@@ -190,8 +191,7 @@ type ask struct {
 
 // answer is what is said to that. Yes of All says that keys follow.
 type answer struct {
-	Yes     bool     `json:"yes"`
-	Failure *failure `json:"failure,omitempty"`
+	Yes bool `json:"yes"`
 }
 
 type progress struct {
@@ -209,6 +209,7 @@ type outcome struct {
 	Proof   *proof          `json:"proof,omitempty"`
 	Welcome *welcome        `json:"welcome,omitempty"`
 	Run     json.RawMessage `json:"run,omitempty"`
+	Nodes   int             `json:"nodes,omitempty"`
 }
 
 // proof is a source.Proof without its record, which comes before it.

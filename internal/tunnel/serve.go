@@ -78,6 +78,18 @@ func (l *Link) Sync(ctx context.Context, full bool, report func(Progress)) (json
 	return o.Run, nil
 }
 
+// Nodes asks how many nodes there are by now. An older server does not say: Denied.
+func (l *Link) Nodes(ctx context.Context) (int, error) {
+	o, err := l.ask(ctx, call{Do: callNodes}, nil)
+	if err != nil {
+		return 0, err
+	}
+	return o.Nodes, nil
+}
+
+// Done is closed once the connection has ended.
+func (l *Link) Done() <-chan struct{} { return l.ctx.Done() }
+
 // ask is a call to the server.
 func (l *Link) ask(ctx context.Context, c call, report func(Progress)) (*outcome, error) {
 	stream, err := l.mux.OpenStream()
@@ -259,6 +271,9 @@ func (j *job) listen() {
 	defer j.stop()
 	for {
 		what, body, err := j.r.next()
+		if err == nil && what == frameAlive {
+			continue
+		}
 		if err != nil || what != frameAnswer && what != frameKeys {
 			return
 		}

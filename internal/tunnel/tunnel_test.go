@@ -78,7 +78,7 @@ func limits() Limits {
 // hub is a server's end with limits that are soon reached.
 func hub(t *testing.T) *Hub {
 	t.Helper()
-	return &Hub{Limits: limits(), Program: "server", Kinds: func(name string) (source.Kind, bool) { k, ok := kinds[name]; return k, ok },
+	return &Hub{Limits: limits(), Program: "server", Nodes: func(context.Context) (int, error) { return 3, nil }, Kinds: func(name string) (source.Kind, bool) { k, ok := kinds[name]; return k, ok },
 		Agents: func(context.Context, string) ([]Agent, error) { return []Agent{{ID: "agt_1"}}, nil }}
 }
 

@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall.dev/rollcall/client"
 	"rollcall.dev/rollcall/internal/agent"
 	"rollcall.dev/rollcall/internal/cli"
 	"rollcall.dev/rollcall/internal/engine"
@@ -309,6 +310,45 @@ func TestAHalfOpenConnectionIsNoticed(t *testing.T) {
 	s.applied(false)
 }
 
+// Proxies and firewalls cut what is idle. With a heart-beat nothing ever is; where one
+// has less patience than that, the agent is back, and nobody is removed.
+func TestAProxyThatCutsIdleConnections(t *testing.T) {
+	d := directory(t)
+	s := begin(t, databases.SQLite(t), ownBackend)
+	s.app.Hub.Limits.Keepalive = 10 * time.Millisecond
+	p, _ := s.through("office", backend(d, ""), func(o *agent.Options) { o.Limits = s.app.Hub.Limits })
+	s.applied(false)
+	passed := func() int64 {
+		c := p.Counts()
+		return c[len(c)-1].ToServer + c[len(c)-1].ToClient
+	}
+	for range 30 {
+		before := passed()
+		s.until("the heart beats", func() bool { return passed() > before })
+		if n := p.CutIdle(); n != 0 {
+			t.Fatal("a connection with a heart-beat was idle")
+		}
+	}
+	if n := len(p.Counts()); n != 1 {
+		t.Errorf("%d connections, where one was to last", n)
+	}
+	for range 3 {
+		var cut *tunnel.Session
+		s.app.Hub.Each("hq", func(x *tunnel.Session) { cut = x })
+		s.until("it is cut all the same", func() bool { return p.CutIdle() > 0 })
+		s.until("the agent is back", func() (back bool) {
+			s.app.Hub.Each("hq", func(x *tunnel.Session) { back = back || x != cut })
+			return back
+		})
+		if r, err := s.signIn("u3@example.org", password); err != nil || r.Account == nil {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if run := s.applied(true); run.Summary.Changes() != 0 || s.active() != people {
+			t.Errorf("%+v, %d accounts", run.Summary, s.active())
+		}
+	}
+}
+
 func TestAServerThatStartsAgainIsDialledAgain(t *testing.T) {
 	d := directory(t)
 	s := begin(t, databases.SQLite(t), ownBackend)
@@ -319,6 +359,38 @@ func TestAServerThatStartsAgainIsDialledAgain(t *testing.T) {
 	s.connected(id)
 	if run := s.applied(true); run.Summary.Changes() != 0 {
 		t.Errorf("%+v", run.Summary)
+	}
+}
+
+// A run that is due when a server has just started waits for the agent to be back, and
+// is no failure.
+func TestARunAfterAStartWaitsForTheAgent(t *testing.T) {
+	d := directory(t)
+	s := begin(t, databases.SQLite(t), ownBackend)
+	p, _ := s.through("office", backend(d, ""), nil)
+	s.applied(false)
+	p.SetServers()
+	s.stop()
+	s.start()
+	run, err := s.api.Sync(t.Context(), "hq", client.SyncInput{Full: true})
+	must(t, err)
+	is := func(fits func(*engine.Run) bool) func() bool {
+		return func() bool {
+			r, err := s.app.Engine.Store.Runs().Get(t.Context(), run.ID)
+			return err == nil && fits(r)
+		}
+	}
+	s.until("it waits", is(func(r *engine.Run) bool {
+		return r.Progress != nil && strings.Contains(r.Progress.WaitsFor, "has not connected since this node has started")
+	}))
+	p.SetServers(s.listen)
+	s.until("it is applied", is(func(r *engine.Run) bool { return r.State == engine.RunApplied }))
+	// Once it was back and has gone again, there is nothing to wait for.
+	p.SetServers()
+	s.app.Hub.Each("hq", (*tunnel.Session).Close)
+	s.until("it has gone", func() bool { return s.app.Hub.Connected("hq") == 0 })
+	if run := s.sync(true); run.State != engine.RunFailed || !strings.Contains(text(run.Error), "no agent of connection hq is connected") || s.active() != people {
+		t.Errorf("%s: %s, %d accounts", run.State, text(run.Error), s.active())
 	}
 }
 

@@ -77,6 +77,7 @@ func must(t *testing.T, err error) {
 // site is a server with a connection "hq" and an operator.
 type site struct {
 	*testing.T
+	name   string // of the node
 	listen string
 	config string
 	env    func(string) (string, bool)
@@ -107,11 +108,17 @@ func (j *journal) String() string {
 // begin starts a server whose connection has the settings given, as lines of YAML.
 func begin(t *testing.T, dsn, connection string) *site {
 	t.Helper()
+	return node(t, t.TempDir(), "server-1", dsn, connection)
+}
+
+// node is begin for one of several servers, which have a folder in common.
+func node(t *testing.T, dir, name, dsn, connection string) *site {
+	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	must(t, err)
-	s := &site{T: t, listen: l.Addr().String(), log: &journal{}, env: func(name string) (string, bool) { return dsn, name == "ROLLCALL_DATABASE" }}
+	s := &site{T: t, name: name, listen: l.Addr().String(), log: &journal{}, env: func(name string) (string, bool) { return dsn, name == "ROLLCALL_DATABASE" }}
 	must(t, l.Close())
-	s.config = filepath.Join(t.TempDir(), "rollcall.yaml")
+	s.config = filepath.Join(dir, name+".yaml")
 	s.configure(connection)
 	s.start()
 	t.Cleanup(func() { s.stop() })
@@ -143,7 +150,7 @@ func (s *site) start() {
 	s.app = a
 	ctx, stop := context.WithCancel(context.Background())
 	served, ready := make(chan error, 1), make(chan string, 1)
-	go func() { served <- a.Serve(ctx, "server-1", s.log, nil, s.env, func(at string) { ready <- at }) }()
+	go func() { served <- a.Serve(ctx, s.name, s.log, nil, s.env, func(at string) { ready <- at }) }()
 	select {
 	case <-ready:
 	case err := <-served:

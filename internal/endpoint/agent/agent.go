@@ -5,6 +5,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -28,8 +29,7 @@ import (
 type Deps struct {
 	Hub            *tunnel.Hub
 	Agents         *agents.Agents
-	Node           string                                 // of this process
-	Nodes          func(ctx context.Context) (int, error) // how many there are
+	Node           string // of this process
 	TrustedProxies []netip.Prefix
 	Log            *slog.Logger
 }
@@ -91,7 +91,7 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer e.ended.Done()
-	nodes, err := e.Nodes(r.Context())
+	nodes, err := e.Hub.Nodes(r.Context())
 	if err != nil || nodes < 1 {
 		nodes = 1
 	}
@@ -111,7 +111,11 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// It is noted before it is asked for anything: what it allows counts from the first.
 	v.session, err = e.Hub.Join(ctx, tunnel.Carry(ctx, ws), a.ID, a.Connection, func(h *tunnel.Hello) error { return e.report(ctx, v, h) })
 	if err != nil {
-		e.Log.Warn("an agent was let in and did not stay", "agent", a.ID, "error", err.Error())
+		level := slog.LevelWarn
+		if errors.Is(err, tunnel.ErrWent) {
+			level = slog.LevelDebug
+		}
+		e.Log.Log(ctx, level, "an agent was let in and did not stay", "agent", a.ID, "error", err.Error())
 		return
 	}
 	defer v.session.Close()

@@ -82,10 +82,11 @@ func Random(seed uint64, of Count, faults ...Fault) Plan {
 type Proxy struct {
 	Addr string // 127.0.0.1:port
 
-	target string
 	door   net.Listener
 	all    sync.WaitGroup
 	mu     sync.Mutex
+	to     []string // servers
+	turn   int
 	plan   func(conn int) Plan
 	links  []*link // since the last SetPlan
 	open   map[*link]struct{}
@@ -96,6 +97,7 @@ type Proxy struct {
 type link struct {
 	client, server *net.TCPConn
 	passed         [2]atomic.Int64
+	seen           int64 // bytes, at the last CutIdle
 	once           sync.Once
 	gone           chan struct{}
 }
@@ -107,7 +109,7 @@ func Start(target string, plan func(conn int) Plan) (*Proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("proxy: listen: %w", err)
 	}
-	p := &Proxy{Addr: door.Addr().String(), target: target, door: door, plan: plan, open: map[*link]struct{}{}}
+	p := &Proxy{Addr: door.Addr().String(), to: []string{target}, door: door, plan: plan, open: map[*link]struct{}{}}
 	p.all.Go(p.accept)
 	return p, nil
 }
@@ -120,6 +122,28 @@ func (p *Proxy) SetPlan(plan func(conn int) Plan) {
 	p.plan, p.links = plan, nil
 }
 
+// SetServers makes it a balancer: each connection goes to the next of the servers that
+// answers. Those that are open stay where they are.
+func (p *Proxy) SetServers(to ...string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.to = to
+}
+
+func (p *Proxy) dial() (conn net.Conn, err error) {
+	err = errors.New("proxy: no server")
+	p.mu.Lock()
+	to, turn := p.to, p.turn
+	p.turn++
+	p.mu.Unlock()
+	for i := range to {
+		if conn, err = net.Dial("tcp", to[(turn+i)%len(to)]); err == nil {
+			return conn, nil
+		}
+	}
+	return nil, err
+}
+
 // Counts gives what went through each connection since the last SetPlan.
 func (p *Proxy) Counts() []Count {
 	p.mu.Lock()
@@ -129,6 +153,23 @@ func (p *Proxy) Counts() []Count {
 		out[i] = Count{l.passed[ToClient].Load(), l.passed[ToServer].Load()}
 	}
 	return out
+}
+
+// CutIdle ends the connections through which nothing went since it was last called, as
+// proxies and firewalls do, and gives how many those were.
+func (p *Proxy) CutIdle() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for l := range p.open {
+		if all := l.passed[ToClient].Load() + l.passed[ToServer].Load(); all != l.seen {
+			l.seen = all
+			continue
+		}
+		l.end(false)
+		n++
+	}
+	return n
 }
 
 // Close ends the proxy with all its connections.
@@ -153,7 +194,7 @@ func (p *Proxy) accept() {
 		if err != nil {
 			return // closed
 		}
-		server, err := net.Dial("tcp", p.target)
+		server, err := p.dial()
 		if err != nil {
 			_ = client.Close() // the server is not there, and that is all there is to say
 			continue

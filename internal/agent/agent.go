@@ -276,7 +276,7 @@ func (a *Agent) count(nodes int) (more bool) {
 // goes on may end. Each value of reload has the file read anew.
 func (a *Agent) Run(ctx context.Context, reload <-chan os.Signal) error {
 	defer a.work.close()
-	k := &keeper{Agent: a, ended: make(chan string, mostNodes), more: make(chan struct{}, 1), wait: a.o.Retry}
+	k := a.keeping()
 	k.keep(ctx, reload)
 	a.leave()
 	k.serving.Wait()
@@ -289,14 +289,21 @@ type keeper struct {
 	serving sync.WaitGroup
 	ended   chan string   // the nodes whose connection ended
 	more    chan struct{} // there are more nodes than before
-	wait    time.Duration // before the next attempt
-	twice   int           // attempts that led to a node that is connected already
+	// complete has a value once there is a connection to every node.
+	complete chan struct{}
+	wait     time.Duration // before the next attempt
+	twice    int           // attempts that led to a node that is connected already
+}
+
+func (a *Agent) keeping() *keeper {
+	return &keeper{Agent: a, ended: make(chan string, mostNodes), more: make(chan struct{}, 1), complete: make(chan struct{}, 1), wait: a.o.Retry}
 }
 
 // keep dials whenever a connection is missing, until ctx ends.
 func (k *keeper) keep(ctx context.Context, reload <-chan os.Signal) {
-	next := time.NewTimer(0)
+	next := time.NewTimer(time.Hour)
 	defer next.Stop()
+	k.plan(next, 0)
 	for {
 		select {
 		case <-ctx.Done():
@@ -323,18 +330,30 @@ func (k *keeper) keep(ctx context.Context, reload <-chan os.Signal) {
 				k.wait, k.twice = k.o.Retry, 0
 				k.serve(ctx, link, node)
 			}
-			if !k.complete() {
-				next.Reset(jitter(k.wait))
-			}
+			k.plan(next, jitter(k.wait))
 		}
 	}
 }
 
-// complete reports that there is a connection to every node.
-func (k *keeper) complete() bool {
+// plan has the next attempt made, unless there is a connection to every node.
+func (k *keeper) plan(next *time.Timer, in time.Duration) {
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	return len(k.links) >= k.nodes
+	missing := len(k.links) < k.nodes
+	k.mu.Unlock()
+	if missing {
+		next.Reset(in)
+		return
+	}
+	next.Stop()
+	signalled(k.complete)
+}
+
+// signalled puts a value where at most one waits.
+func signalled(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
 // failed makes the next attempt wait longer. Which node answers is the choice of what
@@ -385,10 +404,7 @@ func (k *keeper) look(ctx context.Context, link *tunnel.Link) {
 			return
 		}
 		if err == nil && k.count(nodes) {
-			select {
-			case k.more <- struct{}{}:
-			default:
-			}
+			signalled(k.more)
 		}
 	}
 }
@@ -441,17 +457,37 @@ func (a *Agent) reload(ctx context.Context) {
 	}
 }
 
+// gather is how long an import waits until there is a connection to every node.
+const gather = 10 * time.Second
+
 // Import has the server make one run of the connection, and gives it as the API does.
-// The server may read through this very agent meanwhile.
+// Any node may make it, and reads through this very agent, so every node is dialled.
 func (a *Agent) Import(ctx context.Context, full bool, report func(tunnel.Progress)) (json.RawMessage, error) {
 	defer a.work.close()
-	link, _, err := a.connect(ctx)
+	link, node, err := a.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var serving sync.WaitGroup
-	serving.Go(func() { _ = link.Serve() }) //nolint:errcheck // Sync tells that it ended
-	defer serving.Wait()
-	defer link.Close()
+	k := a.keeping()
+	k.wait = min(k.wait, 100*time.Millisecond)
+	keeping, stop := context.WithCancel(ctx)
+	defer k.serving.Wait()
+	defer func() {
+		for _, l := range a.all() {
+			l.Close()
+		}
+	}()
+	k.serve(keeping, link, node)
+	var dialling sync.WaitGroup
+	dialling.Go(func() { k.keep(keeping, nil) })
+	defer dialling.Wait()
+	defer stop()
+	enough := time.NewTimer(gather)
+	defer enough.Stop()
+	select {
+	case <-k.complete:
+	case <-enough.C: // a node may have been killed and be counted still
+	case <-ctx.Done():
+	}
 	return link.Sync(ctx, full, report)
 }

@@ -72,8 +72,8 @@ func (o *Operator) carry(ctx context.Context, it work.Item, p *pass) (err error)
 		if err != nil {
 			return err
 		}
-		if why != "" {
-			return &fault.Error{Kind: fault.Conflict, Cause: engine.ErrBusy, Message: why}
+		if why != "" && it.Options.Waits < mostWaits {
+			return &fault.Error{Kind: fault.Conflict, Cause: errElsewhere, Message: why}
 		}
 	}
 	o.o.Log.Info("run begins", "run", it.Run, "task", string(it.Task), "connection", it.Connection, "organization", it.Organization, "trigger", run.Trigger)
@@ -131,7 +131,11 @@ func (o *Operator) settle(ctx context.Context, it work.Item, failure error) erro
 		var err error
 		snooze = nil
 		switch {
-		case errors.Is(failure, engine.ErrBusy) && !errors.As(why, &person):
+		case (errors.Is(failure, engine.ErrBusy) || errors.Is(failure, errElsewhere)) && !errors.As(why, &person):
+			it := it
+			if errors.Is(failure, errElsewhere) {
+				it.Options.Waits++
+			}
 			snooze = jobs.Snooze(o.o.Timing.Busy)
 			_, err = work.Return(ctx, tx, it, it.Task, o.o.Timing.Busy, failure.Error())
 		case errors.Is(why, engine.ErrHandOver):
@@ -181,6 +185,13 @@ func (o *Operator) unfinished(ctx context.Context, tx *db.Tx, it work.Item, fail
 	}
 	return o.end(ctx, tx, it.Run, failure.Error(), false)
 }
+
+// errElsewhere is in the chain of the fault with which a run goes back into the line that
+// another node may be able to carry out, and mostWaits is how often it does: which node
+// takes it up next is anybody's guess.
+var errElsewhere = errors.New("another node may be able to")
+
+const mostWaits = 10
 
 // mostLost is how often a run is taken over from nodes that went away: it may be
 // what makes them go.

@@ -130,36 +130,43 @@ func TestARunThatMakesItsNodesGoAwayIsGivenUp(t *testing.T) {
 }
 
 // A run that another node may be able to carry out, and this one cannot, waits in line
-// and says for what; it can be cancelled meanwhile.
+// and says for what; it can be cancelled meanwhile, and does not wait for ever.
 func TestARunThatAnotherNodeCanCarryOutWaits(t *testing.T) {
 	both(t, func(t *testing.T, s *site) {
 		s.w.Connect("hq")
 		s.w.Holds("hq", storetest.Person("anna"))
-		var asked atomic.Int32
+		var asked, until atomic.Int32
 		one := s.started("one", func(o *Options) {
 			o.Elsewhere = func(context.Context, string) (string, error) {
-				asked.Add(1)
+				if asked.Add(1) > until.Load() {
+					return "", nil
+				}
 				return "its agent is at another node", nil
 			}
 		})
-		waits := func(id string) {
+		begin := func(times int32) string {
 			t.Helper()
-			s.until("it waits", func() bool {
-				p := s.stored(id).Progress
-				return asked.Load() > 2 && p != nil && p.WaitsFor == "its agent is at another node"
-			})
+			asked.Store(0)
+			until.Store(times)
+			run, err := one.Sync(t.Context(), "hq", false, "manual", "tester")
+			s.must(err)
+			return run.ID
 		}
-		run, err := one.Sync(t.Context(), "hq", false, "manual", "tester")
-		s.must(err)
-		waits(run.ID)
-		s.must(one.Cancel(t.Context(), run.ID, "tester"))
-		s.ends(one, run.ID, engine.RunFailed, "cancelled")
-		run, err = one.Sync(t.Context(), "hq", false, "manual", "tester")
-		s.must(err)
-		asked.Store(0)
-		waits(run.ID)
-		s.started("two")
-		s.ends(one, run.ID, engine.RunApplied, "")
+		id := begin(1000)
+		s.until("it waits", func() bool {
+			p := s.stored(id).Progress
+			return p != nil && p.WaitsFor == "its agent is at another node"
+		})
+		s.must(one.Cancel(t.Context(), id, "tester"))
+		s.ends(one, id, engine.RunFailed, "cancelled")
+		s.ends(one, begin(3), engine.RunApplied, "")
+		if n := asked.Load(); n != 4 {
+			t.Errorf("it was looked at %d times", n)
+		}
+		s.ends(one, begin(1000), engine.RunApplied, "")
+		if n := asked.Load(); n != mostWaits+1 {
+			t.Errorf("it was looked at %d times", n)
+		}
 	})
 }
 

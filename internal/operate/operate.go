@@ -98,7 +98,7 @@ type Options struct {
 	Observer    Observer // may be nil
 	// Elsewhere says what a run of a connection waits for that another node may be able to
 	// carry out, or this one in a moment, but not this one now; "" is nothing. It goes back
-	// into the line then. May be nil.
+	// into the line then, some ten times. May be nil.
 	Elsewhere func(ctx context.Context, connection string) (waitsFor string, err error)
 	Log       *slog.Logger // nil is silent
 }

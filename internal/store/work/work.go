@@ -33,7 +33,8 @@ type Options struct {
 	Full    bool    `json:"full,omitempty"`
 	Exclude []int64 `json:"exclude,omitempty"` // rows left out of an approved plan
 	Held    *Held   `json:"held,omitempty"`
-	Lost    int     `json:"lost,omitempty"` // how many nodes went away while they had it
+	Lost    int     `json:"lost,omitempty"`  // how many nodes went away while they had it
+	Waits   int     `json:"waits,omitempty"` // how often it went back into the line because its node could not carry it out
 }
 
 // Held is how a held run stood before its plan was approved: it stands so again

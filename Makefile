@@ -72,7 +72,7 @@ torture: check-go ## three nodes on one PostgreSQL, killed 200 times under load
 	@go test -count=1 -timeout 20m -run TestNodesThatAreKilled ./internal/operate -torture 200
 
 .PHONY: test-all
-test-all: lint test torture fuzz cross tour ## lint, test, torture, fuzz, cross and tour
+test-all: lint test torture fuzz cross tour packages ## lint, test, torture, fuzz, cross, tour and packages
 	@echo "Not run: make bench (measurements need a quiet machine)."
 
 .PHONY: bench

@@ -38,6 +38,9 @@ tour: check-go ## the same on the command line: OpenLDAP, planned and synchronis
 # times slower, and none of its memory is ours. Our own code around it is watched.
 watched := -gcflags=modernc.org/...=-race=false
 
+# Sixty programs of tests are linked, and nobody looks into them with a debugger.
+lean := -ldflags='-s -w'
+
 # Vet is part of make lint, and not done twice. These run without the detector, beside
 # the others: they wait more than they compute.
 plain := ./internal/app/browser ./internal/source/ldap/simulated
@@ -49,8 +52,8 @@ long := ./internal/store/storetest ./internal/source/ldap ./internal/source/ldap
 test: check-go ## every test, with the race detector, against real servers
 	@scripts/install-tools.sh gcc slapd postgresql samba 389ds apacheds node chromium apache-oidc
 	@mkdir -p bin; status=0; \
-	CGO_ENABLED=0 go test -timeout 20m $(plain) >bin/plain.log 2>&1 & \
-	CGO_ENABLED=1 go test -race -vet=off $(watched) -timeout 20m $(long) $$(go list ./... | grep -v internal/app/browser) || status=1; \
+	CGO_ENABLED=0 go test $(lean) -timeout 20m $(plain) >bin/plain.log 2>&1 & \
+	CGO_ENABLED=1 go test -race -vet=off $(watched) $(lean) -timeout 20m $(long) $$(go list ./... | grep -v internal/app/browser) || status=1; \
 	wait $$! || status=1; \
 	echo "without the race detector: the console in a browser, and all faults of the simulated directory again:"; \
 	cat bin/plain.log; \

@@ -281,7 +281,9 @@ func TestAHeldPlanIsApprovedUnderItsRunAndCanBeCalledBack(t *testing.T) {
 		if n := len(s.w.Accounts()); n != 2 {
 			t.Errorf("%d accounts", n)
 		}
+		s.mu.Lock() // the node looks at connections meanwhile
 		c.Limits.Creates = 0
+		s.mu.Unlock()
 		reverted, err := o.Revert(t.Context(), run.ID, "eve")
 		s.must(err)
 		if r := s.ends(o, reverted.ID, engine.RunApplied, ""); r.Reverts == nil || *r.Reverts != run.ID || r.Trigger != "revert" {

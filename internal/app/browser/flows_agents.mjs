@@ -46,7 +46,7 @@ export async function flows(page) {
     await page.goto("/connections/demo");
     check((await page.textContent("main")).includes("nobody signs in by it"), "who revoked the last one is told what that means");
     await looked(page, "connection-agents-revoked");
-    await page.click("main a:has-text('all of them')");
+    await page.click("main a[href^='/agents?connection']");
     await page.click("main a:has-text('dc1.example.org')");
     page.once("dialog", (d) => d.accept());
     await page.click("button:has-text('Forget it')");

@@ -120,6 +120,7 @@ func patchOf(op, path string, value any) map[string]any {
 var works = []string{"create", "read by filter", "PATCH"}
 
 func (p *pusher) work(ctx context.Context, name string, round, n, workers int) (float64, error) {
+	p.client.CloseIdleConnections() // Node closes them after five seconds, perhaps under a request
 	at := len(p.ids)
 	var do func(i int) error
 	switch name {

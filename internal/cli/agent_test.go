@@ -66,7 +66,7 @@ backend:
 }
 
 // until looks at a path of the API until all words stand there.
-func (o *office) until(path string, words ...string) string {
+func (o *office) until(path string, words ...string) {
 	o.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -78,12 +78,11 @@ func (o *office) until(path string, words ...string) string {
 			there = there && strings.Contains(body, w)
 		}
 		if there {
-			return body
+			return
 		}
 		<-tick.C
 	}
 	o.Fatalf("%s: %d %s\nnever says %q\n%s", path, status, body, words, o.log)
-	return ""
 }
 
 func (o *office) connected(yes bool) {

@@ -70,9 +70,10 @@ screenshots: check-go ## pictures of every page of the console, light and dark, 
 	@echo "bin/screenshots:" && ls bin/screenshots | wc -l
 
 .PHONY: torture
-torture: check-go ## three nodes on one PostgreSQL, killed 200 times under load
+torture: check-go ## three nodes on one PostgreSQL, killed 200 times under load; new rules for 200 installations
 	@scripts/install-tools.sh postgresql
 	@go test -count=1 -timeout 20m -run TestNodesThatAreKilled ./internal/operate -torture 200
+	@go test -count=1 -timeout 20m -run TestNewRulesArePlanned ./internal/store/storetest -offices 200
 
 .PHONY: test-all
 test-all: lint test torture fuzz cross tour packages ## lint, test, torture, fuzz, cross, tour and packages

@@ -42,6 +42,8 @@ type builder struct {
 	empty    bool                                  // the organization has no account yet: none is looked for
 	regroup  bool                                  // memberships may have to change: an entry moved, or an account comes or goes
 	moved    [2]int                                // people and groups to be planned
+	revision *revision                             // a change of the mapping's rules, where not everybody is planned for it
+	late     []directory.Digest                    // whom it concerns as a whole
 	total    int
 	done     int
 }
@@ -105,6 +107,14 @@ func (b *builder) build() error {
 		if b.groups, err = b.loadGroups(); err != nil {
 			return err
 		}
+	}
+	if b.revision != nil {
+		b.total += b.p.state.Users
+		if err := b.reviseAll(); err != nil {
+			return err
+		}
+		b.moved[0] += len(b.late)
+		b.total += 2 * len(b.late)
 	}
 	if err := b.look(); err != nil {
 		return err
@@ -181,7 +191,7 @@ func (b *builder) eachUser(quick bool, fn func([]mirror.Row, []match.Entry) erro
 		defer b.step(len(m.rows))
 		return fn(m.rows, m.entries)
 	}
-	err := b.p.e.Store.Mirror().Each(b.ctx, b.sel, directory.User, func(rows []mirror.Row) error {
+	each := func(rows []mirror.Row) error {
 		next := make(chan mapped, 1)
 		go func() {
 			entries, err := b.entries(rows, quick)
@@ -190,7 +200,11 @@ func (b *builder) eachUser(quick bool, fn func([]mirror.Row, []match.Entry) erro
 		err := finish()
 		pending = next
 		return err
-	})
+	}
+	err := b.p.e.Store.Mirror().Each(b.ctx, b.sel, directory.User, each)
+	if err == nil {
+		err = b.eachLate(each)
+	}
 	if err != nil {
 		if pending != nil {
 			<-pending
@@ -328,7 +342,11 @@ func (b *builder) manager(pair *match.Pair, row *mirror.Row, settled map[directo
 }
 
 func (b *builder) one(pair *match.Pair) error {
-	d := plan.Decide(pair, &b.rules)
+	return b.take(pair, plan.Decide(pair, &b.rules))
+}
+
+// take makes a decision part of the plan.
+func (b *builder) take(pair *match.Pair, d plan.Decision) error {
 	for _, n := range d.Notes {
 		if err := b.note(n); err != nil {
 			return err

@@ -190,7 +190,7 @@ func merge(c setting.Connection, preset source.Preset) map[string]setting.Rule {
 
 func (e *Engine) compile(c setting.Connection, kind source.Kind, preset source.Preset) (*rules, error) {
 	all := merge(c, preset)
-	m, err := mapping.Compile(all, mapping.Options{Region: c.Region, Identifying: match.Further(c.Match)})
+	m, err := mapping.Compile(all, mappingOptions(c))
 	if err != nil {
 		return nil, err
 	}
@@ -223,7 +223,19 @@ func (e *Engine) compile(c setting.Connection, kind source.Kind, preset source.P
 	if err != nil {
 		return nil, err
 	}
-	return &rules{all: all, mapping: m, scope: s, text: string(text), fingerprint: fmt.Sprintf("%x", directory.Sum(text))}, nil
+	out := &rules{all: all, mapping: m, scope: s, fingerprint: fmt.Sprintf("%x", directory.Sum(text))}
+	kept, err := json.Marshal(keptRules{Region: c.Region, Rules: all})
+	if err != nil {
+		return nil, err
+	}
+	parts[partKept] = string(kept) // beside the fingerprint, which has it as a digest
+	text, err = json.Marshal(parts)
+	out.text = string(text)
+	return out, err
+}
+
+func mappingOptions(c setting.Connection) mapping.Options {
+	return mapping.Options{Region: c.Region, Identifying: match.Further(c.Match)}
 }
 
 // findable refuses a matching attribute that no rule fills: it would find nobody.
@@ -360,6 +372,11 @@ func (p *pass) make(ctx context.Context, run *Run) (*Plan, error) {
 		return nil, err
 	}
 	all := p.state.Rules != p.rules.fingerprint || p.o.draft // whatever the mirror holds, the copy was read anew
+	var revised *revision
+	if all {
+		revised = p.revise()
+		all = revised == nil
+	}
 	if p.kind.OnlyMembers(p.c.Backend) && !all {
 		// Who is in scope hangs on the groups: when one moves, everybody is looked at.
 		_, groups, err := p.e.Store.Mirror().Moved(ctx, Selection{Connection: p.c.Alias, Planned: p.state.Planned, Now: p.began})
@@ -368,8 +385,11 @@ func (p *pass) make(ctx context.Context, run *Run) (*Plan, error) {
 		}
 		all = groups > 0
 	}
+	if all {
+		revised = nil
+	}
 	basis := plan.Basis{Generation: p.state.Generation, Rules: p.rules.fingerprint, RulesText: p.rules.text, Config: configOf(p.c, p.kind),
-		Complete: p.state.Complete, All: all, At: p.began}
+		Complete: p.state.Complete, All: all, Revised: revised != nil, At: p.began}
 	if p.o.draft {
 		basis.Draft = draftOf(p.c, p.kind)
 	}
@@ -388,6 +408,7 @@ func (p *pass) make(ctx context.Context, run *Run) (*Plan, error) {
 		return nil, err
 	}
 	b := newBuilder(ctx, p, made)
+	b.revision = revised
 	defer b.stop()
 	if err := b.build(); err != nil {
 		return nil, err

@@ -189,6 +189,9 @@ type Mirror interface {
 	mirror.Store
 	Each(ctx context.Context, s Selection, kind directory.Kind, fn func([]mirror.Row) error) error
 	Moved(ctx context.Context, s Selection) (users, groups int, err error)
+	// Still hands on the people there are who are not to be planned, by key and record
+	// alone, in the order of their keys.
+	Still(ctx context.Context, s Selection, fn func([]mirror.Row) error) error
 	Count(ctx context.Context, connection string) (users, groups int, err error)
 	Rows(ctx context.Context, connection string, keys []directory.Digest) ([]mirror.Row, error)
 	Former(ctx context.Context, connection string, fn func(ref directory.Digest, until int64, key directory.Digest)) error
@@ -215,6 +218,9 @@ type Accounts interface {
 	// Holding gives the account that a connection keeps under a key, nil where there is none.
 	Holding(ctx context.Context, connection string, key directory.Digest) (*account.Account, error)
 	Fetch(ctx context.Context, ids []account.ID) (map[account.ID]*account.Account, error)
+	// Texts gives the accounts that a connection keeps under keys, with nothing but
+	// their ID, version, status and the fields asked for.
+	Texts(ctx context.Context, connection string, keys []directory.Digest, fields []account.Field) (map[directory.Digest]*account.Account, error)
 	Find(ctx context.Context, organization, word string) ([]*account.Account, error)
 	// Any reports whether an organization has accounts at all.
 	Any(ctx context.Context, organization string) (bool, error)

@@ -88,17 +88,22 @@ type rule struct {
 // rules, by field or custom attribute name. The error is a fault.Invalid that
 // names the field, and for an expression the line and column.
 func Compile(rules map[string]setting.Rule, o Options) (*Mapping, error) {
-	if o.Region = strings.ToUpper(strings.TrimSpace(o.Region)); o.Region != "" && !clean.KnownRegion(o.Region) {
-		return nil, fault.New(fault.Invalid, "mapping: region %q: no country with phone numbers has this code", o.Region).
-			WithHint("give the two letters of ISO 3166, such as BE")
-	}
-	m := &Mapping{options: o}
 	for _, f := range account.Mandatory {
 		if r, ok := rules[f.String()]; !ok || r.None {
 			return nil, fault.New(fault.Invalid, "mapping: %s: no rule, and no account can do without it", f).
 				WithHint("map %s to an attribute, a value or an expression", f)
 		}
 	}
+	return compileSome(rules, o)
+}
+
+// compileSome makes a mapping of rules that need not fill what is mandatory.
+func compileSome(rules map[string]setting.Rule, o Options) (*Mapping, error) {
+	if o.Region = strings.ToUpper(strings.TrimSpace(o.Region)); o.Region != "" && !clean.KnownRegion(o.Region) {
+		return nil, fault.New(fault.Invalid, "mapping: region %q: no country with phone numbers has this code", o.Region).
+			WithHint("give the two letters of ISO 3166, such as BE")
+	}
+	m := &Mapping{options: o}
 	for _, name := range targets(rules, o.Identifying) {
 		if rules[name].None {
 			continue

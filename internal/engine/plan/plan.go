@@ -124,14 +124,17 @@ const (
 
 // Basis is what a plan was made from. When it has moved the plan is stale.
 type Basis struct {
-	Generation int64     `json:"generation"`        // of the mirror
-	Rules      string    `json:"rules"`             // fingerprint of mapping, scope, matching and source settings
-	RulesText  string    `json:"rules_text"`        // the rules, part by part
-	Config     string    `json:"config"`            // fingerprint of the connection's settings, policy included
-	Complete   bool      `json:"complete"`          // the reading saw everything
-	All        bool      `json:"all"`               // every row was planned, not only those that moved
-	At         time.Time `json:"-"`                 // when it was made; not hashed: the same input gives the same plan
-	Reverts    string    `json:"reverts,omitempty"` // the run this plan undoes
+	Generation int64  `json:"generation"` // of the mirror
+	Rules      string `json:"rules"`      // fingerprint of mapping, scope, matching and source settings
+	RulesText  string `json:"rules_text"` // the rules, part by part
+	Config     string `json:"config"`     // fingerprint of the connection's settings, policy included
+	Complete   bool   `json:"complete"`   // the reading saw everything
+	All        bool   `json:"all"`        // every row was planned, not only those that moved
+	// Revised: the rules of the mapping changed, and besides what moved those were
+	// planned whom that concerns.
+	Revised bool      `json:"revised,omitempty"`
+	At      time.Time `json:"-"`                 // when it was made; not hashed: the same input gives the same plan
+	Reverts string    `json:"reverts,omitempty"` // the run this plan undoes
 	// Draft is a fingerprint of all settings, of a plan that was made with settings
 	// which were not saved. The mirror knows nothing of its reading.
 	Draft string `json:"draft,omitempty"`

@@ -134,6 +134,34 @@ func (s *Accounts) Fetch(ctx context.Context, ids []account.ID) (map[account.ID]
 	return s.ByID(ctx, s.DB.Reader(), ids)
 }
 
+// Texts gives the accounts that a connection keeps under keys, with nothing but
+// their ID, version, status and the fields asked for.
+func (s *Accounts) Texts(ctx context.Context, connection string, keys []directory.Digest, fields []account.Field) (map[directory.Digest]*account.Account, error) {
+	out := make(map[directory.Digest]*account.Account, len(keys))
+	columns := "key, id, version, status, cause"
+	for _, f := range fields {
+		columns += ", " + f.String()
+	}
+	err := parts(keys, func(part []directory.Digest) error {
+		args := []any{connection}
+		for i := range part {
+			args = append(args, part[i][:])
+		}
+		return db.Each(ctx, s.DB.Reader(), `SELECT `+columns+` FROM accounts WHERE connection = $1 AND key IN `+db.In(2, len(part)), args, func(rows *sql.Rows) error {
+			var key directory.Digest
+			a := &account.Account{}
+			into := []any{db.Digest{To: (*[16]byte)(&key)}, &a.ID, &a.Version, &a.Status, &a.Cause}
+			for _, f := range fields {
+				into = append(into, &a.Text[f])
+			}
+			err := rows.Scan(into...)
+			out[key] = a
+			return err
+		})
+	})
+	return out, err
+}
+
 // Holding gives the account that a connection keeps under a key, nil where there is
 // none.
 func (s *Accounts) Holding(ctx context.Context, connection string, key directory.Digest) (a *account.Account, err error) {

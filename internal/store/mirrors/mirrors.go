@@ -295,11 +295,23 @@ func (m *Mirrors) Each(ctx context.Context, s engine.Selection, kind directory.K
 	}
 	query += fmt.Sprintf(` AND m.kind = %d`, kind)
 	query += ` ORDER BY m.key`
-	return m.batches(ctx, s.Batch, query, args, fn)
+	return m.batches(ctx, s.Batch, query, args, scan, fn)
+}
+
+// Still hands on the people there are who are not to be planned, by key and record
+// alone.
+func (m *Mirrors) Still(ctx context.Context, s engine.Selection, fn func([]mirror.Row) error) error {
+	query := fmt.Sprintf(`SELECT m.key, m.record FROM mirror m WHERE m.connection = $1 AND +m.generation <= (SELECT c.generation FROM connections c WHERE c.alias = $1)
+		AND m.kind = %d AND m.gone = 0 AND (%s) IS NOT TRUE ORDER BY m.key`, directory.User, moved)
+	brief := func(rows *sql.Rows) (r mirror.Row, err error) {
+		err = rows.Scan(db.Digest{To: (*[16]byte)(&r.Key)}, &r.Record)
+		return r, err
+	}
+	return m.batches(ctx, s.Batch, query, []any{s.Connection, s.Planned, db.Micros(s.Now)}, brief, fn)
 }
 
 // batches scans ahead: the next rows are read while fn works on a batch.
-func (m *Mirrors) batches(ctx context.Context, size int, query string, args []any, fn func([]mirror.Row) error) error {
+func (m *Mirrors) batches(ctx context.Context, size int, query string, args []any, scan func(*sql.Rows) (mirror.Row, error), fn func([]mirror.Row) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ready := make(chan []mirror.Row, 1)

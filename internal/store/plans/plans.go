@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -404,6 +405,11 @@ func (s *Plans) settle(ctx context.Context, tx *db.Tx, p *engine.Plan) error {
 	if err != nil {
 		return err
 	}
+	if p.Basis.Revised {
+		if err := forgetOthers(ctx, tx, p.Connection, notes); err != nil {
+			return err
+		}
+	}
 	if err := replace(ctx, tx, p.Connection, notes); err != nil {
 		return err
 	}
@@ -420,28 +426,66 @@ func (s *Plans) settle(ctx context.Context, tx *db.Tx, p *engine.Plan) error {
 	return err
 }
 
-// replace takes away what stands for entries the plan noted something about: an
-// entry may also have been planned for somebody else's sake, a manager's or
-// another connection's, and what it says now is all there is to say.
-func replace(ctx context.Context, tx *db.Tx, connection string, notes []plan.Note) error {
-	var keys []any
+// forgetOthers forgets what was noted of entries that a plan for new rules looked at
+// and has nothing to say of any more. What it says again, or carries on, it lists.
+func forgetOthers(ctx context.Context, tx *db.Tx, connection string, notes []plan.Note) error {
+	listed := map[directory.Digest]bool{}
 	for i := range notes {
-		if !notes[i].Carried {
-			keys = append(keys, notes[i].Key[:])
-		}
+		listed[notes[i].Key] = true
 	}
+	over := map[directory.Digest]bool{}
+	err := db.Each(ctx, tx, `SELECT key FROM standing WHERE connection = $1`, []any{connection}, func(rows *sql.Rows) error {
+		var key directory.Digest
+		err := rows.Scan(db.Digest{To: (*[16]byte)(&key)})
+		if !listed[key] {
+			over[key] = true
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return unstand(ctx, tx, connection, slices.Collect(maps.Keys(over)))
+}
+
+func unstand(ctx context.Context, tx *db.Tx, connection string, keys []directory.Digest) error {
 	for part := range slices.Chunk(keys, 500) {
-		if _, err := tx.Exec(ctx, `DELETE FROM standing WHERE connection = $1 AND key IN `+db.In(2, len(part)), append([]any{connection}, part...)...); err != nil {
+		args := []any{connection}
+		for i := range part {
+			args = append(args, part[i][:])
+		}
+		if _, err := tx.Exec(ctx, `DELETE FROM standing WHERE connection = $1 AND key IN `+db.In(2, len(part)), args...); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// replace takes away what stands for entries the plan noted something about: an
+// entry may also have been planned for somebody else's sake, a manager's or
+// another connection's, and what it says now is all there is to say.
+func replace(ctx context.Context, tx *db.Tx, connection string, notes []plan.Note) error {
+	var keys []directory.Digest
+	for i := range notes {
+		if !notes[i].Carried {
+			keys = append(keys, notes[i].Key)
+		}
+	}
+	return unstand(ctx, tx, connection, keys)
+}
+
 func stand(ctx context.Context, tx *db.Tx, connection string, notes []plan.Note) error {
+	// What was carried over stands already, but where a new note took its entry's place
+	// (see replace): that of somebody who came into a ring of managers, say.
+	fresh := map[directory.Digest][]string{}
+	for i := range notes {
+		if n := &notes[i]; !n.Carried {
+			fresh[n.Key] = append(fresh[n.Key], string(n.Kind)+n.Text)
+		}
+	}
 	kept := notes[:0:0]
 	for _, n := range notes {
-		if !n.Carried {
+		if said := fresh[n.Key]; !n.Carried || said != nil && !slices.Contains(said, string(n.Kind)+n.Text) {
 			kept = append(kept, n)
 		}
 	}

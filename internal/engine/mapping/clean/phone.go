@@ -79,7 +79,7 @@ func plainNumber(s string) *phonenumbers.PhoneNumber {
 	if len(s) < 8 || s[0] != '+' {
 		return nil
 	}
-	var digits [15]byte // E.164 has no longer numbers
+	var text, digits [15]byte // E.164 has no longer numbers
 	n := 0
 	for i := 1; i < len(s); i++ {
 		switch c := s[i]; {
@@ -87,7 +87,7 @@ func plainNumber(s string) *phonenumbers.PhoneNumber {
 			if n == len(digits) {
 				return nil
 			}
-			digits[n] = c - '0'
+			text[n], digits[n] = c, c-'0'
 			n++
 		case c != ' ' && c != '-' && c != '.':
 			return nil
@@ -109,11 +109,10 @@ func plainNumber(s string) *phonenumbers.PhoneNumber {
 		for _, d := range digits[i+1 : n] {
 			national = national*10 + uint64(d)
 		}
-		number := &phonenumbers.PhoneNumber{CountryCode: &country, NationalNumber: &national}
-		if phonenumbers.IsValidNumber(number) {
-			return number
+		if known := numbering(int(country)); known == nil || !known.has(text[i+1:n]) {
+			return nil
 		}
-		return nil
+		return &phonenumbers.PhoneNumber{CountryCode: &country, NationalNumber: &national}
 	}
 	return nil
 }

@@ -48,6 +48,7 @@ func (r *Record) Decode(b []byte) error {
 	r.Problem = d.string()
 	if n := d.count(); n > 0 {
 		r.Attributes = make([]Attribute, n)
+		d.single = make([]string, n) // most attributes have one value: one allocation for all of those
 		for i := range r.Attributes {
 			r.Attributes[i] = Attribute{Name: d.string(), Values: d.strings()}
 		}
@@ -124,9 +125,10 @@ func appendStrings(b []byte, values []string) []byte {
 }
 
 type decoder struct {
-	text string
-	at   int
-	bad  bool
+	text   string
+	at     int
+	bad    bool
+	single []string // room for lists of one
 }
 
 func (d *decoder) byte() byte {
@@ -139,6 +141,10 @@ func (d *decoder) byte() byte {
 }
 
 func (d *decoder) uvarint() uint64 {
+	if d.at < len(d.text) && d.text[d.at] < 0x80 {
+		d.at++
+		return uint64(d.text[d.at-1])
+	}
 	var v uint64
 	for shift := 0; shift < 63; shift += 7 {
 		c := d.byte()
@@ -173,6 +179,12 @@ func (d *decoder) strings() []string {
 	n := d.count()
 	if n == 0 {
 		return nil
+	}
+	if n == 1 && len(d.single) > 0 {
+		out := d.single[:1:1]
+		d.single = d.single[1:]
+		out[0] = d.string()
+		return out
 	}
 	out := make([]string, n)
 	for i := range out {

@@ -219,8 +219,9 @@ type Accounts interface {
 	Holding(ctx context.Context, connection string, key directory.Digest) (*account.Account, error)
 	Fetch(ctx context.Context, ids []account.ID) (map[account.ID]*account.Account, error)
 	// Texts gives the accounts that a connection keeps under keys, with nothing but
-	// their ID, version, status and the fields asked for.
-	Texts(ctx context.Context, connection string, keys []directory.Digest, fields []account.Field) (map[directory.Digest]*account.Account, error)
+	// their ID, version, status and the fields asked for. The keys are in order; dense
+	// says that most of those between the first and the last are asked for.
+	Texts(ctx context.Context, connection string, keys []directory.Digest, dense bool, fields []account.Field) (map[directory.Digest]*account.Account, error)
 	Find(ctx context.Context, organization, word string) ([]*account.Account, error)
 	// Any reports whether an organization has accounts at all.
 	Any(ctx context.Context, organization string) (bool, error)

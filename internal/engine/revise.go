@@ -136,25 +136,26 @@ func (b *builder) reviseAll() error {
 
 func (b *builder) reviseSome(rows []mirror.Row, broken map[directory.Digest]bool) error {
 	type touched struct {
-		key    directory.Digest
-		record directory.Record
-		text   account.Text
+		key  directory.Digest
+		id   directory.ExternalID
+		name string
+		text account.Text
 	}
 	var list []touched
 	for i := range rows {
-		t := touched{key: rows[i].Key}
-		if err := t.record.Decode(rows[i].Record); err != nil {
+		var r directory.Record
+		if err := r.Decode(rows[i].Record); err != nil {
 			return err
 		}
-		if t.record.Problem != "" {
+		if r.Problem != "" {
 			continue // no rule makes it usable
 		}
-		concerns := unconcerned
-		switch concerns, t.text = b.revision.of(&t.record, b); {
-		case concerns == whole, concerns == rewritten && broken[t.key]:
-			b.late = append(b.late, t.key)
+		key := rows[i].Key
+		switch concerns, text := b.revision.of(&r, b); {
+		case concerns == whole, concerns == rewritten && broken[key]:
+			b.late = append(b.late, key)
 		case concerns == rewritten:
-			list = append(list, t)
+			list = append(list, touched{key, r.ID, r.Name, text})
 		}
 	}
 	defer b.step(len(rows))
@@ -162,7 +163,7 @@ func (b *builder) reviseSome(rows []mirror.Row, broken map[directory.Digest]bool
 	for i := range list {
 		keys[i] = list[i].key
 	}
-	accounts, err := b.p.e.Store.Accounts().Texts(b.ctx, b.p.c.Alias, keys, b.revision.fields)
+	accounts, err := b.p.e.Store.Accounts().Texts(b.ctx, b.p.c.Alias, keys, 2*len(list) > len(rows), b.revision.fields)
 	if err != nil {
 		return err
 	}
@@ -173,8 +174,8 @@ func (b *builder) reviseSome(rows []mirror.Row, broken map[directory.Digest]bool
 			b.late = append(b.late, t.key)
 			continue
 		}
-		a.Connection, a.ExternalID = b.p.c.Alias, string(t.record.ID)
-		pair := match.Pair{How: match.Linked, Account: a, Entry: match.Entry{Key: t.key, ExternalID: t.record.ID, Name: t.record.Name, State: match.Present,
+		a.Connection, a.ExternalID = b.p.c.Alias, string(t.id)
+		pair := match.Pair{How: match.Linked, Account: a, Entry: match.Entry{Key: t.key, ExternalID: t.id, Name: t.name, State: match.Present,
 			User: mapping.User{Text: t.text, Disabled: a.Cause == account.ByEntry}}}
 		d := plan.Decide(&pair, &b.revision.rules)
 		if len(d.Notes) > 0 { // refused: it takes the place of all that was noted of the entry

@@ -135,31 +135,38 @@ func (s *Accounts) Fetch(ctx context.Context, ids []account.ID) (map[account.ID]
 }
 
 // Texts gives the accounts that a connection keeps under keys, with nothing but
-// their ID, version, status and the fields asked for.
-func (s *Accounts) Texts(ctx context.Context, connection string, keys []directory.Digest, fields []account.Field) (map[directory.Digest]*account.Account, error) {
+// their ID, version, status and the fields asked for. The keys are in order; where
+// most of those between the first and the last are asked for (dense), it is quicker to
+// read them all.
+func (s *Accounts) Texts(ctx context.Context, connection string, keys []directory.Digest, dense bool, fields []account.Field) (map[directory.Digest]*account.Account, error) {
 	out := make(map[directory.Digest]*account.Account, len(keys))
-	columns := "key, id, version, status, cause"
+	query := "SELECT key, id, version, status, cause"
 	for _, f := range fields {
-		columns += ", " + f.String()
+		query += ", " + f.String()
 	}
-	err := parts(keys, func(part []directory.Digest) error {
+	query += " FROM accounts WHERE connection = $1 AND key "
+	var key directory.Digest
+	var a account.Account
+	into := []any{db.Digest{To: (*[16]byte)(&key)}, &a.ID, &a.Version, &a.Status, &a.Cause}
+	for _, f := range fields {
+		into = append(into, &a.Text[f])
+	}
+	take := func(rows *sql.Rows) error {
+		err := rows.Scan(into...)
+		one := a
+		out[key] = &one
+		return err
+	}
+	if dense && len(keys) > 1 {
+		return out, db.Each(ctx, s.DB.Reader(), query+"BETWEEN $2 AND $3", []any{connection, keys[0][:], keys[len(keys)-1][:]}, take)
+	}
+	return out, parts(keys, func(part []directory.Digest) error {
 		args := []any{connection}
 		for i := range part {
 			args = append(args, part[i][:])
 		}
-		return db.Each(ctx, s.DB.Reader(), `SELECT `+columns+` FROM accounts WHERE connection = $1 AND key IN `+db.In(2, len(part)), args, func(rows *sql.Rows) error {
-			var key directory.Digest
-			a := &account.Account{}
-			into := []any{db.Digest{To: (*[16]byte)(&key)}, &a.ID, &a.Version, &a.Status, &a.Cause}
-			for _, f := range fields {
-				into = append(into, &a.Text[f])
-			}
-			err := rows.Scan(into...)
-			out[key] = a
-			return err
-		})
+		return db.Each(ctx, s.DB.Reader(), query+"IN "+db.In(2, len(part)), args, take)
 	})
-	return out, err
 }
 
 // Holding gives the account that a connection keeps under a key, nil where there is

@@ -309,7 +309,7 @@ func (b *builder) decideOn(rows []mirror.Row, entries []match.Entry) error {
 			pair.HasSecret = pair.HasSecret && hashes[id] != rows[i].Secret
 		}
 		b.manager(&pair, &rows[i], settled)
-		if err := b.one(&pair); err != nil {
+		if err := b.one(&pair, b.movedRow(&rows[i])); err != nil {
 			return err
 		}
 	}
@@ -341,12 +341,15 @@ func (b *builder) manager(pair *match.Pair, row *mirror.Row, settled map[directo
 	pair.Manager = t.Account
 }
 
-func (b *builder) one(pair *match.Pair) error {
-	return b.take(pair, plan.Decide(pair, &b.rules))
+func (b *builder) one(pair *match.Pair, moved bool) error {
+	return b.take(pair, plan.Decide(pair, &b.rules), moved)
 }
 
-// take makes a decision part of the plan.
-func (b *builder) take(pair *match.Pair, d plan.Decision) error {
+// take makes a decision part of the plan. moved says that the entry changed.
+func (b *builder) take(pair *match.Pair, d plan.Decision, moved bool) error {
+	if d.Change != nil && d.Change.Why == plan.ChangedThere && !moved && b.p.state.Rules != b.p.rules.fingerprint {
+		d.Change.Why = plan.ChangedRules
+	}
 	for _, n := range d.Notes {
 		if err := b.note(n); err != nil {
 			return err

@@ -182,7 +182,7 @@ func (b *builder) reviseSome(rows []mirror.Row, broken map[directory.Digest]bool
 			b.late = append(b.late, t.key)
 			continue
 		}
-		if err := b.take(&pair, d); err != nil {
+		if err := b.take(&pair, d, false); err != nil {
 			return err
 		}
 	}

@@ -25,6 +25,12 @@ type Rules struct {
 	Now     time.Time
 }
 
+// Why an account is updated, where there is nothing to add.
+const (
+	ChangedThere = "changed in the directory"
+	ChangedRules = "the connection's rules changed"
+)
+
 // Decision is what is to be done about one pair.
 type Decision struct {
 	Change *Change // nil where nothing is done
@@ -252,7 +258,7 @@ func change(p *match.Pair, r *Rules) Decision {
 		}
 	}
 	if why == "" {
-		why = "changed in the directory"
+		why = ChangedThere
 	}
 	d.Change = modification(p, action, &after, fields, why)
 	d.Change.Secret = p.HasSecret && !r.Policy.NoUpdate

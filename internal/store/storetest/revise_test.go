@@ -230,3 +230,26 @@ func TestNewRulesArePlannedForThoseWhomTheyConcern(t *testing.T) {
 		t.Errorf("only %d plans were made for those concerned alone", revised)
 	}
 }
+
+// A plan for new rules tells what the directory changed from what the rules did.
+func TestAPlanSaysWhetherTheDirectoryOrTheRulesChanged(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		w.Holds("hq", Person("anna", "title=Clerk"), Person("bo", "title=Clerk"), Person("cy"))
+		w.Applied("hq")
+		w.Holds("hq", Person("anna", "title=Lead"), Person("bo", "title=Clerk"), Person("cy"))
+		w.Conn("hq").Mapping["title"] = setting.Rule{Expr: `title == "" ? "" : title + "!"`}
+		r := w.Held("hq", "The mapping changed")
+		got := w.Rows(r.Plan)
+		slices.Sort(got)
+		same(t, "the plan", got,
+			"update account anna: title Clerk -> Lead! (changed in the directory)",
+			"update account bo: title Clerk -> Clerk! (the connection's rules changed)")
+		if !r.Plan.Basis.Revised {
+			t.Error("everybody was planned")
+		}
+		w.Approve("hq", r.Plan)
+		w.Settled("hq")
+	})
+}

@@ -217,14 +217,14 @@ func (e *Engine) compile(c setting.Connection, kind source.Kind, preset source.P
 		"matching": strings.Join(c.Match, ","),
 	}
 	for k, v := range parts {
-		parts[k] = fmt.Sprintf("%x", directory.Sum([]byte(v)))
+		parts[k] = digestOf(v)
 	}
 	text, err := json.Marshal(parts)
 	if err != nil {
 		return nil, err
 	}
-	out := &rules{all: all, mapping: m, scope: s, fingerprint: fmt.Sprintf("%x", directory.Sum(text))}
-	kept, err := json.Marshal(keptRules{Region: c.Region, Rules: all})
+	out := &rules{all: all, mapping: m, scope: s, fingerprint: digestOf(string(text))}
+	kept, err := json.Marshal(all)
 	if err != nil {
 		return nil, err
 	}
@@ -233,6 +233,8 @@ func (e *Engine) compile(c setting.Connection, kind source.Kind, preset source.P
 	out.text = string(text)
 	return out, err
 }
+
+func digestOf(text string) string { return fmt.Sprintf("%x", directory.Sum([]byte(text))) }
 
 func mappingOptions(c setting.Connection) mapping.Options {
 	return mapping.Options{Region: c.Region, Identifying: match.Further(c.Match)}
@@ -271,7 +273,7 @@ func configOf(c setting.Connection, kind source.Kind) string {
 	policy := c.Policy
 	policy.DryRun = false
 	text := fmt.Sprintf("%q %v %q %q %q %v", basisOf(c, kind), c.Mapping, c.Scope, c.Match, c.Overlap+c.Role+c.Region, policy)
-	return fmt.Sprintf("%x", directory.Sum([]byte(text)))
+	return digestOf(text)
 }
 
 var partNames = map[string]string{

@@ -21,13 +21,8 @@ import (
 // text differs by which nobody is known, it is written over the account's. Whoever
 // else is concerned is planned as if their entry had moved.
 
-// keptRules are the rules of a mapping as they are remembered once carried out.
-type keptRules struct {
-	Region string                  `json:"region"`
-	Rules  map[string]setting.Rule `json:"rules"`
-}
-
-// partKept is where they stand among the parts of State.RulesText.
+// partKept is where the rules of the mapping stand among the parts of
+// State.RulesText, once they were carried out.
 const partKept = "rules"
 
 // revision is a change of mapping rules, for a plan of those whom it concerns.
@@ -46,9 +41,15 @@ func (p *pass) revise() *revision {
 		return nil
 	}
 	var before, after map[string]string
-	var kept keptRules
+	var kept map[string]setting.Rule
 	if json.Unmarshal([]byte(p.state.RulesText), &before) != nil || json.Unmarshal([]byte(p.rules.text), &after) != nil ||
-		json.Unmarshal([]byte(before[partKept]), &kept) != nil || kept.Region != p.c.Region {
+		json.Unmarshal([]byte(before[partKept]), &kept) != nil {
+		return nil
+	}
+	// Read today they have to be what was carried out: with the same region, and by a
+	// program that takes rules in the same way.
+	was, err := mapping.Compile(kept, mappingOptions(p.c))
+	if err != nil || digestOf(was.Fingerprint()) != before["mapping"] {
 		return nil
 	}
 	for part := range partNames {
@@ -56,9 +57,9 @@ func (p *pass) revise() *revision {
 			return nil
 		}
 	}
-	c, err := mapping.Between(kept.Rules, p.rules.all, mappingOptions(p.c))
-	if err != nil {
-		return nil // rules of an earlier version that cannot be read any more
+	c, err := mapping.Between(kept, p.rules.all, mappingOptions(p.c))
+	if err != nil || len(c.Targets) == 0 { // a program that takes the same rules in another way
+		return nil
 	}
 	r := &revision{change: c, known: map[account.Field]bool{account.Username: true, account.Email: true}}
 	for _, name := range match.Further(p.c.Match) {

@@ -144,20 +144,28 @@ func (o *office) run() *engine.Result {
 
 // forgetRules has the next plan for new rules look at everybody, as an installation
 // does that was not told yet what the old ones were.
-func (o *office) forgetRules() {
-	o.T.Helper()
-	ctx := o.T.Context()
-	state, err := o.Store.Leases().State(ctx, "hq")
-	o.must(err)
+func (w *World) forgetRules() {
+	w.T.Helper()
+	w.keepRules(func(parts map[string]string) {
+		if parts["rules"] == "" {
+			w.T.Fatal("the rules last carried out are not remembered")
+		}
+		delete(parts, "rules")
+	})
+}
+
+// keepRules changes what is remembered of the rules last carried out.
+func (w *World) keepRules(change func(parts map[string]string)) {
+	w.T.Helper()
+	ctx := w.T.Context()
+	state, err := w.Store.Leases().State(ctx, "hq")
+	w.must(err)
 	var parts map[string]string
-	o.must(json.Unmarshal([]byte(state.RulesText), &parts))
-	if parts["rules"] == "" {
-		o.T.Fatal("the rules last carried out are not remembered")
-	}
-	delete(parts, "rules")
+	w.must(json.Unmarshal([]byte(state.RulesText), &parts))
+	change(parts)
 	text, err := json.Marshal(parts)
-	o.must(err)
-	o.must(o.Store.DB.Write(ctx, func(tx *db.Tx) error {
+	w.must(err)
+	w.must(w.Store.DB.Write(ctx, func(tx *db.Tx) error {
 		_, err := tx.Exec(ctx, `UPDATE connections SET rules_text = $1 WHERE alias = 'hq'`, string(text))
 		return err
 	}))
@@ -252,4 +260,31 @@ func TestAPlanSaysWhetherTheDirectoryOrTheRulesChanged(t *testing.T) {
 		w.Approve("hq", r.Plan)
 		w.Settled("hq")
 	})
+}
+
+// Everybody is planned where what is remembered of the old rules is not what was
+// carried out by them: rules of another program, or taken in another way.
+func TestEverybodyIsPlannedWhereTheOldRulesAreNotSurelyKnown(t *testing.T) {
+	t.Parallel()
+	for what, change := range map[string]func(parts map[string]string){
+		"none":                func(parts map[string]string) { delete(parts, "rules") },
+		"others":              func(parts map[string]string) { parts["rules"] = strings.Replace(parts["rules"], "mail", "post", 1) },
+		"unreadable ones":     func(parts map[string]string) { parts["rules"] = "{" },
+		"of another program":  func(parts map[string]string) { parts["mapping"] = "taken in another way" },
+		"that do not compile": func(parts map[string]string) { parts["rules"] = `{"username": {"Expr": "("}}` },
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			w := Open(t, dsns["SQLite"](t))
+			w.Connect("hq")
+			w.Holds("hq", Person("anna", "title=Clerk"), Person("bo"))
+			w.Applied("hq")
+			w.keepRules(change)
+			w.Conn("hq").Mapping["title"] = setting.Rule{Value: "Staff"}
+			r := w.Held("hq", "changed since the last applied run")
+			if !r.Plan.Basis.All || r.Plan.Basis.Revised || r.Plan.Summary.Update != 2 {
+				t.Errorf("%+v, %+v", r.Plan.Basis, r.Plan.Summary)
+			}
+		})
+	}
 }

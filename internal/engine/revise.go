@@ -27,7 +27,7 @@ const partKept = "rules"
 
 // revision is a change of mapping rules, for a plan of those whom it concerns.
 type revision struct {
-	change *mapping.Change
+	change *mapping.Difference
 	known  map[account.Field]bool // fields that people are told apart by: nobody's is written over alone
 	rules  plan.Rules             // with those fields managed whose rules differ
 	fields []account.Field        // the same

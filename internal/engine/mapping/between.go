@@ -9,9 +9,9 @@ import (
 	"rollcall.dev/rollcall/internal/setting"
 )
 
-// Change is what lies between two sets of rules. It maps a record by those rules
+// Difference is what lies between two sets of rules. It maps a record by those rules
 // alone that differ.
-type Change struct {
+type Difference struct {
 	Targets []string // whose rules differ, sorted
 	Fresh   []string // of them, those there was no rule for before
 	was, is *Mapping
@@ -19,21 +19,21 @@ type Change struct {
 
 // Between compares two sets of rules that are used with the same options. The error
 // is that of Compile: rules of another time may not compile any more.
-func Between(was, is map[string]setting.Rule, o Options) (*Change, error) {
-	c := &Change{}
+func Between(was, is map[string]setting.Rule, o Options) (*Difference, error) {
+	d := &Difference{}
 	before, after := map[string]setting.Rule{}, map[string]setting.Rule{}
 	for _, rules := range []map[string]setting.Rule{was, is} {
 		for name := range rules {
-			if was[name] != is[name] && !slices.Contains(c.Targets, name) {
-				c.Targets = append(c.Targets, name)
+			if was[name] != is[name] && !slices.Contains(d.Targets, name) {
+				d.Targets = append(d.Targets, name)
 				before[name], after[name] = was[name], is[name]
 			}
 		}
 	}
-	slices.Sort(c.Targets)
-	for _, name := range c.Targets {
+	slices.Sort(d.Targets)
+	for _, name := range d.Targets {
 		if _, ruled := was[name]; !ruled || was[name].None {
-			c.Fresh = append(c.Fresh, name)
+			d.Fresh = append(d.Fresh, name)
 			delete(before, name)
 		}
 		if _, ruled := is[name]; !ruled {
@@ -41,19 +41,19 @@ func Between(was, is map[string]setting.Rule, o Options) (*Change, error) {
 		}
 	}
 	var err error
-	if c.was, err = compileSome(before, o); err != nil {
+	if d.was, err = compileSome(before, o); err != nil {
 		return nil, err
 	}
-	c.is, err = compileSome(after, o)
-	return c, err
+	d.is, err = compileSome(after, o)
+	return d, err
 }
 
 // Manages reports whether there is a rule for a text field now, and it is another
 // one than before.
-func (c *Change) Manages(f account.Field) bool { return c.is.Manages(f) }
+func (d *Difference) Manages(f account.Field) bool { return d.is.Manages(f) }
 
 // Map gives what the rules that differ made of a record, and what they make of it.
 // Everything that other rules fill is empty in both.
-func (c *Change) Map(r *directory.Record, now time.Time) (was, is User) {
-	return c.was.Map(r, now), c.is.Map(r, now)
+func (d *Difference) Map(r *directory.Record, now time.Time) (was, is User) {
+	return d.was.Map(r, now), d.is.Map(r, now)
 }

@@ -47,10 +47,13 @@ func Phone(s, region string) (value, why string) {
 	return "", "has 20 characters or more and is no phone number"
 }
 
+// longestPhone is how many bytes are looked at as a number, whatever fills them.
+const longestPhone = 60
+
 // parsePhone reads a number and asks whether it can exist: the library also
 // makes a number of "ext 123".
 func parsePhone(s, region string) (*phonenumbers.PhoneNumber, string) {
-	if len(s) > 60 || strings.IndexFunc(s, isDigit) < 0 {
+	if len(s) > longestPhone || strings.IndexFunc(s, isDigit) < 0 {
 		return nil, "is not a phone number"
 	}
 	if n := plainNumber(s); n != nil {
@@ -76,10 +79,10 @@ func parsePhone(s, region string) (*phonenumbers.PhoneNumber, string) {
 // looks for extensions and letters first, which costs three times as much as all
 // the rest. Whatever is not plainly valid is left to it: nil.
 func plainNumber(s string) *phonenumbers.PhoneNumber {
-	if len(s) < 8 || s[0] != '+' {
+	if len(s) < 8 || len(s) > longestPhone || s[0] != '+' {
 		return nil
 	}
-	var text, digits [15]byte // E.164 has no longer numbers
+	var digits [15]byte // E.164 has no longer numbers
 	n := 0
 	for i := 1; i < len(s); i++ {
 		switch c := s[i]; {
@@ -87,7 +90,7 @@ func plainNumber(s string) *phonenumbers.PhoneNumber {
 			if n == len(digits) {
 				return nil
 			}
-			text[n], digits[n] = c, c-'0'
+			digits[n] = c
 			n++
 		case c != ' ' && c != '-' && c != '.':
 			return nil
@@ -95,21 +98,21 @@ func plainNumber(s string) *phonenumbers.PhoneNumber {
 	}
 	country := int32(0)
 	for i := range min(3, n) {
-		country = country*10 + int32(digits[i])
+		country = country*10 + int32(digits[i]-'0')
 		if country == 0 {
 			return nil
 		}
 		if phonenumbers.GetRegionCodeForCountryCode(int(country)) == phonenumbers.UNKNOWN_REGION {
 			continue
 		}
-		if i+1 == n || digits[i+1] == 0 {
+		if i+1 == n || digits[i+1] == '0' {
 			return nil // a leading zero may be the number's own or a habit
 		}
 		national := uint64(0)
 		for _, d := range digits[i+1 : n] {
-			national = national*10 + uint64(d)
+			national = national*10 + uint64(d-'0')
 		}
-		if known := numbering(int(country)); known == nil || !known.has(text[i+1:n]) {
+		if known := numbering(int(country)); known == nil || !known.has(digits[i+1:n]) {
 			return nil
 		}
 		return &phonenumbers.PhoneNumber{CountryCode: &country, NationalNumber: &national}

@@ -1,6 +1,7 @@
 package clean
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/nyaruka/phonenumbers"
@@ -12,6 +13,7 @@ func FuzzPlainNumbersAreTheLibrarysNumbers(f *testing.F) {
 		"+39 06 1234 5678", "+44 20 7946 0958", "+800 1234 5678", "+290 12345", "+3225551234", "+0123456789", "+999 123456"} {
 		f.Add(s)
 	}
+	f.Add("+" + strings.Repeat(".", 300) + "50020000 ")
 	for region := range phonenumbers.GetSupportedRegions() {
 		if n := phonenumbers.GetExampleNumber(region); n != nil {
 			f.Add(phonenumbers.Format(n, phonenumbers.INTERNATIONAL))

@@ -99,14 +99,14 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 		return nil, err
 	}
 	pragmas := "_pragma=busy_timeout(30000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)" +
-		"&_pragma=foreign_keys(1)&_pragma=temp_store(2)&_pragma=wal_autocheckpoint(16000)"
+		"&_pragma=foreign_keys(1)&_pragma=temp_store(2)&_pragma=wal_autocheckpoint(" + lastResort + ")&_pragma=journal_size_limit(67108864)"
 	uri := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}).String()
 	write, err := sql.Open("sqlite", uri+"?_txlock=immediate&_pragma=cache_size(-64000)&"+pragmas)
 	if err != nil {
 		return nil, err
 	}
-	write.SetMaxOpenConns(2) // the writer's own, and one for migrations and copies
-	write.SetMaxIdleConns(2)
+	write.SetMaxOpenConns(3) // the writer's own, one for migrations and copies, and the copier's
+	write.SetMaxIdleConns(3)
 	conn, err := write.Conn(ctx)
 	if err != nil {
 		return nil, errors.Join(explain("open "+path, err), write.Close())
@@ -123,8 +123,10 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	}
 	scan.SetMaxOpenConns(scans)
 	scan.SetMaxIdleConns(1)
-	return &DB{Dialect: SQLite, Path: path, read: read, ready: &prepared{db: read, by: map[string]*sql.Stmt{}}, scan: scan, write: write,
-		writer: &writer{conn: conn, turn: make(chan struct{}, 1), ready: map[string]*sql.Stmt{}}}, nil
+	d := &DB{Dialect: SQLite, Path: path, read: read, ready: &prepared{db: read, by: map[string]*sql.Stmt{}}, scan: scan, write: write,
+		writer: &writer{conn: conn, turn: make(chan struct{}, 1), ready: map[string]*sql.Stmt{}}}
+	d.writer.log = &copier{db: d, limits: ordinaryLimits, under: make(chan struct{}, 1)}
+	return d, nil
 }
 
 func openPostgreSQL(ctx context.Context, dsn string) (*DB, error) {
@@ -165,6 +167,7 @@ func (d *DB) Close() error {
 	if d.Dialect == PostgreSQL {
 		return errors.Join(d.scan.Close(), d.read.Close())
 	}
+	d.writer.log.rest.Wait()
 	errs := []error{d.scan.Close()}
 	for _, s := range d.writer.ready {
 		errs = append(errs, s.Close())

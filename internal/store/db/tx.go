@@ -24,6 +24,7 @@ type writer struct {
 	conn  *sql.Conn
 	turn  chan struct{} // holds one token: whose turn it is to write
 	ready map[string]*sql.Stmt
+	log   *copier
 }
 
 // mostReady bounds the statements kept prepared; lists of varying length would
@@ -56,6 +57,9 @@ func (d *DB) Write(ctx context.Context, fn func(*Tx) error) (err error) {
 		return explain("commit", err)
 	}
 	finished = true
+	if d.Dialect == SQLite {
+		d.writer.log.committed(conn)
+	}
 	return nil
 }
 

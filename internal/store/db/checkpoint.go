@@ -1,0 +1,101 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"sync"
+
+	"modernc.org/sqlite"
+)
+
+// What is written in SQLite goes to a log first and is copied into the file from
+// there. Left to itself SQLite has whoever commits do that, once every so many
+// pages, and a first import waited a tenth of its time for it. So it is done beside
+// the writer, by a connection of its own.
+
+// logLimits are lengths of the log, in pages.
+type logLimits struct {
+	copied int // so many more are copied at once
+	begun  int // one that is longer begins anew: it can where all of it is copied, which needs a moment without writers
+}
+
+// Of pages of 4 kB: 64 MB and 256 MB. The last resort is SQLite's own: at so many the
+// writer copies after all, because nobody else did.
+var ordinaryLimits = logLimits{copied: 16_000, begun: 64_000}
+
+const lastResort = "128000"
+
+// copier copies the log into the file.
+type copier struct {
+	db     *DB
+	limits logLimits
+	seen   int            // pages written when the log was last copied; whose turn it is to write may look
+	under  chan struct{}  // holds one token while the log is being copied
+	rest   sync.WaitGroup // what has to end before the database is closed
+}
+
+// committed is told after each commit, by whoever has the turn to write. What it
+// finds out may be wrong without harm: the log is then copied later.
+func (c *copier) committed(conn *sql.Conn) {
+	pages, err := written(conn)
+	if err != nil || pages-c.seen < c.limits.copied {
+		return
+	}
+	select {
+	case c.under <- struct{}{}:
+	default:
+		return // it is being copied
+	}
+	c.seen = pages
+	c.rest.Go(func() {
+		defer func() { <-c.under }()
+		// What cannot be copied now is safe where it is, and is tried again with what
+		// comes after it; a disk that is full is told of by the commit that fails.
+		_ = c.copy(context.Background()) //nolint:errcheck // see above
+	})
+}
+
+// written is how many pages a connection wrote since it was opened.
+func written(conn *sql.Conn) (pages int, err error) {
+	err = conn.Raw(func(driver any) error {
+		status, ok := driver.(sqlite.DBStatus)
+		if !ok {
+			return errors.ErrUnsupported
+		}
+		pages, _, err = status.Status(sqlite.DBStatusCacheWrite, false)
+		return err
+	})
+	return pages, err
+}
+
+func (c *copier) copy(ctx context.Context) error {
+	conn, err := c.db.write.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close() //nolint:errcheck // it goes back to the pool
+	length, err := checkpoint(ctx, conn)
+	if err != nil || length < c.limits.begun {
+		return err
+	}
+	// What was written meanwhile first, so that the turn to write is held for little.
+	if _, err := checkpoint(ctx, conn); err != nil {
+		return err
+	}
+	_, _, done, err := c.db.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	_, err = checkpoint(ctx, conn)
+	return err
+}
+
+// checkpoint copies what is in the log, waiting for nobody, and tells how long it is.
+// See https://sqlite.org/pragma.html#pragma_wal_checkpoint.
+func checkpoint(ctx context.Context, conn *sql.Conn) (length int, err error) {
+	var busy, copied int
+	err = conn.QueryRowContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &length, &copied)
+	return length, explain("copy the log", err)
+}

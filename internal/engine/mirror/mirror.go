@@ -99,10 +99,14 @@ type Intake struct {
 	Former bool
 }
 
-// batch is how many changed rows are written at once. The keys of a directory
-// come in no order, so each batch touches most pages of the indexes: few and
-// large ones write them less often.
-const batch = 4000
+// Changed rows are written so many at once, or as soon as they take so many bytes:
+// a thousand groups may have as many members as there are people. The keys of a
+// directory come in no order, so each batch touches most pages of the indexes: few
+// and large ones write them less often.
+const (
+	batch      = 10_000
+	batchBytes = 8 << 20
+)
 
 // Group is a group's row without its record.
 type Group struct {
@@ -217,6 +221,7 @@ type pass struct {
 	generation int64
 	hasher     directory.Hasher
 	staged     []Row
+	bytes      int        // of what is staged
 	spare      []Row      // the rows that are being written meanwhile
 	writing    chan error // the outcome of that, nil while nothing is being written
 	wrote      bool
@@ -419,6 +424,7 @@ func (p *pass) keep(key directory.Digest, k known, r *directory.Record) error {
 	if r.Primary != "" {
 		row.Primary = p.ref(r.Primary)
 	}
+	row.Refs = make([]byte, 0, len(directory.Digest{})*len(r.Members))
 	for _, m := range r.Members {
 		ref := p.ref(m)
 		row.Refs = append(row.Refs, ref[:]...)
@@ -441,7 +447,8 @@ func (p *pass) keep(key directory.Digest, k known, r *directory.Record) error {
 		}
 	}
 	p.staged = append(p.staged, row)
-	if len(p.staged) >= batch {
+	p.bytes += len(row.Record) + len(row.Refs)
+	if len(p.staged) >= batch || p.bytes >= batchBytes {
 		return p.flush()
 	}
 	return nil
@@ -468,7 +475,7 @@ func (p *pass) flush() error {
 	}
 	p.wrote = true
 	clear(p.spare)
-	p.staged, p.spare = p.spare[:0], p.staged
+	p.staged, p.spare, p.bytes = p.spare[:0], p.staged, 0
 	p.writing = make(chan error, 1)
 	go func(rows []Row, done chan<- error) {
 		done <- p.Store.Stage(p.ctx, p.Lease, p.generation, rows)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"sync"
 
 	"modernc.org/sqlite"
 )
@@ -30,9 +29,8 @@ const lastResort = "128000"
 type copier struct {
 	db     *DB
 	limits logLimits
-	seen   int            // pages written when the log was last copied; whose turn it is to write may look
-	under  chan struct{}  // holds one token while the log is being copied
-	rest   sync.WaitGroup // what has to end before the database is closed
+	seen   int           // pages written when the log was last copied; whose turn it is to write may look
+	under  chan struct{} // holds one token while the log is being copied
 }
 
 // committed is told after each commit, by whoever has the turn to write. What it
@@ -48,11 +46,11 @@ func (c *copier) committed(conn *sql.Conn) {
 		return // it is being copied
 	}
 	c.seen = pages
-	c.rest.Go(func() {
+	c.db.beside.Go(func() {
 		defer func() { <-c.under }()
 		// What cannot be copied now is safe where it is, and is tried again with what
 		// comes after it; a disk that is full is told of by the commit that fails.
-		_ = c.copy(context.Background()) //nolint:errcheck // see above
+		_ = c.copy(c.db.life) //nolint:errcheck // see above
 	})
 }
 

@@ -51,6 +51,9 @@ type DB struct {
 	dsn     string   // of PostgreSQL
 	queries sync.Map // a query to its words in this dialect
 	known   atomic.Int64
+	life    context.Context // until Close
+	die     context.CancelFunc
+	beside  sync.WaitGroup // what has to end before the connections do
 }
 
 // mostKnown is how many queries are remembered: filters that strangers send make
@@ -68,6 +71,7 @@ func Open(ctx context.Context, dsn, dir string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.life, d.die = context.WithCancel(context.WithoutCancel(ctx))
 	if err := d.migrate(ctx); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
@@ -101,7 +105,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	pragmas := "_pragma=busy_timeout(30000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)" +
 		"&_pragma=foreign_keys(1)&_pragma=temp_store(2)&_pragma=wal_autocheckpoint(" + lastResort + ")&_pragma=journal_size_limit(67108864)"
 	uri := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}).String()
-	write, err := sql.Open("sqlite", uri+"?_txlock=immediate&_pragma=cache_size(-64000)&"+pragmas)
+	write, err := sql.Open("sqlite", uri+"?_txlock=immediate&_pragma=cache_size(-2000)&"+pragmas)
 	if err != nil {
 		return nil, err
 	}
@@ -110,6 +114,9 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	conn, err := write.Conn(ctx)
 	if err != nil {
 		return nil, errors.Join(explain("open "+path, err), write.Close())
+	}
+	if _, err := conn.ExecContext(ctx, "PRAGMA cache_size=-64000"); err != nil {
+		return nil, errors.Join(explain("open "+path, err), conn.Close(), write.Close())
 	}
 	read, err := sql.Open("sqlite", uri+"?_pragma=query_only(1)&_pragma=cache_size(-8000)&"+pragmas)
 	if err != nil {
@@ -164,10 +171,11 @@ func (d *DB) Pool(ctx context.Context, most int) (*pgxpool.Pool, error) {
 
 // Close ends all connections.
 func (d *DB) Close() error {
+	d.die()
+	d.beside.Wait()
 	if d.Dialect == PostgreSQL {
 		return errors.Join(d.scan.Close(), d.read.Close())
 	}
-	d.writer.log.rest.Wait()
 	errs := []error{d.scan.Close()}
 	for _, s := range d.writer.ready {
 		errs = append(errs, s.Close())

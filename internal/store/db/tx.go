@@ -134,7 +134,7 @@ func (t *Tx) QueryRowContext(ctx context.Context, query string, args ...any) *sq
 	return t.conn.QueryRowContext(ctx, t.db.words(query), args...)
 }
 
-// Insert writes n rows, given one by one by row, in the quickest way the
+// Insert writes n rows, each given once and in order by row, in the quickest way the
 // database has: COPY in PostgreSQL, many rows a statement in SQLite. conflict
 // is an ON CONFLICT clause or "".
 func (t *Tx) Insert(ctx context.Context, table string, columns []string, n int, row func(i int, into []any), conflict string) error {
@@ -154,7 +154,7 @@ func (t *Tx) Insert(ctx context.Context, table string, columns []string, n int, 
 	put := func(args []any) error {
 		if count := len(args) / len(columns); count != rows { // to write it takes as long as a tenth of the work it says
 			rows = count
-			query = verb + " INTO " + table + " (" + strings.Join(columns, ", ") + ") VALUES " + tuples(rows, len(columns)) + " " + conflict
+			query = verb + " INTO " + table + " (" + strings.Join(columns, ", ") + ") VALUES " + Tuples(rows, len(columns)) + " " + conflict
 		}
 		if _, err := t.Exec(ctx, query, args...); err != nil {
 			return fmt.Errorf("%s: %w", table, err)
@@ -227,8 +227,8 @@ func (t *Tx) copyFrom(ctx context.Context, table string, columns []string, n int
 	})
 }
 
-// tuples gives "($1, $2), ($3, $4)".
-func tuples(rows, columns int) string {
+// Tuples gives "($1, $2), ($3, $4)".
+func Tuples(rows, columns int) string {
 	var b strings.Builder
 	k := 1
 	for r := range rows {
@@ -360,16 +360,23 @@ func (t *Tx) Postgres(fn func(*pgx.Conn) error) error {
 	})
 }
 
-// Analyze takes a table's statistics anew in PostgreSQL, where the planner
-// believes them; SQLite needs none for the indexes we have.
+// Analyze takes tables' statistics anew in PostgreSQL, where the planner believes
+// them; SQLite needs none for the indexes we have.
 func (t *Tx) Analyze(ctx context.Context, tables ...string) error {
 	if t.db.Dialect != PostgreSQL {
 		return nil
 	}
-	for _, table := range tables {
-		if _, err := t.Exec(ctx, "ANALYZE "+table); err != nil {
-			return err
-		}
+	_, err := t.Exec(ctx, "ANALYZE "+strings.Join(tables, ", "))
+	return err
+}
+
+// AnalyzeBeside is Tx.Analyze of what is committed, while others go on.
+func (d *DB) AnalyzeBeside(tables ...string) {
+	if d.Dialect != PostgreSQL {
+		return
 	}
-	return nil
+	d.beside.Go(func() {
+		// Statistics that could not be taken make a query slower, and are taken again.
+		_, _ = d.write.ExecContext(d.life, "ANALYZE "+strings.Join(tables, ", ")) //nolint:errcheck // see above
+	})
 }

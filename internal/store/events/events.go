@@ -56,25 +56,22 @@ func Append(ctx context.Context, tx *db.Tx, list []event.Event) error {
 		now.chain = beginning(was.value)
 	}
 	next := was.value + 1
-	rows, links := make([]row, len(list)), make([][]byte, len(list))
-	for i := range list {
+	err := tx.Insert(ctx, "events", columns, len(list), func(i int, into []any) {
 		list[i].ID = next
 		next += span(&list[i])
-		rows[i] = rowOf(&list[i])
-		now.chain = link(now.chain, &rows[i])
-		links[i] = now.chain
-	}
-	now = was.next(tx.Keyed(), "end", now)
-	if _, err := tx.Exec(ctx, `UPDATE counters SET value = $1, chain = $2, seal = $3 WHERE name = 'event'`, now.value, now.chain, now.seal); err != nil {
-		return err
-	}
-	return tx.Insert(ctx, "events", columns, len(list), func(i int, into []any) {
-		r := &rows[i]
+		r := rowOf(&list[i])
+		now.chain = link(now.chain, &r)
 		into[0], into[1], into[2] = r.id, r.span, null(r.members)
 		into[3], into[4], into[5], into[6] = r.kind, r.organization, r.connection, r.run
 		into[7], into[8], into[9], into[10] = null(r.account), null(r.group), r.at, r.actor
-		into[11], into[12], into[13], into[14] = r.before, r.after, r.why, links[i]
+		into[11], into[12], into[13], into[14] = r.before, r.after, r.why, now.chain
 	}, "")
+	if err != nil {
+		return err
+	}
+	now = was.next(tx.Keyed(), "end", now)
+	_, err = tx.Exec(ctx, `UPDATE counters SET value = $1, chain = $2, seal = $3 WHERE name = 'event'`, now.value, now.chain, now.seal)
+	return err
 }
 
 // Record writes one event, of now unless it says of when.

@@ -1,7 +1,9 @@
 package ledger
 
 import (
+	"database/sql"
 	"fmt"
+	"slices"
 
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/engine/plan"
@@ -10,6 +12,21 @@ import (
 	"rollcall.dev/rollcall/internal/store/plans"
 )
 
+var groupColumns = []string{"id", "organization", "connection", "key", "external_id", "name", "status", "version", "created_at", "updated_at"}
+
+// found inserts new groups.
+func (w *writer) found(list []*plan.Change) error {
+	now := db.Micros(w.now)
+	for _, c := range list {
+		w.event(event.GroupCreated, c, nil, plan.GroupJSON(c.GroupName[1]))
+	}
+	return w.tx.Insert(w.ctx, "groups", groupColumns, len(list), func(i int, into []any) {
+		c := list[i]
+		into[0], into[1], into[2], into[3], into[4] = c.Group[:], w.b.Organization, w.b.Lease.Connection, c.Key[:], string(c.ExternalID)
+		into[5], into[6], into[7], into[8], into[9] = c.GroupName[1], string(account.Active), int64(1), now, now
+	}, "")
+}
+
 func (w *writer) group(c *plan.Change) error {
 	var t event.Type
 	var n int64
@@ -17,10 +34,8 @@ func (w *writer) group(c *plan.Change) error {
 	now := db.Micros(w.now)
 	switch c.Action {
 	case plan.Create:
-		t = event.GroupCreated
-		n, err = w.tx.Exec(w.ctx, `INSERT INTO groups (id, organization, connection, key, external_id, name, status, version, created_at, updated_at)
-			VALUES ($1, $2, $3, $4, $5, $6, 'active', 1, $7, $7)`,
-			c.Group[:], w.b.Organization, w.b.Lease.Connection, c.Key[:], string(c.ExternalID), c.GroupName[1], now)
+		w.fresh = append(w.fresh, c)
+		return nil
 	case plan.Update:
 		t = event.GroupUpdated
 		n, err = w.tx.Exec(w.ctx, `UPDATE groups SET name = $3, version = version + 1, updated_at = $4 WHERE id = $1 AND version = $2`, c.Group[:], c.Version, c.GroupName[1], now)
@@ -46,7 +61,7 @@ func (w *writer) group(c *plan.Change) error {
 	switch c.Action {
 	case plan.Delete:
 		after = nil
-	case plan.Restore, plan.Create:
+	case plan.Restore:
 		before = nil
 	default:
 	}
@@ -57,31 +72,80 @@ func (w *writer) group(c *plan.Change) error {
 // membership writes the rows of one group. A row that is there already, or gone
 // already, is no change and has no event.
 func (w *writer) membership(c *plan.Change) error {
-	if c.Action == plan.Add {
-		c, err := w.possible(c)
-		if err != nil || c == nil {
-			return err
-		}
-		done, err := w.add(c)
-		if err != nil || len(done) == 0 {
-			return err
-		}
-		w.event(event.MembershipAdded, c, nil, nil)
-		w.events[len(w.events)-1].Members = done
-		return nil
-	}
-	for _, m := range c.Members {
-		n, err := w.tx.Exec(w.ctx, `DELETE FROM memberships WHERE group_id = $1 AND account_id = $2`, c.Group[:], m[:])
-		if err != nil {
-			return err
-		}
-		if n > 0 {
+	if c.Action != plan.Add {
+		gone, err := w.touched(c, func(part []account.ID) (string, []any) {
+			args := []any{c.Group[:]}
+			for i := range part {
+				args = append(args, part[i][:])
+			}
+			return `DELETE FROM memberships WHERE group_id = $1 AND account_id IN ` + db.In(2, len(part)) + ` RETURNING account_id`, args
+		})
+		for _, m := range gone {
 			row := *c
 			row.Account = m
 			w.event(event.MembershipRemoved, &row, nil, nil)
 		}
+		return err
 	}
+	c, err := w.possible(c)
+	if err != nil || c == nil {
+		return err
+	}
+	done := c.Members
+	if c.Version == 0 {
+		// The group is new in this plan: nothing can be there yet, which lets PostgreSQL
+		// take the rows by COPY. A repeated chunk cannot happen, its progress is part of
+		// the transaction.
+		w.fresh = append(w.fresh, c)
+	} else {
+		done, err = w.touched(c, func(part []account.ID) (string, []any) {
+			args := make([]any, 0, 2*len(part))
+			for i := range part {
+				args = append(args, c.Group[:], part[i][:])
+			}
+			return `INSERT INTO memberships (group_id, account_id) VALUES ` + db.Tuples(len(part), 2) + ` ON CONFLICT DO NOTHING RETURNING account_id`, args
+		})
+	}
+	if err != nil || len(done) == 0 {
+		return err
+	}
+	w.event(event.MembershipAdded, c, nil, nil)
+	w.events[len(w.events)-1].Members = done
 	return nil
+}
+
+// touched runs a statement for the members of one group, some at a time, and gives
+// those it returns, in their order.
+func (w *writer) touched(c *plan.Change, statement func(part []account.ID) (query string, args []any)) (out []account.ID, err error) {
+	for part := range slices.Chunk(c.Members, 500) {
+		query, args := statement(part)
+		if len(part) == 1 { // which is what there is to do most often
+			n, err := w.tx.Exec(w.ctx, query, args...)
+			if err != nil {
+				return out, err
+			}
+			if n > 0 {
+				out = append(out, part[0])
+			}
+			continue
+		}
+		met := map[account.ID]bool{}
+		err := db.Each(w.ctx, w.tx, query, args, func(rows *sql.Rows) error {
+			var id account.ID
+			err := rows.Scan(&id)
+			met[id] = true
+			return err
+		})
+		if err != nil {
+			return out, err
+		}
+		for _, m := range part {
+			if met[m] {
+				out = append(out, m)
+			}
+		}
+	}
+	return out, nil
 }
 
 // possible leaves out members whose account, or group, the same plan was to
@@ -131,31 +195,20 @@ func (w *writer) hasGaps() (bool, error) {
 	return *w.gaps || len(w.outcomes) > 0, nil
 }
 
-func (w *writer) add(c *plan.Change) ([]account.ID, error) {
-	// Version 0 says that the group is new in this plan: nothing can be there
-	// yet, which lets PostgreSQL take the rows by COPY. A repeated chunk cannot
-	// happen, its progress is part of the transaction.
-	if c.Version == 0 {
-		err := w.tx.Insert(w.ctx, "memberships", memberColumns, len(c.Members), memberRow(c), "")
-		return c.Members, err
+// join inserts memberships of groups that are new.
+func (w *writer) join(list []*plan.Change) error {
+	n := 0
+	for _, c := range list {
+		n += len(c.Members)
 	}
-	var done []account.ID
-	for _, m := range c.Members {
-		n, err := w.tx.Exec(w.ctx, `INSERT INTO memberships (group_id, account_id) VALUES ($1, $2) ON CONFLICT DO NOTHING`, c.Group[:], m[:])
-		if err != nil {
-			return nil, err
+	at, member := 0, 0
+	return w.tx.Insert(w.ctx, "memberships", memberColumns, n, func(_ int, into []any) {
+		for member == len(list[at].Members) {
+			at, member = at+1, 0
 		}
-		if n > 0 {
-			done = append(done, m)
-		}
-	}
-	return done, nil
+		into[0], into[1] = list[at].Group[:], list[at].Members[member][:]
+		member++
+	}, "")
 }
 
 var memberColumns = []string{"group_id", "account_id"}
-
-func memberRow(c *plan.Change) func(int, []any) {
-	return func(i int, into []any) {
-		into[0], into[1] = c.Group[:], c.Members[i][:]
-	}
-}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"rollcall.dev/rollcall/internal/account"
@@ -55,13 +56,13 @@ func (l *Ledger) Commit(ctx context.Context, b apply.Batch) ([]apply.Outcome, er
 			return err
 		}
 		outcomes = w.outcomes
-		if b.Seq&(b.Seq-1) == 0 && b.Seq&0x11111111 != 0 {
-			// A table that grew a hundredfold since its statistics were taken is
-			// searched the wrong way: after chunk 1, 16, 256, ... they are taken anew.
-			return tx.Analyze(ctx, "accounts", "memberships", "account_values")
-		}
 		return nil
 	})
+	if err == nil && b.Seq&(b.Seq-1) == 0 && b.Seq&0x11111111 != 0 {
+		// A table that grew a hundredfold since its statistics were taken is
+		// searched the wrong way: after chunk 1, 16, 256, ... they are taken anew.
+		l.DB.AnalyzeBeside("accounts", "memberships", "account_values")
+	}
 	return outcomes, err
 }
 
@@ -76,8 +77,9 @@ type writer struct {
 	outcomes []apply.Outcome
 	gone     []account.ID // nobody signs in to them any more
 	tally    tally
-	indexed  []string // attributes whose values are kept for matching
-	gaps     *bool    // rows of the plan were taken out, or failed in an earlier chunk; nil while not asked
+	indexed  []string       // attributes whose values are kept for matching
+	fresh    []*plan.Change // of one target, which are inserted together
+	gaps     *bool          // rows of the plan were taken out, or failed in an earlier chunk; nil while not asked
 }
 
 func (w *writer) run() error {
@@ -98,16 +100,15 @@ func (w *writer) run() error {
 	if err != nil {
 		return err
 	}
-	var created []*plan.Change
 	for i := range w.b.Changes {
 		c := &w.b.Changes[i]
 		// Accounts are inserted together, and before the first group: no event may
-		// tell of the member before it told of the account.
-		if c.Target != plan.Account && len(created) > 0 {
-			if err := w.create(created); err != nil {
+		// tell of the member before it told of the account. So are groups, and
+		// memberships.
+		if len(w.fresh) > 0 && c.Target != w.fresh[0].Target {
+			if err := w.insert(); err != nil {
 				return err
 			}
-			created = nil
 		}
 		switch c.Target {
 		case plan.Account:
@@ -122,7 +123,7 @@ func (w *writer) run() error {
 				continue
 			}
 			if c.Action == plan.Create {
-				created = append(created, c)
+				w.fresh = append(w.fresh, c)
 				continue
 			}
 			if err := w.modify(c); err != nil {
@@ -138,7 +139,7 @@ func (w *writer) run() error {
 			}
 		}
 	}
-	if err := w.create(created); err != nil {
+	if err := w.insert(); err != nil {
 		return err
 	}
 	if err := w.secrets(); err != nil {
@@ -154,6 +155,21 @@ func (w *writer) run() error {
 		return err
 	}
 	return events.Append(w.ctx, w.tx, w.events)
+}
+
+// insert writes what waits to be inserted together.
+func (w *writer) insert() error {
+	list := w.fresh
+	w.fresh = nil
+	switch {
+	case len(list) == 0:
+		return nil
+	case list[0].Target == plan.Account:
+		return w.create(list)
+	case list[0].Target == plan.Group:
+		return w.found(list)
+	}
+	return w.join(list)
 }
 
 func (w *writer) fail(c *plan.Change, reason string) {
@@ -344,11 +360,17 @@ func (w *writer) create(list []*plan.Change) error {
 	for _, c := range list {
 		c.After.Version, c.After.CreatedAt, c.After.UpdatedAt = 1, w.now, w.now
 		w.tally.count(c.After, 1)
-		w.event(event.AccountCreated, c, nil, plan.Everything(c.After).JSON(c.After))
 	}
+	var beside sync.WaitGroup
+	beside.Go(func() { // events are written out while the database is at work
+		for _, c := range list {
+			w.event(event.AccountCreated, c, nil, plan.Everything(c.After).JSON(c.After))
+		}
+	})
 	err := w.tx.Insert(w.ctx, "accounts", accountColumns, len(list), func(i int, into []any) {
 		fill(into, list[i].After)
 	}, "")
+	beside.Wait()
 	if err != nil || len(w.indexed) == 0 {
 		return err
 	}

@@ -1,6 +1,9 @@
 package storetest
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"rollcall.dev/rollcall/internal/account"
@@ -166,6 +169,66 @@ func TestAGroupWithoutAUsableKeyKeepsItsMembers(t *testing.T) {
 		r := w.Applied("hq")
 		contains(t, w.Notes(r.Plan), "problem", "cn=staff", "could not be read")
 		equal(t, "staff", w.Members("staff"), "anna")
+		w.Settled("hq")
+	})
+}
+
+// Members are written so many a statement: none is lost between two, told of twice,
+// or told of in another group's name.
+func TestMoreMembersThanAStatementHoldsComeAndGo(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq", func(c *setting.Connection) { c.Limits.MembershipRemovals = 1 })
+		name := func(i int) string { return fmt.Sprintf("p%04d", i) }
+		var people []rec
+		for i := range 1060 {
+			people = append(people, Person(name(i)))
+		}
+		holds := func(big, other []string) {
+			w.Holds("hq", append(slices.Clone(people), Group("big", big...), Group("other", other...), Group("nobody"))...)
+		}
+		names := func(from, to int) (out []string) {
+			for i := from; i < to; i++ {
+				out = append(out, name(i))
+			}
+			return out
+		}
+		holds(names(0, 540), names(7, 8))
+		w.Applied("hq")
+		told, last := w.Events(0)
+		equal(t, "events of members", len(slices.DeleteFunc(told, func(e string) bool { return !strings.HasPrefix(e, "membership.added") })), 541)
+		equal(t, "big", w.Members("big"), strings.Join(names(0, 540), " "))
+		equal(t, "other", w.Members("other"), name(7))
+
+		// 510 go and 520 come; of the other one goes and three come.
+		holds(names(510, 1060), names(4, 7))
+		r := w.Applied("hq")
+		equal(t, "big", w.Members("big"), strings.Join(names(510, 1060), " "))
+		equal(t, "other", w.Members("other"), strings.Join(names(4, 7), " "))
+		told, _ = w.Events(last)
+		var want []string
+		for _, n := range names(0, 510) {
+			want = append(want, "membership.removed "+n+" big")
+		}
+		for _, n := range names(540, 1060) {
+			want = append(want, "membership.added "+n+" big")
+		}
+		want = append(want, "membership.removed "+name(7)+" other")
+		for _, n := range names(4, 7) {
+			want = append(want, "membership.added "+n+" other")
+		}
+		told = slices.DeleteFunc(told, func(e string) bool { return !strings.HasPrefix(e, "membership") })
+		slices.Sort(told)
+		slices.Sort(want)
+		same(t, "events", told, want...)
+		w.Examine()
+
+		holds(names(0, 540), names(7, 8)) // what the revert leaves is what the directory says
+		w.Revert("hq", r.Run)
+		equal(t, "big", w.Members("big"), strings.Join(names(0, 540), " "))
+		equal(t, "other", w.Members("other"), name(7))
+		w.Examine()
+		w.Applied("hq")
 		w.Settled("hq")
 	})
 }

@@ -1,0 +1,11 @@
+package db
+
+// LimitLog sets the lengths of SQLite's log, in pages, at which it is copied and
+// begun anew.
+func (d *DB) LimitLog(copied, begun int) { d.writer.log.limits = logLimits{copied, begun} }
+
+// LogCopied waits until the log is not being copied.
+func (d *DB) LogCopied() {
+	d.writer.log.under <- struct{}{}
+	<-d.writer.log.under
+}

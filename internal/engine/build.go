@@ -91,8 +91,11 @@ func managed(m *mapping.Mapping) plan.Fields {
 
 func (b *builder) build() error {
 	var err error
-	if b.moved[0], b.moved[1], err = b.p.e.Store.Mirror().Moved(b.ctx, b.sel); err != nil {
-		return err
+	b.moved = [2]int{b.p.state.Users, b.p.state.Groups}
+	if !b.sel.All {
+		if b.moved[0], b.moved[1], err = b.p.e.Store.Mirror().Moved(b.ctx, b.sel); err != nil {
+			return err
+		}
 	}
 	b.total = 2 * b.moved[0]
 	some, err := b.p.e.Store.Accounts().Any(b.ctx, b.p.c.Organization)

@@ -140,10 +140,6 @@ func (m besideMirror) Moved(ctx context.Context, s Selection) (users, groups int
 	return m.Mirror.Moved(ctx, m.selection(s))
 }
 
-func (m besideMirror) Count(ctx context.Context, connection string) (users, groups int, err error) {
-	return m.Mirror.Count(ctx, m.name(connection))
-}
-
 func (m besideMirror) Rows(ctx context.Context, connection string, keys []directory.Digest) ([]mirror.Row, error) {
 	return m.Mirror.Rows(ctx, m.name(connection), keys)
 }

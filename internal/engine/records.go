@@ -188,11 +188,11 @@ type Leases interface {
 type Mirror interface {
 	mirror.Store
 	Each(ctx context.Context, s Selection, kind directory.Kind, fn func([]mirror.Row) error) error
+	// Moved counts the rows of a selection that is not of all.
 	Moved(ctx context.Context, s Selection) (users, groups int, err error)
 	// Still hands on the people there are who are not to be planned, by key and record
 	// alone, in the order of their keys.
 	Still(ctx context.Context, s Selection, fn func([]mirror.Row) error) error
-	Count(ctx context.Context, connection string) (users, groups int, err error)
 	Rows(ctx context.Context, connection string, keys []directory.Digest) ([]mirror.Row, error)
 	Former(ctx context.Context, connection string, fn func(ref directory.Digest, until int64, key directory.Digest)) error
 	// Groups hands on all groups, without records, and with or without members.

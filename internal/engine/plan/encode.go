@@ -2,18 +2,14 @@ package plan
 
 import (
 	"bufio"
-	"bytes"
-	"compress/flate"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"hash"
-	"io"
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/directory"
@@ -30,6 +26,10 @@ import (
 const ChunkRows = 8000
 
 var chunkRows int64 = ChunkRows
+
+// chunkBytes is how much text a chunk holds at the most, give or take one change:
+// attributes may be as long as a directory has them.
+const chunkBytes = 8 << 20
 
 // ShortChunks makes chunks hold fewer rows: for tests of what happens between
 // two of them, before they begin.
@@ -304,15 +304,11 @@ func NewNotes(flush func(Chunk) error, notes []Note) error {
 		}
 		text = append(append(text, line...), '\n')
 	}
-	body, err := compress(text)
-	if err != nil {
-		return err
-	}
-	return flush(Chunk{Body: body})
+	return flush(Chunk{Body: compress(text)})
 }
 
 func (w *Writer) added(rows int64) error {
-	if w.rows += rows; w.rows >= chunkRows {
+	if w.rows += rows; w.rows >= chunkRows || len(w.buf) >= chunkBytes {
 		return w.flush()
 	}
 	return nil
@@ -327,12 +323,9 @@ func (w *Writer) flush() error {
 	w.buf, w.spare = w.spare[:0], w.buf
 	w.writing = make(chan error, 1)
 	go func(text []byte, c Chunk, done chan<- error) {
-		var err error
-		if c.Body, err = compress(text); err == nil {
-			w.sum.Write(c.Body)
-			err = w.Flush(c)
-		}
-		done <- err
+		c.Body = compress(text)
+		w.sum.Write(c.Body)
+		done <- w.Flush(c)
 	}(w.spare, Chunk{Seq: w.count, First: w.first, Kinds: strings.Join(slices.Sorted(maps.Keys(w.kinds)), ",")}, w.writing)
 	clear(w.kinds)
 	w.count++
@@ -356,39 +349,6 @@ func (w *Writer) Close() (chunks int, hash string, err error) {
 		return 0, "", err
 	}
 	return w.count, hex.EncodeToString(w.sum.Sum(nil)), nil
-}
-
-func compress(b []byte) ([]byte, error) {
-	var out bytes.Buffer
-	z, err := flate.NewWriter(&out, flate.BestSpeed)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := z.Write(b); err != nil {
-		return nil, err
-	}
-	if err := z.Close(); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
-}
-
-// readers are ready to be used again: each has tables of forty kilobytes.
-var readers = sync.Pool{New: func() any { return flate.NewReader(bytes.NewReader(nil)) }}
-
-// uncompress gives the text of a chunk.
-func uncompress(body []byte) (string, error) {
-	z := readers.Get().(io.ReadCloser)
-	defer readers.Put(z)
-	if err := z.(flate.Resetter).Reset(bytes.NewReader(body), nil); err != nil {
-		return "", errChunk
-	}
-	var out strings.Builder
-	out.Grow(5 * len(body)) // about what comes of it
-	if _, err := io.Copy(&out, z); err != nil {
-		return "", errChunk
-	}
-	return out.String(), nil
 }
 
 // Changes decodes a chunk of changes.

@@ -258,14 +258,15 @@ func (m *Mirrors) Reset(ctx context.Context, lease mirror.Lease, organization, a
 	})
 }
 
-const rowColumns = `m.key, m.kind, m.external_id, m.name, m.ref, m.hash, m.record, m.secret, m.gone, m.generation, m.refs`
+// rowColumns are what is known of a row but for its hash, which serves readings.
+const rowColumns = `m.key, m.kind, m.external_id, m.name, m.ref, m.record, m.secret, m.gone, m.generation, m.refs`
 
 func scan(rows *sql.Rows) (mirror.Row, error) {
 	var r mirror.Row
 	var id string
 	var gone int64
 	err := rows.Scan(db.Digest{To: (*[16]byte)(&r.Key)}, &r.Kind, &id, &r.Name, db.Digest{To: (*[16]byte)(&r.Ref)},
-		db.Digest{To: (*[16]byte)(&r.Hash)}, &r.Record, &r.Secret, &gone, &r.Generation, &r.Refs)
+		&r.Record, &r.Secret, &gone, &r.Generation, &r.Refs)
 	r.ExternalID, r.Gone, r.GoneSince = directory.ExternalID(id), gone > 0, gone
 	return r, err
 }
@@ -353,11 +354,8 @@ func (m *Mirrors) batches(ctx context.Context, size int, query string, args []an
 	return <-scanned
 }
 
-// Moved counts rows to be planned, of both kinds.
+// Moved counts rows to be planned, of both kinds, where not all are.
 func (m *Mirrors) Moved(ctx context.Context, s engine.Selection) (users, groups int, err error) {
-	if s.All {
-		return m.Count(ctx, s.Connection)
-	}
 	err = db.Each(ctx, m.DB.Reader(), `SELECT m.kind, count(*) FROM mirror m WHERE m.connection = $1 AND `+moved+` GROUP BY m.kind`,
 		[]any{s.Connection, s.Planned, db.Micros(s.Now)}, counting(&users, &groups))
 	return users, groups, err

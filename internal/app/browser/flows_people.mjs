@@ -106,7 +106,7 @@ export async function flows(page, { base }) {
   });
 
   await flow("a person's origin", async () => {
-    await page.goto("/people");
+    await page.goto("/people?connection=demo");
     await page.locator("tbody .person").nth(2).click();
     await page.waitForURL(/\/people\/[0-9a-f-]{36}/);
     check(/attribute\s+mail/.test(await page.textContent(".origin")), "a field names its attribute");

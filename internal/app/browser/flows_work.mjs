@@ -157,7 +157,7 @@ export async function flows(page) {
   });
 
   await flow("work: one person is read now", async () => {
-    await page.goto("/people");
+    await page.goto("/people?connection=demo");
     await page.locator("tbody .person").first().click();
     await page.waitForURL(/\/people\/[0-9a-f-]{36}/);
     await page.click("text=Read this person now");
@@ -167,7 +167,7 @@ export async function flows(page) {
     await looked(page, "run-person");
     await page.goto("/why?connection=demo&who=nobody.at.all");
     check(await page.locator("#answer button").count() === 0, "nobody that nothing is known of can be read");
-    await page.goto("/people");
+    await page.goto("/people?connection=demo");
     const user = (await page.textContent("tbody tr:nth-child(2) .person .sub")).trim();
     await page.goto("/why?connection=demo&who=" + encodeURIComponent(user));
     await page.click("#answer button");

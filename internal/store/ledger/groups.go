@@ -14,8 +14,8 @@ import (
 
 var groupColumns = []string{"id", "organization", "connection", "key", "external_id", "name", "status", "version", "created_at", "updated_at"}
 
-// found inserts new groups.
-func (w *writer) found(list []*plan.Change) error {
+// createGroups inserts new groups.
+func (w *writer) createGroups(list []*plan.Change) error {
 	now := db.Micros(w.now)
 	for _, c := range list {
 		w.event(event.GroupCreated, c, nil, plan.GroupJSON(c.GroupName[1]))
@@ -195,8 +195,8 @@ func (w *writer) hasGaps() (bool, error) {
 	return *w.gaps || len(w.outcomes) > 0, nil
 }
 
-// join inserts memberships of groups that are new.
-func (w *writer) join(list []*plan.Change) error {
+// addMembers inserts memberships of groups that are new.
+func (w *writer) addMembers(list []*plan.Change) error {
 	n := 0
 	for _, c := range list {
 		n += len(c.Members)

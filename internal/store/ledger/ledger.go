@@ -167,9 +167,9 @@ func (w *writer) insert() error {
 	case list[0].Target == plan.Account:
 		return w.create(list)
 	case list[0].Target == plan.Group:
-		return w.found(list)
+		return w.createGroups(list)
 	}
-	return w.join(list)
+	return w.addMembers(list)
 }
 
 func (w *writer) fail(c *plan.Change, reason string) {

@@ -24,7 +24,7 @@ func (b *builder) look() error {
 	if err != nil {
 		return err
 	}
-	b.survey = match.NewSurvey(rules)
+	b.survey = match.NewSurvey(rules, b.moved[0])
 	quick := len(b.p.c.Scope) == 0
 	if err := b.eachUser(quick, b.lookAt); err != nil {
 		return err

@@ -435,7 +435,7 @@ func TestNamesAreLookedUpOnlyWhereTheyMoved(t *testing.T) {
 		{"one out of scope", entry("anna", "x", "x").in(OutOfScope), nil, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := NewSurvey(Rules{}).Add(&c.e, c.linked); got != c.want {
+			if got := NewSurvey(Rules{}, 0).Add(&c.e, c.linked); got != c.want {
 				t.Errorf("looked up: %v", got)
 			}
 		})

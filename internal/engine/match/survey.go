@@ -41,11 +41,11 @@ type Survey struct {
 	crowds  map[int32]account.Value // a further value of an entry that too many accounts carry
 }
 
-// NewSurvey starts an empty survey.
-func NewSurvey(rules Rules) *Survey {
+// NewSurvey starts an empty survey of about n entries.
+func NewSurvey(rules Rules, n int) *Survey {
 	return &Survey{
-		rules: rules, byKey: map[directory.Digest]int32{}, byRef: map[directory.Digest]int32{},
-		names: map[uint64]int32{}, clashes: map[uint64][]int32{}, holders: map[int32][]found{}, outcome: map[int32]outcome{},
+		rules: rules, slots: make([]slot, 0, n), byKey: make(map[directory.Digest]int32, n), byRef: make(map[directory.Digest]int32, n),
+		names: make(map[uint64]int32, 2*n), clashes: map[uint64][]int32{}, holders: map[int32][]found{}, outcome: map[int32]outcome{},
 		crowds: map[int32]account.Value{},
 	}
 }

@@ -111,7 +111,7 @@ func (w *world) survey(entries []Entry) *Survey {
 		}
 		return ""
 	}
-	s := NewSurvey(r)
+	s := NewSurvey(r, 0)
 	names := map[directory.Digest]*Entry{}
 	further := Further(r.Match)
 	for i := range entries {

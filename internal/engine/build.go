@@ -149,10 +149,11 @@ func (b *builder) emit(c *plan.Change) error {
 	return b.changes.Write(c)
 }
 
-// step is called for each batch.
+// step is called for each batch. Those who went are planned too, and not in the
+// number of those who are there, which the total is reckoned from.
 func (b *builder) step(n int) {
 	b.done += n
-	b.p.o.report(Progress{Phase: "planning", Done: b.done, Total: b.total})
+	b.p.o.report(Progress{Phase: "planning", Done: b.done, Total: max(b.done, b.total)})
 }
 
 // entries maps a batch of rows, on all cores: checking phone numbers costs more

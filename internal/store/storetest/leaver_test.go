@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/setting"
 )
@@ -274,5 +275,28 @@ func TestUnderNoUpdateNobodyComesBackToANameThatWasGivenAway(t *testing.T) {
 		equal(t, "failed", r.Run.Summary.Failed, 1)
 		w.unique(t)
 		w.Examine()
+	})
+}
+
+func TestProgressIsNeverMoreThanThereIs(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		w.Holds("hq", Person("anna"), Person("bob"), Person("carl"))
+		w.Applied("hq")
+		w.Holds("hq", Person("anna")) // the others are planned for, although they are not there
+		w.Conn("hq").Scope = []string{`username != ""`}
+		o, planned := options, 0
+		o.Progress = func(p engine.Progress) {
+			if p.Phase == "planning" && p.Done > 0 {
+				planned = p.Done
+				if p.Done > p.Total {
+					t.Errorf("%d of %d", p.Done, p.Total)
+				}
+			}
+		}
+		_, err := w.Engine.Plan(w.T.Context(), *w.Conn("hq"), o)
+		w.must(err)
+		equal(t, "people looked at, twice each", planned, 6)
 	})
 }

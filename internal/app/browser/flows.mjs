@@ -1,4 +1,4 @@
-import { open, flow, check, looked, done } from "./lib.mjs";
+import { open, flow, check, looked, done, seen } from "./lib.mjs";
 import { flows as plain } from "./flows_plain.mjs";
 import { flows as clients } from "./flows_clients.mjs";
 import { flows as agents } from "./flows_agents.mjs";
@@ -32,7 +32,7 @@ await flow("the first operator comes by the one-time link", async () => {
   await page.fill("#f-password", "short");
   await page.fill("#f-again", "short");
   await page.click("button.main");
-  check(await page.locator(".trouble").isVisible(), "a short password is refused, with the reason");
+  check(await seen(page, ".trouble"), "a short password is refused, with the reason");
   await page.fill("#f-password", password);
   await page.fill("#f-again", password);
   await page.click("button.main");
@@ -52,7 +52,7 @@ await flow("sign-in", async () => {
   await page.fill("#f-email", "ada@example.com");
   await page.fill("#f-password", "wrong wrong wrong");
   await page.click("button.main");
-  check(await page.locator(".trouble").isVisible(), "a wrong password is told");
+  check(await seen(page, ".trouble"), "a wrong password is told");
   await signIn(page, "ada@example.com");
 });
 

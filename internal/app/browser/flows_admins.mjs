@@ -1,7 +1,7 @@
 // Administrators and what is theirs: invitations, their own account with its
 // second factors, API keys, set-up links and the settings.
 import { createHmac } from "node:crypto";
-import { open, flow, check, looked } from "./lib.mjs";
+import { open, flow, check, looked, seen, gone } from "./lib.mjs";
 
 const password = "four words make one";
 
@@ -60,7 +60,7 @@ export async function flows(page) {
     await page.goto("/admins");
     check((await page.textContent("main")).includes("tom@example.com"), "the open invitation is in the list");
     await page.click("button:has-text('Take back')");
-    check(await page.locator("text=Open invitations").count() === 0, "and can be taken back");
+    check(await gone(page, "text=Open invitations"), "and can be taken back");
     const lee = await invited(page, "lee@example.com", "administrator", "sample");
     await page.goto("/admins");
     await page.click("text=lee@example.com");
@@ -91,7 +91,7 @@ export async function flows(page) {
     await kim.fill("#f-password", password + " more");
     await kim.fill("#f-again", password + " more");
     await kim.click("button:has-text('Change the password')");
-    check(await kim.locator("#password .trouble").isVisible(), "the old password has to be right");
+    check(await seen(kim, "#password .trouble"), "the old password has to be right");
     await kim.fill("#f-old", password);
     await kim.fill("#f-password", password + " more");
     await kim.fill("#f-again", password + " more");
@@ -103,7 +103,7 @@ export async function flows(page) {
     const secret = await kim.inputValue("input[name=secret]");
     await kim.fill("#f-code", "000000");
     await kim.click("main button.main");
-    check(await kim.locator(".trouble").isVisible() && await kim.locator(".qr").isVisible(), "a wrong code leaves the picture");
+    check(await seen(kim, ".trouble") && await seen(kim, ".qr"), "a wrong code leaves the picture");
     await kim.fill("#f-code", code(secret));
     await kim.click("main button.main");
     await kim.locator(".codes li").first().waitFor();
@@ -134,7 +134,7 @@ export async function flows(page) {
     await kim.goto("/confirm?next=/profile");
     await kim.fill("#f-code", "123456");
     await kim.click("main button.main:has-text('Go on')");
-    check(await kim.locator(".trouble").isVisible(), "a wrong code does not");
+    check(await seen(kim, ".trouble"), "a wrong code does not");
     await kim.fill("#f-code", recovery.trim());
     await kim.click("main button.main:has-text('Go on')");
     await kim.waitForURL("/profile");
@@ -152,14 +152,13 @@ export async function flows(page) {
     await kim.goto("/profile");
     check(await kim.locator("#sessions tbody tr").count() === 2, "both sessions are listed");
     await kim.click("#sessions tbody button");
-    await kim.waitForURL("/profile");
+    await gone(kim, "#sessions tbody tr:nth-child(2)");
     await other.goto("/people");
     check(other.url().includes("/signin"), "a session that is ended is out");
     await other.context().close();
     kim.on("dialog", (d) => d.accept());
     await kim.click("#passkeys .little.risk");
-    await kim.waitForURL("/profile");
-    check(await kim.locator("#passkeys li").count() === 0, "a passkey is removed");
+    check(await gone(kim, "#passkeys li"), "a passkey is removed");
     await kim.click("text=Sign out everywhere");
     await kim.waitForURL("/signin");
     await kim.context().close();

@@ -35,6 +35,11 @@ export function check(holds, words) {
   else fail(words);
 }
 
+// seen waits for something to be there, gone for it to be there no longer: what a click
+// leads to comes when it comes. Both tell whether it did.
+export const seen = (page, selector) => page.locator(selector).first().waitFor().then(() => true, () => false);
+export const gone = (page, selector) => page.locator(selector).first().waitFor({ state: "detached" }).then(() => true, () => false);
+
 // flow runs one story; the others go on when it breaks.
 export async function flow(name, story) {
   if (process.env.ONLY && !/^(the first|sign)/.test(name) && !name.includes(process.env.ONLY)) return;

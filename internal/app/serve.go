@@ -54,6 +54,9 @@ func (a *App) Serve(ctx context.Context, version string, logs io.Writer, reload 
 	if s.Traces, err = telemetry.NewTraces(ctx, a.Config.Server.TraceEndpoint, version, node, float64(a.Config.Server.TraceShare)); err != nil {
 		return err
 	}
+	a.Store.DB.OnTrouble(func(err error) {
+		s.Log.Warn("the database could not be tended; what was written is safe, and it is tried again", "error", err, "hint", fault.HintOf(err))
+	})
 	s.Health.Checks = []health.Check{{Name: "database", Run: a.Store.DB.Ping}}
 	// The listener comes first: a port that is taken is told before any work begins.
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a.Config.Listen)

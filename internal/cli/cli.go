@@ -226,6 +226,9 @@ func (r *root) open(ctx context.Context, fn func(*app.App) error) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
+	a.Store.DB.OnTrouble(func(err error) {
+		fmt.Fprintf(r.Err, "rollcall: warning: %s; what was written is safe, and it is tried again\n", clean(err.Error()))
+	})
 	return fn(a)
 }
 

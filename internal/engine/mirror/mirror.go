@@ -424,7 +424,9 @@ func (p *pass) keep(key directory.Digest, k known, r *directory.Record) error {
 	if r.Primary != "" {
 		row.Primary = p.ref(r.Primary)
 	}
-	row.Refs = make([]byte, 0, len(directory.Digest{})*len(r.Members))
+	if len(r.Members) > 0 {
+		row.Refs = make([]byte, 0, len(directory.Digest{})*len(r.Members))
+	}
 	for _, m := range r.Members {
 		ref := p.ref(m)
 		row.Refs = append(row.Refs, ref[:]...)

@@ -486,6 +486,28 @@ func TestManyRowsAreWrittenInBatches(t *testing.T) {
 	}
 }
 
+func TestLargeRowsAreWrittenInSmallerBatches(t *testing.T) {
+	b := start()
+	member := strings.Repeat("x", 1<<10)
+	var all []directory.Record
+	for i := range 40 { // of half a mebibyte each
+		r := directory.Record{Kind: directory.Group, ID: directory.ExternalID(fmt.Sprint("g", i)), Name: fmt.Sprint("g", i), Ref: fmt.Sprint("g", i)}
+		for k := range 512 {
+			r.Members = append(r.Members, fmt.Sprint(k, member))
+		}
+		all = append(all, r)
+	}
+	if got := b.must(t, whole, all...); got.Changed != len(all) || len(b.store.rows) != len(all) || b.store.stages != 3 {
+		t.Errorf("%+v in %d batches", got, b.store.stages)
+	}
+	b.must(t, whole, append(all, person("anna", "anna@example.org"))...)
+	for _, r := range b.store.rows {
+		if isGroup := r.Kind == directory.Group; isGroup != (len(r.Refs) == 512*16) || !isGroup && r.Refs != nil {
+			t.Errorf("%s has %d bytes of refs", r.Name, len(r.Refs))
+		}
+	}
+}
+
 func TestAPasswordIsHashedOnlyWhenItIsAnother(t *testing.T) {
 	b := start()
 	row := func(id, password string) directory.Record {

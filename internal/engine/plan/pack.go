@@ -27,7 +27,7 @@ func compress(text []byte) []byte {
 func uncompress(body []byte) (string, error) {
 	if len(body) == 0 || body[0] != packed {
 		text, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(body)), mostText))
-		if err != nil {
+		if err != nil || len(text) == mostText { // the rest of it would be left out
 			return "", errChunk
 		}
 		return string(text), nil

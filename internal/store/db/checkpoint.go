@@ -46,11 +46,9 @@ func (c *copier) committed(conn *sql.Conn) {
 		return // it is being copied
 	}
 	c.seen = pages
-	c.db.beside.Go(func() {
+	c.db.aside(func(ctx context.Context) error {
 		defer func() { <-c.under }()
-		// What cannot be copied now is safe where it is, and is tried again with what
-		// comes after it; a disk that is full is told of by the commit that fails.
-		_ = c.copy(c.db.life) //nolint:errcheck // see above
+		return c.copy(ctx) // what fails is tried again with what comes after it
 	})
 }
 
@@ -70,7 +68,7 @@ func written(conn *sql.Conn) (pages int, err error) {
 func (c *copier) copy(ctx context.Context) error {
 	conn, err := c.db.write.Conn(ctx)
 	if err != nil {
-		return err
+		return explain("copy the log", err)
 	}
 	defer conn.Close() //nolint:errcheck // it goes back to the pool
 	length, err := checkpoint(ctx, conn)

@@ -107,3 +107,27 @@ func TestClosingWaitsForTheLog(t *testing.T) {
 		t.Errorf("%s of 50 rows are there", got[0])
 	}
 }
+
+func TestWhatFailsBesideTheWorkIsTold(t *testing.T) {
+	both(t, func(t *testing.T, dsn string) {
+		d := open(t, dsn)
+		told := make(chan error, 10)
+		d.OnTrouble(func(err error) { told <- err })
+		if d.Dialect == db.SQLite {
+			d.LimitLog(1, 1<<20)
+			if err := d.BreakCopying(); err != nil {
+				t.Fatal(err)
+			}
+			filled(t, d, 0, 1)
+		} else {
+			d.AnalyzeBeside("no_such_table")
+		}
+		if err := <-told; !strings.Contains(err.Error(), "database: ") {
+			t.Error(err)
+		}
+		filled(t, d, 1, 3) // the work goes on
+		if got := texts(t, d, `SELECT count(*) FROM organizations WHERE id <> 'o0'`); got[0] != "2" {
+			t.Errorf("%s of 2 rows are there", got[0])
+		}
+	})
+}

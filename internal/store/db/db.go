@@ -54,6 +54,7 @@ type DB struct {
 	life    context.Context // until Close
 	die     context.CancelFunc
 	beside  sync.WaitGroup // what has to end before the connections do
+	trouble atomic.Pointer[func(error)]
 }
 
 // mostKnown is how many queries are remembered: filters that strangers send make
@@ -109,6 +110,8 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The large cache is the writer's alone, below: a backup by way of such a connection
+	// took 400 MB.
 	write.SetMaxOpenConns(3) // the writer's own, one for migrations and copies, and the copier's
 	write.SetMaxIdleConns(3)
 	conn, err := write.Conn(ctx)
@@ -167,6 +170,21 @@ func (d *DB) Pool(ctx context.Context, most int) (*pgxpool.Pool, error) {
 	config.MaxConns = int32(most)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	return pool, explain("connect", err)
+}
+
+// OnTrouble says who is told of what failed beside the work: nothing that was
+// written is lost by it, and nobody waits for it.
+func (d *DB) OnTrouble(tell func(error)) { d.trouble.Store(&tell) }
+
+// aside does something beside the work, and ends it when the database is closed.
+func (d *DB) aside(fn func(context.Context) error) {
+	d.beside.Go(func() {
+		if err := fn(d.life); err != nil && d.life.Err() == nil {
+			if tell := d.trouble.Load(); tell != nil {
+				(*tell)(err)
+			}
+		}
+	})
 }
 
 // Close ends all connections.

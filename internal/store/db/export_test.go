@@ -9,3 +9,6 @@ func (d *DB) LogCopied() {
 	d.writer.log.under <- struct{}{}
 	<-d.writer.log.under
 }
+
+// BreakCopying lets nothing but the writer's own connection reach the file.
+func (d *DB) BreakCopying() error { return d.write.Close() }

@@ -375,8 +375,8 @@ func (d *DB) AnalyzeBeside(tables ...string) {
 	if d.Dialect != PostgreSQL {
 		return
 	}
-	d.beside.Go(func() {
-		// Statistics that could not be taken make a query slower, and are taken again.
-		_, _ = d.write.ExecContext(d.life, "ANALYZE "+strings.Join(tables, ", ")) //nolint:errcheck // see above
+	d.aside(func(ctx context.Context) error {
+		_, err := d.write.ExecContext(ctx, "ANALYZE "+strings.Join(tables, ", "))
+		return explain("take statistics", err)
 	})
 }

@@ -46,7 +46,7 @@ export async function flows(page, { password }) {
     await plain.click("#group-people button[name=test]");
     check(await plain.locator("#test-people .steps li").count() > 0, "a part of the form is tested");
     await plain.goto("/");
-    await plain.click(".me summary");
+    await plain.locator(".me summary").click();
     await plain.click("text=Dark colours");
     check(await plain.getAttribute("html", "data-theme") === "dark", "colours are chosen");
     await plain.context().close();

@@ -152,7 +152,7 @@ export async function flows(page) {
     await page.waitForURL(/actor=/);
     await page.locator("#exports a[href*='actor=ada']").first().waitFor();
     await looked(page, "audit");
-    const [file] = await Promise.all([page.waitForEvent("download"), page.click("main a:has-text('CSV')")]);
+    const [file] = await Promise.all([page.waitForEvent("download"), page.locator("main a:has-text('CSV')").click()]);
     check(/^events-.*\.csv$/.test(file.suggestedFilename()), "and is exported");
   });
 

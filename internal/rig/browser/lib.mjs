@@ -22,7 +22,29 @@ export async function open(options = {}) {
   page.on("pageerror", (e) => fail(`${page.url()}: ${e}`));
   page.on("console", (m) => { if (m.type() === "error" && !/Failed to load resource/.test(m.text())) fail(`${page.url()}: ${m.text()}`); });
   page.setDefaultTimeout(20000);
+  await following(page, options.javaScriptEnabled !== false);
   return page;
+}
+
+// following has page.click wait for the page that a click leads to, which it does not
+// by itself: whatever looks at a page next would look at the one before, or at none.
+// Without scripts every click leads to one; locator.click is for those that do not.
+async function following(page, scripts) {
+  const click = page.click.bind(page);
+  if (!scripts) {
+    page.click = async (...args) => {
+      await Promise.all([page.waitForEvent("framenavigated"), click(...args)]);
+      await page.waitForLoadState();
+    };
+    return;
+  }
+  await page.addInitScript(() => {
+    window.navigation.addEventListener("navigate", (e) => { window.leaving = !e.destination.sameDocument; });
+  });
+  page.click = async (...args) => {
+    await click(...args);
+    await page.waitForFunction(() => !window.leaving && document.readyState === "complete");
+  };
 }
 
 export function fail(words) {

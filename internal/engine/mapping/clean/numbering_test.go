@@ -1,6 +1,7 @@
 package clean
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"strconv"
 	"testing"
@@ -11,7 +12,7 @@ import (
 // Every calling code there is, with numbers near those the library gives as examples.
 func TestNumbersExistWhereTheLibrarySaysSo(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 9))
-	exist, codes := 0, 0
+	exist, codes, written := 0, 0, 0
 	for code := 1; code < 1000; code++ {
 		regions := phonenumbers.GetRegionCodesForCountryCode(code)
 		if len(regions) == 0 {
@@ -51,19 +52,26 @@ func TestNumbersExistWhereTheLibrarySaysSo(t *testing.T) {
 						t.Fatal(err)
 					}
 					cc := int32(code)
-					want := phonenumbers.IsValidNumber(&phonenumbers.PhoneNumber{CountryCode: &cc, NationalNumber: &n})
+					number := &phonenumbers.PhoneNumber{CountryCode: &cc, NationalNumber: &n}
+					want := phonenumbers.IsValidNumber(number)
 					if got := plan.has(national); got != want {
 						t.Errorf("+%d %s exists: %v, the library says %v", code, national, got, want)
 					}
 					if want {
 						exist++
 					}
+					if text, ok := plan.write(nil, national); ok {
+						written++
+						if want := phonenumbers.Format(number, phonenumbers.INTERNATIONAL); fmt.Sprintf("+%d %s", code, text) != want {
+							t.Errorf("+%d %s is written %q, the library says %q", code, national, text, want)
+						}
+					}
 				}
 			}
 		}
 	}
-	if codes < 200 || exist < 20000 {
-		t.Errorf("only %d calling codes with %d numbers were compared", codes, exist)
+	if codes < 200 || exist < 20000 || written < 20000 {
+		t.Errorf("only %d calling codes with %d numbers were compared, and how %d are written", codes, exist, written)
 	}
 }
 

@@ -2,6 +2,7 @@ package clean
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -14,6 +15,9 @@ func Mobile(s, region string) (value, why string) {
 	s, why = Text(s)
 	if why != "" || s == "" {
 		return "", why
+	}
+	if p, ok := plainNumber(s); ok {
+		return p.e164(), ""
 	}
 	n, why := parsePhone(s, region)
 	if why != "" {
@@ -28,6 +32,11 @@ func Phone(s, region string) (value, why string) {
 	s, why = Text(s)
 	if why != "" || s == "" {
 		return "", why
+	}
+	if p, ok := plainNumber(s); ok {
+		if out, ok := p.international(); ok && len(out) <= MaxPhone {
+			return out, ""
+		}
 	}
 	if n, bad := parsePhone(s, region); bad == "" {
 		if out := phonenumbers.Format(n, phonenumbers.INTERNATIONAL); utf8.RuneCountInString(out) <= MaxPhone {
@@ -56,9 +65,6 @@ func parsePhone(s, region string) (*phonenumbers.PhoneNumber, string) {
 	if len(s) > longestPhone || strings.IndexFunc(s, isDigit) < 0 {
 		return nil, "is not a phone number"
 	}
-	if n := plainNumber(s); n != nil {
-		return n, ""
-	}
 	if region == "" && strings.HasPrefix(s, "00") {
 		s = "+" + s[2:]
 	}
@@ -74,50 +80,63 @@ func parsePhone(s, region string) (*phonenumbers.PhoneNumber, string) {
 	return n, ""
 }
 
+// plain is a number that is plainly valid.
+type plain struct {
+	code    int
+	country *country
+	digits  [15]byte // E.164 has no longer numbers
+	from, n int      // where the national number begins and ends
+}
+
 // plainNumber reads what most numbers in directories look like: a plus, digits,
 // and nothing but spaces, dots and dashes between them. The library's own parser
 // looks for extensions and letters first, which costs three times as much as all
-// the rest. Whatever is not plainly valid is left to it: nil.
-func plainNumber(s string) *phonenumbers.PhoneNumber {
+// the rest. Whatever is not plainly valid is left to it.
+func plainNumber(s string) (p plain, ok bool) {
 	if len(s) < 8 || len(s) > longestPhone || s[0] != '+' {
-		return nil
+		return p, false
 	}
-	var digits [15]byte // E.164 has no longer numbers
-	n := 0
 	for i := 1; i < len(s); i++ {
 		switch c := s[i]; {
 		case c >= '0' && c <= '9':
-			if n == len(digits) {
-				return nil
+			if p.n == len(p.digits) {
+				return p, false
 			}
-			digits[n] = c
-			n++
+			p.digits[p.n] = c
+			p.n++
 		case c != ' ' && c != '-' && c != '.':
-			return nil
+			return p, false
 		}
 	}
-	country := int32(0)
-	for i := range min(3, n) {
-		country = country*10 + int32(digits[i]-'0')
-		if country == 0 {
-			return nil
+	for i := range min(3, p.n) {
+		p.code = p.code*10 + int(p.digits[i]-'0')
+		if p.code == 0 {
+			return p, false
 		}
-		if phonenumbers.GetRegionCodeForCountryCode(int(country)) == phonenumbers.UNKNOWN_REGION {
+		if phonenumbers.GetRegionCodeForCountryCode(p.code) == phonenumbers.UNKNOWN_REGION {
 			continue
 		}
-		if i+1 == n || digits[i+1] == '0' {
-			return nil // a leading zero may be the number's own or a habit
+		p.from = i + 1
+		if p.from == p.n || p.digits[p.from] == '0' {
+			return p, false // a leading zero may be the number's own or a habit
 		}
-		national := uint64(0)
-		for _, d := range digits[i+1 : n] {
-			national = national*10 + uint64(d-'0')
-		}
-		if known := numbering(int(country)); known == nil || !known.has(digits[i+1:n]) {
-			return nil
-		}
-		return &phonenumbers.PhoneNumber{CountryCode: &country, NationalNumber: &national}
+		p.country = numbering(p.code)
+		return p, p.country != nil && p.country.has(p.digits[p.from:p.n])
 	}
-	return nil
+	return p, false
+}
+
+func (p *plain) e164() string {
+	return "+" + string(p.digits[:p.n])
+}
+
+// international is the number as it is written; ok is false where that takes the
+// library.
+func (p *plain) international() (string, bool) {
+	out := make([]byte, 0, 2*len(p.digits))
+	out = append(strconv.AppendInt(append(out, '+'), int64(p.code), 10), ' ')
+	out, ok := p.country.write(out, p.digits[p.from:p.n])
+	return string(out), ok
 }
 
 func isDigit(r rune) bool { return r >= '0' && r <= '9' }

@@ -20,13 +20,16 @@ func FuzzPlainNumbersAreTheLibrarysNumbers(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		n := plainNumber(s)
-		if n == nil {
+		n, ok := plainNumber(s)
+		if !ok {
 			return
 		}
 		want, err := phonenumbers.Parse(s, "")
-		if err != nil || phonenumbers.Format(n, phonenumbers.E164) != phonenumbers.Format(want, phonenumbers.E164) {
-			t.Errorf("%q: quick %v, library %v, %v", s, n, want, err)
+		if err != nil || n.e164() != phonenumbers.Format(want, phonenumbers.E164) {
+			t.Errorf("%q: quick %s, library %v, %v", s, n.e164(), want, err)
+		}
+		if text, ok := n.international(); ok && text != phonenumbers.Format(want, phonenumbers.INTERNATIONAL) {
+			t.Errorf("%q: quick %q, library %q", s, text, phonenumbers.Format(want, phonenumbers.INTERNATIONAL))
 		}
 	})
 }

@@ -13,21 +13,22 @@ import (
 // pages, and a first import waited a tenth of its time for it. So it is done beside
 // the writer, by a connection of its own.
 
-// logLimits are lengths of the log, in pages.
+// logLimits are lengths of the log, in bytes.
 type logLimits struct {
 	copied int // so many more are copied at once
 	begun  int // one that is longer begins anew: it can where all of it is copied, which needs a moment without writers
 }
 
-// Of pages of 4 kB: 64 MB and 256 MB. The last resort is SQLite's own: at so many the
-// writer copies after all, because nobody else did.
-var ordinaryLimits = logLimits{copied: 16_000, begun: 64_000}
+// The last resort is SQLite's own: at that length the writer copies after all,
+// because nobody else did.
+var ordinaryLimits = logLimits{copied: 64 << 20, begun: 256 << 20}
 
-const lastResort = "128000"
+const lastResort = 512 << 20
 
 // copier copies the log into the file.
 type copier struct {
 	db     *DB
+	page   int // the size of one, in bytes
 	limits logLimits
 	seen   int           // pages written when the log was last copied; whose turn it is to write may look
 	under  chan struct{} // holds one token while the log is being copied
@@ -37,7 +38,7 @@ type copier struct {
 // finds out may be wrong without harm: the log is then copied later.
 func (c *copier) committed(conn *sql.Conn) {
 	pages, err := written(conn)
-	if err != nil || pages-c.seen < c.limits.copied {
+	if err != nil || (pages-c.seen)*c.page < c.limits.copied {
 		return
 	}
 	select {
@@ -72,7 +73,7 @@ func (c *copier) copy(ctx context.Context) error {
 	}
 	defer conn.Close() //nolint:errcheck // it goes back to the pool
 	length, err := checkpoint(ctx, conn)
-	if err != nil || length < c.limits.begun {
+	if err != nil || length*c.page < c.limits.begun {
 		return err
 	}
 	// What was written meanwhile first, so that the turn to write is held for little.
@@ -88,7 +89,7 @@ func (c *copier) copy(ctx context.Context) error {
 	return err
 }
 
-// checkpoint copies what is in the log, waiting for nobody, and tells how long it is.
+// checkpoint copies what is in the log, waiting for nobody, and tells how many pages it has.
 // See https://sqlite.org/pragma.html#pragma_wal_checkpoint.
 func checkpoint(ctx context.Context, conn *sql.Conn) (length int, err error) {
 	var busy, copied int

@@ -12,7 +12,7 @@ import (
 	"rollcall.dev/rollcall/internal/store/db"
 )
 
-// filled writes transactions of a dozen pages each, and gives what an organization
+// filled writes transactions of some 64 kB each, and gives what an organization
 // of each is called.
 func filled(t *testing.T, d *db.DB, from, to int) {
 	t.Helper()
@@ -24,8 +24,15 @@ func filled(t *testing.T, d *db.DB, from, to int) {
 func TestTheLogIsCopiedBesideTheWriterAndBeginsAnew(t *testing.T) {
 	t.Parallel()
 	dsn := "sqlite:" + filepath.Join(t.TempDir(), "log.db")
+	fresh, err := db.Open(t.Context(), dsn, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := fresh.Close(); err != nil { // the log of the schema goes with it
+		t.Fatal(err)
+	}
 	d := databases.Open(t, dsn)
-	d.LimitLog(50, 200)
+	d.LimitLog(200<<10, 800<<10)
 	longest := int64(0)
 	for i := range 40 {
 		filled(t, d, 10*i, 10*i+10)
@@ -34,12 +41,12 @@ func TestTheLogIsCopiedBesideTheWriterAndBeginsAnew(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		longest = max(longest, log.Size()/4096)
+		longest = max(longest, log.Size()>>10)
 	}
-	// Some 5,000 pages were written; the log is begun anew at 200 of them, and ten
+	// Some 30 MB were written; the log is begun anew at 800 kB of them, and ten
 	// transactions come in between.
-	if longest < 200 || longest > 600 {
-		t.Errorf("the log grew to %d pages", longest)
+	if longest < 800 || longest > 3200 {
+		t.Errorf("the log grew to %d kB", longest)
 	}
 	if got := texts(t, d, `SELECT count(*) FROM organizations WHERE length(name) = 49152`); got[0] != "400" {
 		t.Errorf("%s of 400 rows are there", got[0])
@@ -52,7 +59,7 @@ func TestTheLogIsCopiedBesideTheWriterAndBeginsAnew(t *testing.T) {
 func TestTheLogIsNotBegunAnewUnderAReader(t *testing.T) {
 	t.Parallel()
 	d := databases.Open(t, "sqlite:"+filepath.Join(t.TempDir(), "read.db"))
-	d.LimitLog(20, 40)
+	d.LimitLog(80<<10, 160<<10)
 	filled(t, d, 0, 10)
 	seen := 0
 	err := d.Snapshot(t.Context(), func(q db.Querier) error {
@@ -94,7 +101,7 @@ func TestClosingWaitsForTheLog(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d.LimitLog(1, 2)
+		d.LimitLog(1, 8<<10)
 		filled(t, d, 5*i, 5*i+5) // the last commit began to copy
 		if err := d.Close(); err != nil {
 			t.Fatal(err)

@@ -7,8 +7,10 @@ package db
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -100,11 +102,14 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 		return nil, fault.New(fault.Unavailable, "database: open: %w", err).
 			WithHint("the folder must exist and be writable for the user rollcall runs as")
 	}
-	if err := f.Close(); err != nil {
-		return nil, err
+	page, err := pageSize(f)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return nil, explain("open "+path, err)
 	}
-	pragmas := "_pragma=busy_timeout(30000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)" +
-		"&_pragma=foreign_keys(1)&_pragma=temp_store(2)&_pragma=wal_autocheckpoint(" + lastResort + ")&_pragma=journal_size_limit(67108864)"
+	// The driver puts pragmas in the order of their names, and journal_mode after all of
+	// them only by its own parameter: the size of pages is settled by it.
+	pragmas := fmt.Sprintf("_pragma=busy_timeout(30000)&_journal_mode=WAL&_pragma=page_size(%d)&_pragma=synchronous(NORMAL)"+
+		"&_pragma=foreign_keys(1)&_pragma=temp_store(2)&_pragma=wal_autocheckpoint(%d)&_pragma=journal_size_limit(%d)", page, lastResort/page, ordinaryLimits.copied)
 	uri := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}).String()
 	write, err := sql.Open("sqlite", uri+"?_txlock=immediate&_pragma=cache_size(-2000)&"+pragmas)
 	if err != nil {
@@ -135,8 +140,29 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	scan.SetMaxIdleConns(1)
 	d := &DB{Dialect: SQLite, Path: path, read: read, ready: &prepared{db: read, by: map[string]*sql.Stmt{}}, scan: scan, write: write,
 		writer: &writer{conn: conn, turn: make(chan struct{}, 1), ready: map[string]*sql.Stmt{}}}
-	d.writer.log = &copier{db: d, limits: ordinaryLimits, under: make(chan struct{}, 1)}
+	d.writer.log = &copier{db: d, page: page, limits: ordinaryLimits, under: make(chan struct{}, 1)}
 	return d, nil
+}
+
+// newPages is the size of a new database's pages, in bytes; SQLite's own choice is
+// 4096. A first import takes a tenth less time, because four times as much comes in
+// before an index's page is full and has to be shared out.
+const newPages = 16384
+
+// pageSize is that of a database that exists, or of a new one.
+// See https://sqlite.org/fileformat2.html#page_size.
+func pageSize(f io.ReaderAt) (int, error) {
+	var size [2]byte
+	switch _, err := f.ReadAt(size[:], 16); {
+	case errors.Is(err, io.EOF):
+		return newPages, nil
+	case err != nil:
+		return 0, err
+	}
+	if n := int(binary.BigEndian.Uint16(size[:])); n > 1 {
+		return n, nil
+	}
+	return 65536, nil
 }
 
 func openPostgreSQL(ctx context.Context, dsn string) (*DB, error) {

@@ -1,6 +1,6 @@
 package db
 
-// LimitLog sets the lengths of SQLite's log, in pages, at which it is copied and
+// LimitLog sets the lengths of SQLite's log, in bytes, at which it is copied and
 // begun anew.
 func (d *DB) LimitLog(copied, begun int) { d.writer.log.limits = logLimits{copied, begun} }
 

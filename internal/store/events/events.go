@@ -30,6 +30,9 @@ func Lock(ctx context.Context, tx *db.Tx) error {
 
 var columns = []string{"id", "span", "members", "type", "organization", "connection", "run", "account", "group_id", "at", "actor", "before", "after", "why", "chain"}
 
+// common are what the events of one run mostly have in common.
+var common = []string{"span", "members", "type", "organization", "connection", "run", "group_id", "at", "actor", "before", "why"}
+
 // mostSpan is how many events one row may stand for.
 const mostSpan = 500
 
@@ -56,7 +59,7 @@ func Append(ctx context.Context, tx *db.Tx, list []event.Event) error {
 		now.chain = beginning(was.value)
 	}
 	next := was.value + 1
-	err := tx.Insert(ctx, "events", columns, len(list), func(i int, into []any) {
+	err := tx.InsertAlike(ctx, "events", columns, common, len(list), func(i int, into []any) {
 		list[i].ID = next
 		next += span(&list[i])
 		r := rowOf(&list[i])

@@ -338,6 +338,9 @@ var accountColumns = []string{"id", "organization", "connection", "key", "extern
 	"username", "email", "first_name", "last_name", "display_name", "mobile_phone", "phone", "language", "title", "department", "location", "role",
 	"manager", "status", "cause", "attributes", "version", "created_at", "updated_at", "deleted_at"}
 
+// commonColumns are what new accounts of a chunk mostly have in common.
+var commonColumns = []string{"organization", "connection", "role", "status", "cause", "version", "created_at", "updated_at", "deleted_at"}
+
 func fill(into []any, a *account.Account) {
 	into[0], into[1], into[2], into[3], into[4] = a.ID[:], a.Organization, a.Connection, nil, a.ExternalID
 	if a.Connection != account.Local && a.ExternalID != "" {
@@ -367,7 +370,7 @@ func (w *writer) create(list []*plan.Change) error {
 			w.event(event.AccountCreated, c, nil, plan.Everything(c.After).JSON(c.After))
 		}
 	})
-	err := w.tx.Insert(w.ctx, "accounts", accountColumns, len(list), func(i int, into []any) {
+	err := w.tx.InsertAlike(w.ctx, "accounts", accountColumns, commonColumns, len(list), func(i int, into []any) {
 		fill(into, list[i].After)
 	}, "")
 	beside.Wait()

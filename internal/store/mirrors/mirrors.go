@@ -26,6 +26,9 @@ type Mirrors struct{ DB *db.DB }
 
 var columns = []string{"connection", "key", "generation", "kind", "external_id", "name", "ref", "hash", "record", "secret", "primary_ref", "refs"}
 
+// common are what the people of a connection mostly have in common.
+var common = []string{"connection", "generation", "kind", "secret", "primary_ref", "refs"}
+
 // Known calls fn for every row of the published picture.
 func (m *Mirrors) Known(ctx context.Context, connection string, fn func(key, hash directory.Digest, kind directory.Kind)) error {
 	return db.Each(ctx, m.DB.Reader(), `SELECT m.key, m.hash, m.kind FROM mirror m JOIN connections c ON c.alias = m.connection
@@ -80,11 +83,14 @@ const replace = `ON CONFLICT (connection, key, generation) DO UPDATE SET name = 
 	hash = excluded.hash, record = excluded.record, secret = excluded.secret, primary_ref = excluded.primary_ref, refs = excluded.refs`
 
 func insert(ctx context.Context, tx *db.Tx, lease mirror.Lease, generation int64, rows []*mirror.Row, conflict string) error {
-	return tx.Insert(ctx, "mirror", columns, len(rows), func(i int, into []any) {
+	return tx.InsertAlike(ctx, "mirror", columns, common, len(rows), func(i int, into []any) {
 		r := rows[i]
-		into[0], into[1], into[2], into[3], into[4] = lease.Connection, r.Key[:], generation, int16(r.Kind), string(r.ExternalID)
+		into[0], into[1], into[2], into[3], into[4] = lease.Connection, r.Key[:], generation, int64(r.Kind), string(r.ExternalID)
 		into[5], into[6], into[7], into[8], into[9] = r.Name, r.Ref[:], r.Hash[:], r.Record, r.Secret
-		into[10], into[11] = nil, r.Refs
+		into[10], into[11] = nil, nil
+		if r.Refs != nil {
+			into[11] = r.Refs
+		}
 		if r.Primary != (directory.Digest{}) {
 			into[10] = r.Primary[:]
 		}

@@ -278,6 +278,86 @@ func TestInsertWritesAnyNumberOfRows(t *testing.T) {
 	})
 }
 
+// What rows have in common is written as if each had been given it.
+func TestInsertAlikeWritesWhatEachRowHas(t *testing.T) {
+	both(t, func(t *testing.T, dsn string) {
+		d := open(t, dsn)
+		bytes := map[db.Dialect]string{db.SQLite: "blob", db.PostgreSQL: "bytea"}[d.Dialect]
+		write(t, d, `CREATE TABLE things (number bigint PRIMARY KEY, kind text, note text, size bigint, mark `+bytes+`)`)
+		columns := []string{"kind", "number", "note", "size", "mark"}
+		for name, odd := range map[string]func(i int) bool{
+			"all alike":           func(int) bool { return false },
+			"one is not":          func(i int) bool { return i == 100 },
+			"a whole statement":   func(i int) bool { return i >= 64 && i < 128 },
+			"every other":         func(i int) bool { return i%2 == 1 },
+			"the first of a few":  func(i int) bool { return i%64 == 0 },
+			"the last of them":    func(i int) bool { return i == 299 },
+			"from one on (NULLs)": func(i int) bool { return i > 200 },
+		} {
+			for _, n := range []int{1, 64, 65, 300} {
+				for _, conflict := range []string{"", "ON CONFLICT (number) DO NOTHING"} {
+					write(t, d, `DELETE FROM things`)
+					row := func(i int, into []any) {
+						into[0], into[1], into[2], into[3], into[4] = "plain", int64(i), nil, int64(7), []byte{1}
+						if odd(i) {
+							into[0], into[2], into[3], into[4] = "odd", "", int64(i), nil
+						}
+					}
+					err := d.Write(t.Context(), func(tx *db.Tx) error {
+						return tx.InsertAlike(t.Context(), "things", columns, []string{"kind", "note", "size", "mark"}, n, row, conflict)
+					})
+					if err != nil {
+						t.Fatalf("%s, %d rows (%q): %v", name, n, conflict, err)
+					}
+					got := texts(t, d, `SELECT number || ' ' || kind || ' ' || coalesce('"' || note || '"', 'no') || ' ' || size || ' ' || coalesce(length(mark), 0) FROM things ORDER BY number`)
+					for i := range n {
+						want := fmt.Sprint(i, " plain no 7 1")
+						if odd(i) {
+							want = fmt.Sprintf(`%d odd "" %d 0`, i, i)
+						}
+						if len(got) != n || got[i] != want {
+							t.Fatalf("%s, %d rows (%q): row %d of %d is not %q", name, n, conflict, i, len(got), want)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+// A new file has large pages; one there is keeps those it was made with.
+func TestPagesAreAsTheFileWasMade(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{0, 512, 4096, 65536} {
+		path := filepath.Join(t.TempDir(), "pages.db")
+		want := 16384
+		if size > 0 {
+			want = size
+			raw, err := sql.Open("sqlite", "file:"+path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			raw.SetMaxOpenConns(1)
+			for _, q := range []string{fmt.Sprintf("PRAGMA page_size=%d", size), "PRAGMA journal_mode=WAL", "CREATE TABLE before (name text)"} {
+				if _, err := raw.Exec(q); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := raw.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d := open(t, "sqlite:"+path)
+		if got := texts(t, d, `PRAGMA page_size`); got[0] != fmt.Sprint(want) || d.Page() != want {
+			t.Errorf("made with %d: pages have %s bytes, %d are reckoned with, want %d", size, got[0], d.Page(), want)
+		}
+		if got := texts(t, d, `PRAGMA journal_mode`); got[0] != "wal" {
+			t.Errorf("made with %d: journal_mode %s", size, got[0])
+		}
+		filled(t, d, 0, 3)
+	}
+}
+
 func TestASnapshotDoesNotMove(t *testing.T) {
 	both(t, func(t *testing.T, dsn string) {
 		d := open(t, dsn)

@@ -12,3 +12,6 @@ func (d *DB) LogCopied() {
 
 // BreakCopying lets nothing but the writer's own connection reach the file.
 func (d *DB) BreakCopying() error { return d.write.Close() }
+
+// Page is the size of a page, in bytes, by which the log's length is reckoned.
+func (d *DB) Page() int { return d.writer.log.page }

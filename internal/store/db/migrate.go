@@ -17,10 +17,10 @@ import (
 var schema embed.FS
 
 // words turns the one schema into each database's own. EXACT is text that is compared
-// and ordered byte by byte.
+// and ordered byte by byte; IN_POSTGRESQL begins a line that the other one leaves out.
 var words = map[Dialect]*strings.Replacer{
-	SQLite:     strings.NewReplacer("BYTES", "blob", "WITHOUT_ROWID", "WITHOUT ROWID", "ROWID", "integer", "EXACT", "text"),
-	PostgreSQL: strings.NewReplacer("BYTES", "bytea", " WITHOUT_ROWID", "", "ROWID", "bigint", "EXACT", `text COLLATE "C"`),
+	SQLite:     strings.NewReplacer("BYTES", "blob", "WITHOUT_ROWID", "WITHOUT ROWID", "ROWID", "integer", "EXACT", "text", "IN_POSTGRESQL", "--"),
+	PostgreSQL: strings.NewReplacer("BYTES", "bytea", " WITHOUT_ROWID", "", "ROWID", "bigint", "EXACT", `text COLLATE "C"`, "IN_POSTGRESQL ", ""),
 }
 
 // migrations gives the schema's steps in the words of a dialect.

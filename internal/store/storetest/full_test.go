@@ -1,6 +1,9 @@
 package storetest
 
 import (
+	"database/sql"
+	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -26,9 +29,24 @@ func (w *World) pages(more int) {
 	}))
 }
 
+// smallPages is an SQLite file with pages of 4 kB, so that few rows fill some.
+func smallPages(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "small.db")
+	d, err := sql.Open("sqlite", "file:"+path+"?_pragma=page_size(4096)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = d.Exec(`PRAGMA user_version = 1`) // anything that is written
+	if err := errors.Join(err, d.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return "sqlite:" + path
+}
+
 func TestAFullDiskIsSaidClearlyLosesNothingAndTheRunGoesOnWhenThereIsRoom(t *testing.T) {
 	t.Parallel()
-	calm, w := Open(t, dsns["SQLite"](t)), Open(t, dsns["SQLite"](t))
+	calm, w := Open(t, dsns["SQLite"](t)), Open(t, smallPages(t))
 	for _, world := range []*World{calm, w} {
 		world.Connect("hq", chapterConnection)
 		world.Holds("hq", chapters()[0]...)

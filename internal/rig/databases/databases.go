@@ -5,10 +5,12 @@ package databases
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -158,4 +160,29 @@ func Open(t testing.TB, dsn string) *db.DB {
 		}
 	})
 	return d
+}
+
+// Explain is how a database goes about a query.
+func Explain(t testing.TB, d *db.DB, query string, args ...any) string {
+	t.Helper()
+	explain := "EXPLAIN "
+	if d.Dialect == db.SQLite {
+		explain = "EXPLAIN QUERY PLAN "
+	}
+	var lines []string
+	err := db.Each(t.Context(), d.Reader(), explain+query, args, func(rows *sql.Rows) error {
+		var a, b, c int
+		var line string
+		into := []any{&line}
+		if d.Dialect == db.SQLite {
+			into = []any{&a, &b, &c, &line}
+		}
+		err := rows.Scan(into...)
+		lines = append(lines, line)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(lines, "\n")
 }

@@ -515,16 +515,19 @@ func about(a *match.About) (string, error) {
 	return string(b), err
 }
 
+// standing selects what is still true of those who are not planned again. Each of them
+// is looked up: a list of all who are may be long (see mirrors.still).
+const standing = `SELECT s.key, s.kind, s.name, s.external_id, s.account, s.text, s.due_at, s.about FROM standing s WHERE s.connection = $1 AND NOT (` + open + `)
+	AND NOT EXISTS (SELECT 1 FROM standing o WHERE o.connection = $1 AND o.key = s.key AND (` + open + `))
+	AND NOT EXISTS (SELECT 1 FROM mirror m WHERE m.connection = $1 AND m.key = s.key AND (m.generation > $3 OR m.gone > $3)) ORDER BY s.key, s.kind`
+
 // Standing hands on what earlier plans left for rows the selection does not plan
 // again: problems and warnings that are still true.
 func (s *Plans) Standing(ctx context.Context, connection string, sel engine.Selection, fn func(plan.Note) error) error {
 	if sel.All {
 		return nil
 	}
-	query := `SELECT key, kind, name, external_id, account, text, due_at, about FROM standing WHERE connection = $1 AND NOT (` + open + `)
-		AND key NOT IN (SELECT key FROM standing WHERE connection = $1 AND (` + open + `))
-		AND key NOT IN (SELECT key FROM mirror WHERE connection = $1 AND (generation > $3 OR gone > $3)) ORDER BY key, kind`
-	return s.standing(ctx, query, []any{connection, db.Micros(sel.Now), sel.Planned}, fn)
+	return s.standing(ctx, standing, []any{connection, db.Micros(sel.Now), sel.Planned}, fn)
 }
 
 // Open hands on what is left standing for one entry.

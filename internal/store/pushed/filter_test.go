@@ -2,7 +2,6 @@ package pushed_test
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"math/rand/v2"
 	"regexp"
@@ -279,27 +278,7 @@ func TestWhatClientsAskForIsFoundByAnIndex(t *testing.T) {
 				t.Fatal(err)
 			}
 			query, args := pushed.Narrowed(hq, scim.User, f)
-			explain := "EXPLAIN "
-			if h.DB.Dialect == db.SQLite {
-				explain = "EXPLAIN QUERY PLAN "
-			}
-			var lines []string
-			err = db.Each(t.Context(), h.DB.Reader(), explain+query, args, func(rows *sql.Rows) error {
-				var a, b, c int
-				var line string
-				var err error
-				if h.DB.Dialect == db.SQLite {
-					err = rows.Scan(&a, &b, &c, &line)
-				} else {
-					err = rows.Scan(&line)
-				}
-				lines = append(lines, line)
-				return err
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			how := strings.Join(lines, "\n")
+			how := databases.Explain(t, h.DB, query, args...)
 			if scan := regexp.MustCompile(`SCAN pushed|Seq Scan on pushed\b|Seq Scan on pushed `); scan.MatchString(how) || !strings.Contains(how, index) {
 				t.Errorf("%s: is not found by %s:\n%s", text, index, how)
 			}

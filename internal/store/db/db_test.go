@@ -330,7 +330,7 @@ func TestPagesAreAsTheFileWasMade(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{0, 512, 4096, 65536} {
 		path := filepath.Join(t.TempDir(), "pages.db")
-		want := 16384
+		want := 8192
 		if size > 0 {
 			want = size
 			raw, err := sql.Open("sqlite", "file:"+path)

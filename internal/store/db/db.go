@@ -111,7 +111,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	pragmas := fmt.Sprintf("_pragma=busy_timeout(30000)&_journal_mode=WAL&_pragma=page_size(%d)&_pragma=synchronous(NORMAL)"+
 		"&_pragma=foreign_keys(1)&_pragma=temp_store(2)&_pragma=wal_autocheckpoint(%d)&_pragma=journal_size_limit(%d)", page, lastResort/page, ordinaryLimits.copied)
 	uri := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}).String()
-	write, err := sql.Open("sqlite", uri+"?_txlock=immediate&_pragma=cache_size(-2000)&"+pragmas)
+	write, err := sql.Open(driverName, uri+"?_txlock=immediate&_pragma=cache_size(-2000)&"+pragmas)
 	if err != nil {
 		return nil, err
 	}
@@ -126,13 +126,13 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	if _, err := conn.ExecContext(ctx, "PRAGMA cache_size=-64000"); err != nil {
 		return nil, errors.Join(explain("open "+path, err), conn.Close(), write.Close())
 	}
-	read, err := sql.Open("sqlite", uri+"?_pragma=query_only(1)&_pragma=cache_size(-8000)&"+pragmas)
+	read, err := sql.Open(driverName, uri+"?_pragma=query_only(1)&_pragma=cache_size(-8000)&"+pragmas)
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
 	read.SetMaxOpenConns(4)
 	read.SetMaxIdleConns(4) // one is opened by reading the schema, which takes longer than most questions
-	scan, err := sql.Open("sqlite", uri+"?_pragma=query_only(1)&_pragma=cache_size(-8000)&"+pragmas)
+	scan, err := sql.Open(driverName, uri+"?_pragma=query_only(1)&_pragma=cache_size(-8000)&"+pragmas)
 	if err != nil {
 		return nil, errors.Join(err, read.Close(), write.Close())
 	}

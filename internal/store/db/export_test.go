@@ -1,5 +1,14 @@
 package db
 
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"modernc.org/libc"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
 // LimitLog sets the lengths of SQLite's log, in bytes, at which it is copied and
 // begun anew.
 func (d *DB) LimitLog(copied, begun int) { d.writer.log.limits = logLimits{copied, begun} }
@@ -15,3 +24,30 @@ func (d *DB) BreakCopying() error { return d.write.Close() }
 
 // Page is the size of a page, in bytes, by which the log's length is reckoned.
 func (d *DB) Page() int { return d.writer.log.page }
+
+// Guarded tells, by the name of what they are for, which of SQLite's connections are
+// guarded by a mutex of their own.
+func (d *DB) Guarded(ctx context.Context) (map[string]bool, error) {
+	out := map[string]bool{}
+	look := func(what string, conn *sql.Conn) error {
+		return conn.Raw(func(driver any) error {
+			handle, ok := handleOf(driver)
+			if !ok {
+				return errors.New("the driver does not keep its handle where it did")
+			}
+			tls := libc.NewTLS()
+			defer tls.Close()
+			out[what] = sqlite3.Xsqlite3_db_mutex(tls, handle) != 0
+			return nil
+		})
+	}
+	errs := []error{look("writing", d.writer.conn)}
+	for what, pool := range map[string]*sql.DB{"copying": d.write, "reading": d.read, "scanning": d.scan} {
+		conn, err := pool.Conn(ctx)
+		if err != nil {
+			return nil, err
+		}
+		errs = append(errs, look(what, conn), conn.Close())
+	}
+	return out, errors.Join(errs...)
+}

@@ -33,9 +33,9 @@ func Refer(ref string) string {
 	return fold(ref)
 }
 
-// referPlain does the DNs that are nearly all of them: ASCII without escapes,
-// quotes or multi-valued RDNs. It takes memory for the result alone, and none
-// when the DN is normal already.
+// referPlain does the DNs that are nearly all of them: without quotes or
+// multi-valued RDNs. It takes memory for the result alone, and none when the DN is
+// normal already; values with escapes or letters outside ASCII take some more.
 func referPlain(s string) (string, bool) {
 	var stack [256]byte
 	out := stack[:0]
@@ -62,10 +62,21 @@ func referPlain(s string) (string, bool) {
 		for i < len(s) && s[i] == ' ' {
 			i++
 		}
-		keep := len(out)
+		value, begin, keep := i, len(out), len(out)
+	plain:
 		for ; i < len(s) && s[i] != ','; i++ {
 			c := s[i]
-			if c < ' ' || c >= 0x7f || c == '\\' || c == '"' || c == '+' || c == ';' || c == '<' || c == '>' || c == '#' {
+			switch {
+			case c == '\\' || c >= 0x7f:
+				p := dnParser{s: s, at: value}
+				text, ok := p.value()
+				if !ok || p.at < len(s) && s[p.at] != ',' || strings.IndexByte(s[value:p.at], '#') >= 0 {
+					return "", false
+				}
+				out = append(out[:begin], escape(text)...)
+				i, keep = p.at, len(out)
+				break plain
+			case c < ' ' || c == '"' || c == '+' || c == ';' || c == '<' || c == '>' || c == '#':
 				return "", false
 			}
 			out = append(out, lower(c))
@@ -260,6 +271,9 @@ func escape(value string) string {
 		return escapeBytes(value)
 	}
 	value = norm.NFC.String(strings.ToLower(norm.NFC.String(value)))
+	if !strings.ContainsFunc(value, isSpecial) {
+		return value
+	}
 	var b strings.Builder
 	for i := 0; i < len(value); i++ {
 		c := value[i]
@@ -277,6 +291,9 @@ func escape(value string) string {
 	}
 	return b.String()
 }
+
+// isSpecial is true of what may have to be escaped.
+func isSpecial(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune(`,+"\<>;#`, r) }
 
 // escapeBytes keeps what is not text apart byte by byte.
 func escapeBytes(value string) string {

@@ -205,7 +205,7 @@ func (b *builder) eachUser(quick bool, fn func([]mirror.Row, []match.Entry) erro
 		pending = next
 		return err
 	}
-	err := b.p.e.Store.Mirror().Each(b.ctx, b.sel, directory.User, each)
+	err := b.p.e.Store.Mirror().People(b.ctx, b.sel, each)
 	if err == nil {
 		err = b.eachLate(each)
 	}
@@ -227,14 +227,15 @@ func (b *builder) movedRow(row *mirror.Row) bool {
 // entry maps one mirror row. The quick form knows only names and state, which is
 // all the survey needs while no scope rule looks at other fields.
 func (b *builder) entry(row *mirror.Row, quick bool) (match.Entry, error) {
-	e := match.Entry{Key: row.Key, Ref: row.Ref, ExternalID: row.ExternalID, Name: row.Name, HasSecret: row.Secret != ""}
-	if row.Gone {
-		e.State = match.Gone
-		return e, nil
-	}
+	e := match.Entry{Key: row.Key, Ref: row.Ref, HasSecret: row.Secret != ""}
 	var r directory.Record
 	if err := r.Decode(row.Record); err != nil {
 		return e, err
+	}
+	e.ExternalID, e.Name = r.ID, r.Name
+	if row.Gone {
+		e.State = match.Gone
+		return e, nil
 	}
 	if r.Problem != "" {
 		e.State, e.Why = match.Broken, r.Problem
@@ -245,7 +246,10 @@ func (b *builder) entry(row *mirror.Row, quick bool) (match.Entry, error) {
 	} else {
 		e.User = b.p.rules.mapping.Map(&r, b.rules.Now)
 		if r.Primary != "" {
-			e.Primary = b.refs.of(directory.RefOf(b.p.kind.Refer(r.Primary)), row.Generation)
+			e.Primary = b.meant(r.Primary, row)
+		}
+		if e.User.Manager != "" {
+			e.ManagerRef = b.meant(e.User.Manager, row)
 		}
 	}
 	e.Values = account.Values(b.further, &e.User.Text, e.User.Attributes)
@@ -279,9 +283,8 @@ func (b *builder) decideOn(rows []mirror.Row, entries []match.Entry) error {
 			ids = append(ids, id)
 		}
 		if e.User.Manager != "" {
-			ref := b.managerRef(e, &rows[i])
-			if _, ok := b.survey.ByRef(ref); !ok {
-				refs = append(refs, ref)
+			if _, ok := b.survey.ByRef(e.ManagerRef); !ok {
+				refs = append(refs, e.ManagerRef)
 			}
 		}
 	}
@@ -312,7 +315,7 @@ func (b *builder) decideOn(rows []mirror.Row, entries []match.Entry) error {
 			}
 			pair.HasSecret = pair.HasSecret && hashes[id] != rows[i].Secret
 		}
-		b.manager(&pair, &rows[i], settled)
+		b.manager(&pair, settled)
 		if err := b.one(&pair, b.movedRow(&rows[i])); err != nil {
 			return err
 		}
@@ -320,23 +323,23 @@ func (b *builder) decideOn(rows []mirror.Row, entries []match.Entry) error {
 	return nil
 }
 
-func (b *builder) managerRef(e *match.Entry, row *mirror.Row) directory.Digest {
-	return b.refs.of(directory.RefOf(b.p.kind.Refer(e.User.Manager)), row.Generation)
+// meant is the ref behind what a row names another entry by.
+func (b *builder) meant(name string, row *mirror.Row) directory.Digest {
+	return b.refs.of(directory.RefOf(b.p.kind.Refer(name)), row.Generation)
 }
 
 // manager follows the entry's manager to an account.
-func (b *builder) manager(pair *match.Pair, row *mirror.Row, settled map[directory.Digest]account.ID) {
+func (b *builder) manager(pair *match.Pair, settled map[directory.Digest]account.ID) {
 	if pair.User.Manager == "" {
 		return
 	}
-	ref := b.managerRef(&pair.Entry, row)
-	if ref == pair.Ref {
+	if pair.ManagerRef == pair.Ref {
 		pair.Unresolved = "names itself as its manager"
 		return
 	}
-	t, ok := b.survey.ByRef(ref)
+	t, ok := b.survey.ByRef(pair.ManagerRef)
 	if !ok {
-		t.Account = settled[ref]
+		t.Account = settled[pair.ManagerRef]
 	}
 	if t.Account.IsZero() || t.Gone {
 		pair.Unresolved = fmt.Sprintf("its manager %q has no account here", pair.User.Manager)

@@ -60,13 +60,14 @@ func (b *builder) lookAt(rows []mirror.Row, entries []match.Entry) error {
 	var asked []match.Entry
 	var usernames, emails []string
 	var values []account.Value
-	for _, e := range entries {
+	for i := range entries {
+		e := &entries[i]
 		var holder *match.Holder
 		if h, ok := linked[e.Key]; ok {
 			holder = &h
 		}
-		if b.survey.Add(&e, holder) {
-			asked = append(asked, e)
+		if b.survey.Add(e, holder) && !b.empty {
+			asked = append(asked, *e)
 			usernames = append(usernames, account.Fold(e.User.Text[account.Username]))
 			emails = append(emails, account.Fold(e.User.Text[account.Email]))
 			if holder == nil {

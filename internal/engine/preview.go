@@ -140,6 +140,10 @@ func (m besideMirror) Moved(ctx context.Context, s Selection) (users, groups int
 	return m.Mirror.Moved(ctx, m.selection(s))
 }
 
+func (m besideMirror) People(ctx context.Context, s Selection, fn func([]mirror.Row) error) error {
+	return m.Mirror.People(ctx, m.selection(s), fn)
+}
+
 func (m besideMirror) Rows(ctx context.Context, connection string, keys []directory.Digest) ([]mirror.Row, error) {
 	return m.Mirror.Rows(ctx, m.name(connection), keys)
 }

@@ -188,6 +188,8 @@ type Leases interface {
 type Mirror interface {
 	mirror.Store
 	Each(ctx context.Context, s Selection, kind directory.Kind, fn func([]mirror.Row) error) error
+	// People is Each for people, without what their records say too: external ID and name.
+	People(ctx context.Context, s Selection, fn func([]mirror.Row) error) error
 	// Moved counts the rows of a selection that is not of all.
 	Moved(ctx context.Context, s Selection) (users, groups int, err error)
 	// Still hands on the people there are who are not to be planned, by key and record

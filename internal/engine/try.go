@@ -144,7 +144,7 @@ func (t *trial) count(ctx context.Context) error {
 }
 
 func (t *trial) overMirror(ctx context.Context) error {
-	return t.e.Store.Mirror().Each(ctx, Selection{Connection: t.c.Alias, All: true, Batch: trialBatch}, directory.User, func(rows []mirror.Row) error {
+	return t.e.Store.Mirror().People(ctx, Selection{Connection: t.c.Alias, All: true, Batch: trialBatch}, func(rows []mirror.Row) error {
 		batch := make([]directory.Record, 0, len(rows))
 		for i := range rows {
 			if rows[i].Gone {

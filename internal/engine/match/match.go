@@ -32,6 +32,7 @@ type Entry struct {
 	Key        directory.Digest
 	Ref        directory.Digest
 	Primary    directory.Digest // the ref of the group it is in besides; zero for none
+	ManagerRef directory.Digest // zero where it names no manager
 	ExternalID directory.ExternalID
 	Name       string
 	State      State

@@ -3,6 +3,7 @@ package match
 import (
 	"bytes"
 	"cmp"
+	"hash/maphash"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,13 +57,15 @@ func hash64(kind byte, folded string) uint64 {
 	if folded == "" {
 		return 0
 	}
-	d := directory.Sum(append([]byte{kind}, folded...))
-	var v uint64
-	for _, b := range d[:8] {
-		v = v<<8 | uint64(b)
-	}
-	return v | 1
+	var h maphash.Hash
+	h.SetSeed(seed)
+	h.WriteByte(kind)     //nolint:errcheck // it never fails
+	h.WriteString(folded) //nolint:errcheck // it never fails
+	return h.Sum64() | 1
 }
+
+// seed is another one in each process, so that nobody can make up names of one hash.
+var seed = maphash.MakeSeed()
 
 func usernameHash(s string) uint64 { return hash64('u', account.Fold(s)) }
 

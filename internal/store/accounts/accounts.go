@@ -4,9 +4,11 @@
 package accounts
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"strings"
 
 	"rollcall.dev/rollcall/internal/account"
@@ -127,6 +129,18 @@ func (s *Accounts) ByID(ctx context.Context, q db.Querier, ids []account.ID) (ma
 		})
 	})
 	return out, err
+}
+
+// NoneAmong reports that no account has an ID from the first of some to the last of
+// them; where that is not so, one of them may exist and need not.
+func (s *Accounts) NoneAmong(ctx context.Context, q db.Querier, ids []account.ID) (free bool, err error) {
+	if len(ids) == 0 {
+		return true, nil
+	}
+	compare := func(a, b account.ID) int { return bytes.Compare(a[:], b[:]) }
+	first, last := slices.MinFunc(ids, compare), slices.MaxFunc(ids, compare)
+	err = q.QueryRowContext(ctx, `SELECT NOT EXISTS (SELECT 1 FROM accounts WHERE id BETWEEN $1 AND $2)`, first[:], last[:]).Scan(&free)
+	return free, db.Explain("look for accounts", err)
 }
 
 // Fetch is ByID outside of a transaction.

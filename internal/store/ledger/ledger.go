@@ -83,14 +83,8 @@ type writer struct {
 }
 
 func (w *writer) run() error {
-	var ids []account.ID
-	for i := range w.b.Changes {
-		if c := &w.b.Changes[i]; c.Target == plan.Account {
-			ids = append(ids, c.Account)
-		}
-	}
 	var err error
-	if w.was, err = w.Accounts.ByID(w.ctx, w.tx, ids); err != nil {
+	if w.was, err = w.before(); err != nil {
 		return err
 	}
 	if w.indexed, err = accounts.Indexed(w.ctx, w.tx, w.b.Organization); err != nil {
@@ -155,6 +149,30 @@ func (w *writer) run() error {
 		return err
 	}
 	return events.Append(w.ctx, w.tx, w.events)
+}
+
+// before gives the accounts of a batch as they are. Of those to be created there is
+// none; they mostly lie side by side, with nobody in between, and then one question
+// says so.
+func (w *writer) before() (map[account.ID]*account.Account, error) {
+	var ids, fresh []account.ID
+	for i := range w.b.Changes {
+		switch c := &w.b.Changes[i]; {
+		case c.Target != plan.Account:
+		case c.Action == plan.Create:
+			fresh = append(fresh, c.Account)
+		default:
+			ids = append(ids, c.Account)
+		}
+	}
+	free, err := w.Accounts.NoneAmong(w.ctx, w.tx, fresh)
+	if err != nil {
+		return nil, err
+	}
+	if !free {
+		ids = append(ids, fresh...)
+	}
+	return w.Accounts.ByID(w.ctx, w.tx, ids)
 }
 
 // insert writes what waits to be inserted together.

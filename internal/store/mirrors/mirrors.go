@@ -292,9 +292,9 @@ const moved = `
 		JOIN accounts b ON b.connection = g.connection AND b.key = g.key WHERE g.connection = $1 AND g.gone > 0 AND g.gone > $2)`
 
 // due selects the rows of a kind that are to be planned, or all.
-func due(kind directory.Kind, all bool) string {
+func due(columns string, kind directory.Kind, all bool) string {
 	// What an unfinished reading staged is not part of the picture.
-	query := `SELECT ` + rowColumns + ` FROM mirror m WHERE m.connection = $1 AND +m.generation <= (SELECT c.generation FROM connections c WHERE c.alias = $1)`
+	query := `SELECT ` + columns + ` FROM mirror m WHERE m.connection = $1 AND +m.generation <= (SELECT c.generation FROM connections c WHERE c.alias = $1)`
 	if !all {
 		query += ` AND m.key IN (` + moved + `)`
 	}
@@ -303,11 +303,26 @@ func due(kind directory.Kind, all bool) string {
 
 // Each hands on the rows of a kind in batches, in the order of their keys.
 func (m *Mirrors) Each(ctx context.Context, s engine.Selection, kind directory.Kind, fn func([]mirror.Row) error) error {
-	args := []any{s.Connection}
-	if !s.All {
-		args = append(args, s.Planned, db.Micros(s.Now))
+	return m.batches(ctx, s.Batch, due(rowColumns, kind, s.All), selected(s), scan, fn)
+}
+
+// People is Each for people, without what their records say too: external ID and name.
+// A column costs a tenth of a row.
+func (m *Mirrors) People(ctx context.Context, s engine.Selection, fn func([]mirror.Row) error) error {
+	brief := func(rows *sql.Rows) (mirror.Row, error) {
+		r := mirror.Row{Kind: directory.User}
+		err := rows.Scan(db.Digest{To: (*[16]byte)(&r.Key)}, db.Digest{To: (*[16]byte)(&r.Ref)}, &r.Record, &r.Secret, &r.GoneSince, &r.Generation)
+		r.Gone = r.GoneSince > 0
+		return r, err
 	}
-	return m.batches(ctx, s.Batch, due(kind, s.All), args, scan, fn)
+	return m.batches(ctx, s.Batch, due(`m.key, m.ref, m.record, m.secret, m.gone, m.generation`, directory.User, s.All), selected(s), brief, fn)
+}
+
+func selected(s engine.Selection) []any {
+	if s.All {
+		return []any{s.Connection}
+	}
+	return []any{s.Connection, s.Planned, db.Micros(s.Now)}
 }
 
 // still selects the people there are who are not to be planned. With a NOT IN in

@@ -86,7 +86,7 @@ func insert(ctx context.Context, tx *db.Tx, lease mirror.Lease, generation int64
 	return tx.InsertAlike(ctx, "mirror", columns, common, len(rows), func(i int, into []any) {
 		r := rows[i]
 		into[0], into[1], into[2], into[3], into[4] = lease.Connection, r.Key[:], generation, int64(r.Kind), string(r.ExternalID)
-		into[5], into[6], into[7], into[8], into[9] = r.Name, r.Ref[:], r.Hash[:], r.Record, r.Secret
+		into[5], into[6], into[7], into[8], into[9] = r.Name, r.Ref[:], r.Hash[:], pack(r.Record), r.Secret
 		into[10], into[11] = nil, nil
 		if r.Refs != nil {
 			into[11] = r.Refs
@@ -273,7 +273,11 @@ func scan(rows *sql.Rows) (mirror.Row, error) {
 	var gone int64
 	err := rows.Scan(db.Digest{To: (*[16]byte)(&r.Key)}, &r.Kind, &id, &r.Name, db.Digest{To: (*[16]byte)(&r.Ref)},
 		&r.Record, &r.Secret, &gone, &r.Generation, &r.Refs)
+	if err != nil {
+		return r, err
+	}
 	r.ExternalID, r.Gone, r.GoneSince = directory.ExternalID(id), gone > 0, gone
+	r.Record, err = unpack(r.Record)
 	return r, err
 }
 
@@ -312,7 +316,11 @@ func (m *Mirrors) People(ctx context.Context, s engine.Selection, fn func([]mirr
 	brief := func(rows *sql.Rows) (mirror.Row, error) {
 		r := mirror.Row{Kind: directory.User}
 		err := rows.Scan(db.Digest{To: (*[16]byte)(&r.Key)}, db.Digest{To: (*[16]byte)(&r.Ref)}, &r.Record, &r.Secret, &r.GoneSince, &r.Generation)
+		if err != nil {
+			return r, err
+		}
 		r.Gone = r.GoneSince > 0
+		r.Record, err = unpack(r.Record)
 		return r, err
 	}
 	return m.batches(ctx, s.Batch, due(`m.key, m.ref, m.record, m.secret, m.gone, m.generation`, directory.User, s.All), selected(s), brief, fn)
@@ -336,7 +344,9 @@ var still = fmt.Sprintf(`SELECT m.key, m.record FROM mirror m LEFT JOIN (%s) due
 // alone.
 func (m *Mirrors) Still(ctx context.Context, s engine.Selection, fn func([]mirror.Row) error) error {
 	brief := func(rows *sql.Rows) (r mirror.Row, err error) {
-		err = rows.Scan(db.Digest{To: (*[16]byte)(&r.Key)}, &r.Record)
+		if err = rows.Scan(db.Digest{To: (*[16]byte)(&r.Key)}, &r.Record); err == nil {
+			r.Record, err = unpack(r.Record)
+		}
 		return r, err
 	}
 	return m.batches(ctx, s.Batch, still, []any{s.Connection, s.Planned, db.Micros(s.Now)}, brief, fn)

@@ -43,6 +43,15 @@ func (id ID) Beside(key [16]byte) ID {
 	return id
 }
 
+// Near gives the least and the greatest of the IDs that are put beside keys from first
+// to last.
+func Near(first, last [16]byte) (from, to ID) {
+	for i := range to {
+		to[i] = 0xff
+	}
+	return from.Beside(first), to.Beside(last)
+}
+
 // IsZero reports the absent ID.
 func (id ID) IsZero() bool { return id == ID{} }
 

@@ -60,6 +60,10 @@ func TestAnyRecordComesBackAsItWas(t *testing.T) {
 		if err := got.Decode(b[len(prefix):]); err != nil || !reflect.DeepEqual(&got, r) {
 			t.Fatalf("%+v, %v\nwant\n%+v", got, err, *r)
 		}
+		var shared Record
+		if err := shared.DecodeShared(b[len(prefix):]); err != nil || !reflect.DeepEqual(&shared, r) {
+			t.Fatalf("shared: %+v, %v\nwant\n%+v", shared, err, *r)
+		}
 	}
 }
 

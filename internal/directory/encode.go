@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"unsafe"
 )
 
 // The encoded form of a record is what the mirror stores:
@@ -34,9 +35,17 @@ func (r *Record) Append(b []byte) []byte {
 }
 
 // Decode reads what Append wrote into r, replacing what was there.
-func (r *Record) Decode(b []byte) error {
+func (r *Record) Decode(b []byte) error { return r.decode(string(b)) } // one copy; every string shares it
+
+// DecodeShared is Decode without the copy: the record's strings lie in b, which nobody
+// may change any more.
+func (r *Record) DecodeShared(b []byte) error {
+	return r.decode(unsafe.String(unsafe.SliceData(b), len(b)))
+}
+
+func (r *Record) decode(text string) error {
 	*r = Record{}
-	d := decoder{text: string(b)} // one copy; every string below shares it
+	d := decoder{text: text}
 	version := d.byte()
 	if version < 1 || version > encodingVersion {
 		return errEncoding

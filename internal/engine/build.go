@@ -229,7 +229,7 @@ func (b *builder) movedRow(row *mirror.Row) bool {
 func (b *builder) entry(row *mirror.Row, quick bool) (match.Entry, error) {
 	e := match.Entry{Key: row.Key, Ref: row.Ref, HasSecret: row.Secret != ""}
 	var r directory.Record
-	if err := r.Decode(row.Record); err != nil {
+	if err := r.DecodeShared(row.Record); err != nil {
 		return e, err
 	}
 	e.ExternalID, e.Name = r.ID, r.Name

@@ -145,7 +145,7 @@ func (b *builder) reviseSome(rows []mirror.Row, broken map[directory.Digest]bool
 	var list []touched
 	for i := range rows {
 		var r directory.Record
-		if err := r.Decode(rows[i].Record); err != nil {
+		if err := r.DecodeShared(rows[i].Record); err != nil {
 			return err
 		}
 		if r.Problem != "" {

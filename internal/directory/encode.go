@@ -111,6 +111,9 @@ func (h *Hasher) Hash(r *Record, salt string) Digest {
 	return Sum(b)
 }
 
+// Size is about how many bytes the encoded form of the last record takes.
+func (h *Hasher) Size() int { return len(h.buf) + 16 }
+
 func (h *Hasher) appendSorted(b []byte, values []string) []byte {
 	if len(values) > 1 && !slices.IsSorted(values) {
 		h.vals = append(h.vals[:0], values...)

@@ -84,7 +84,7 @@ func (b *builder) groupID(id directory.ExternalID) account.ID {
 
 func (b *builder) addGroup(g *groupGraph, row *mirror.Row) error {
 	var r directory.Record
-	if err := r.Decode(row.Record); err != nil {
+	if err := r.DecodeShared(row.Record); err != nil {
 		return err
 	}
 	gr := groupRow{id: b.groupID(row.ExternalID), key: row.Key,
@@ -92,7 +92,7 @@ func (b *builder) addGroup(g *groupGraph, row *mirror.Row) error {
 	if len(r.Attributes) > 0 && len(r.Attributes[0].Values) > 0 {
 		name, why := clean.Text(r.Attributes[0].Values[0])
 		if gr.warning = why; name != "" {
-			gr.name = name
+			gr.name = strings.Clone(name) // and not the whole record, with all its members
 		}
 	}
 	if !row.Gone {
@@ -130,10 +130,12 @@ func (b *builder) planGroups() error {
 	if len(b.groups.rows) == 0 {
 		return nil
 	}
-	accounts := map[directory.Digest]account.ID{}
-	err = b.p.e.Store.Accounts().AllRefs(b.ctx, b.p.c.Alias, func(ref directory.Digest, id account.ID) { accounts[ref] = id })
-	if err != nil {
-		return err
+	accounts := make(map[directory.Digest]account.ID, b.moved[0])
+	if !b.empty {
+		err = b.p.e.Store.Accounts().AllRefs(b.ctx, b.p.c.Alias, func(ref directory.Digest, id account.ID) { accounts[ref] = id })
+		if err != nil {
+			return err
+		}
 	}
 	b.overlayTargets(accounts)
 	nodes := b.nodes(accounts)

@@ -11,18 +11,20 @@ import (
 )
 
 // managerCycles finds the cycles that can be reached from the links just made,
-// each beginning with its smallest ID.
+// in order, each beginning with its smallest ID.
 func managerCycles(above, from map[account.ID]account.ID) [][]account.ID {
 	order := func(a, b account.ID) int { return bytes.Compare(a[:], b[:]) }
-	visited := map[account.ID]int{} // the walk that came by, counted from 1
+	visited := make(map[account.ID]int, len(from)) // the walk that came by, counted from 1
 	var cycles [][]account.ID
-	for walk, start := range slices.SortedFunc(maps.Keys(from), order) {
-		id, ok := start, true
+	walk := 0
+	for id := range from {
+		walk++
+		ok := true
 		for ok && !id.IsZero() && visited[id] == 0 {
-			visited[id] = walk + 1
+			visited[id] = walk
 			id, ok = above[id]
 		}
-		if !ok || id.IsZero() || visited[id] != walk+1 {
+		if !ok || id.IsZero() || visited[id] != walk {
 			continue
 		}
 		cycle := []account.ID{id}
@@ -32,12 +34,16 @@ func managerCycles(above, from map[account.ID]account.ID) [][]account.ID {
 		at := slices.Index(cycle, slices.MinFunc(cycle, order))
 		cycles = append(cycles, append(cycle[at:len(cycle):len(cycle)], cycle[:at]...))
 	}
+	slices.SortFunc(cycles, func(a, b []account.ID) int { return order(a[0], b[0]) })
 	return cycles
 }
 
 // above gives the manager links by which the people of this plan are led: all
 // there are, or, where few are planned, level by level up from them.
 func (b *builder) above() (map[account.ID]account.ID, error) {
+	if b.empty {
+		return b.managers, nil
+	}
 	store := b.p.e.Store.Accounts()
 	above := map[account.ID]account.ID{}
 	if len(b.managers) > few {

@@ -420,7 +420,7 @@ func (p *pass) keep(key directory.Digest, k known, r *directory.Record) error {
 	if unchanged {
 		return nil
 	}
-	row := Row{Key: key, Kind: r.Kind, ExternalID: r.ID, Name: r.Name, Ref: p.ref(r.Ref), Hash: hash, Record: r.Append(nil), Generation: p.generation, Again: again}
+	row := Row{Key: key, Kind: r.Kind, ExternalID: r.ID, Name: r.Name, Ref: p.ref(r.Ref), Hash: hash, Record: r.Append(make([]byte, 0, p.hasher.Size())), Generation: p.generation, Again: again}
 	if r.Primary != "" {
 		row.Primary = p.ref(r.Primary)
 	}

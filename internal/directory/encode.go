@@ -35,15 +35,22 @@ func (r *Record) Append(b []byte) []byte {
 }
 
 // Decode reads what Append wrote into r, replacing what was there.
-func (r *Record) Decode(b []byte) error { return r.decode(string(b)) } // one copy; every string shares it
+func (r *Record) Decode(b []byte) error { return r.decode(string(b), &Decoder{}) } // one copy; every string shares it
 
-// DecodeShared is Decode without the copy: the record's strings lie in b, which nobody
-// may change any more.
-func (r *Record) DecodeShared(b []byte) error {
-	return r.decode(unsafe.String(unsafe.SliceData(b), len(b)))
+// Decoder decodes one record after the other without making room for each: one per
+// goroutine.
+type Decoder struct {
+	attributes []Attribute
+	single     []string
 }
 
-func (r *Record) decode(text string) error {
+// Decode is that of a record, but that its strings lie in b, which nobody may change
+// any more, and that its lists are good until the next one is decoded.
+func (d *Decoder) Decode(b []byte, r *Record) error {
+	return r.decode(unsafe.String(unsafe.SliceData(b), len(b)), d)
+}
+
+func (r *Record) decode(text string, room *Decoder) error {
 	*r = Record{}
 	d := decoder{text: text}
 	version := d.byte()
@@ -56,8 +63,10 @@ func (r *Record) decode(text string) error {
 	r.Ref = d.string()
 	r.Problem = d.string()
 	if n := d.count(); n > 0 {
-		r.Attributes = make([]Attribute, n)
-		d.single = make([]string, n) // most attributes have one value: one allocation for all of those
+		if n > len(room.single) {
+			room.attributes, room.single = make([]Attribute, n), make([]string, n) // most attributes have one value
+		}
+		r.Attributes, d.single = room.attributes[:n:n], room.single[:n]
 		for i := range r.Attributes {
 			r.Attributes[i] = Attribute{Name: d.string(), Values: d.strings()}
 		}

@@ -165,8 +165,9 @@ func (b *builder) entries(rows []mirror.Row, quick bool) ([]match.Entry, error) 
 	var wait sync.WaitGroup
 	for w := range workers {
 		wait.Go(func() {
+			var d directory.Decoder
 			for i := w; i < len(rows) && errs[w] == nil; i += workers {
-				out[i], errs[w] = b.entry(&rows[i], quick)
+				out[i], errs[w] = b.entry(&d, &rows[i], quick)
 			}
 		})
 	}
@@ -226,10 +227,10 @@ func (b *builder) movedRow(row *mirror.Row) bool {
 
 // entry maps one mirror row. The quick form knows only names and state, which is
 // all the survey needs while no scope rule looks at other fields.
-func (b *builder) entry(row *mirror.Row, quick bool) (match.Entry, error) {
+func (b *builder) entry(d *directory.Decoder, row *mirror.Row, quick bool) (match.Entry, error) {
 	e := match.Entry{Key: row.Key, Ref: row.Ref, HasSecret: row.Secret != ""}
 	var r directory.Record
-	if err := r.DecodeShared(row.Record); err != nil {
+	if err := d.Decode(row.Record, &r); err != nil {
 		return e, err
 	}
 	e.ExternalID, e.Name = r.ID, r.Name

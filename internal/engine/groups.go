@@ -84,7 +84,7 @@ func (b *builder) groupID(id directory.ExternalID) account.ID {
 
 func (b *builder) addGroup(g *groupGraph, row *mirror.Row) error {
 	var r directory.Record
-	if err := r.DecodeShared(row.Record); err != nil {
+	if err := r.Decode(row.Record); err != nil {
 		return err
 	}
 	gr := groupRow{id: b.groupID(row.ExternalID), key: row.Key,

@@ -27,11 +27,12 @@ const partKept = "rules"
 
 // revision is a change of mapping rules, for a plan of those whom it concerns.
 type revision struct {
-	change *mapping.Difference
-	known  map[account.Field]bool // fields that people are told apart by: nobody's is written over alone
-	rules  plan.Rules             // with those fields managed whose rules differ
-	fields []account.Field        // the same
-	fresh  plan.Fields            // of them, those the application filled so far
+	decoder directory.Decoder
+	change  *mapping.Difference
+	known   map[account.Field]bool // fields that people are told apart by: nobody's is written over alone
+	rules   plan.Rules             // with those fields managed whose rules differ
+	fields  []account.Field        // the same
+	fresh   plan.Fields            // of them, those the application filled so far
 }
 
 // revise gives the way from the rules last carried out to those of a pass; nil where
@@ -143,9 +144,9 @@ func (b *builder) reviseSome(rows []mirror.Row, broken map[directory.Digest]bool
 		text account.Text
 	}
 	var list []touched
+	var r directory.Record
 	for i := range rows {
-		var r directory.Record
-		if err := r.DecodeShared(rows[i].Record); err != nil {
+		if err := b.revision.decoder.Decode(rows[i].Record, &r); err != nil {
 			return err
 		}
 		if r.Problem != "" {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -30,6 +31,10 @@ type bookmark struct {
 	Bases map[string]string `json:"bases,omitempty"`
 	// Denied stands for the people of the deny groups.
 	Denied string `json:"denied,omitempty"`
+
+	// Members are the attributes in which groups had members since everything was read;
+	// none says that it is not known.
+	Members []string `json:"members,omitempty"`
 
 	USN     uint64            `json:"usn,omitempty"`
 	Stamp   stamp             `json:"stamp,omitempty"`
@@ -60,6 +65,15 @@ func decodeBookmark(from source.Cursor) (*bookmark, error) {
 }
 
 func (b *bookmark) encode() (source.Cursor, error) { return json.Marshal(b) }
+
+// meet adds the attributes in which groups were seen to have members.
+func (b *bookmark) meet(halves []*half) {
+	for _, h := range halves {
+		b.Members = slices.AppendSeq(b.Members, maps.Keys(h.decoder.met))
+	}
+	slices.Sort(b.Members)
+	b.Members = slices.Compact(b.Members)
+}
 
 func (b *bookmark) cookie(name string) []byte { return b.Cookies[name] }
 

@@ -44,7 +44,8 @@ type decoder struct {
 	rec     directory.Record
 	values  []string
 	parts   []part
-	name    string // the attribute of a group's name
+	name    string          // the attribute of a group's name
+	met     map[string]bool // the attributes, in lower case, in which groups had members so far
 
 	// Of the last record:
 	logins   []string
@@ -54,7 +55,7 @@ type decoder struct {
 }
 
 func newDecoder(kind directory.Kind, anchor string, wanted []string, name string, members []string) decoder {
-	d := decoder{kind: kind, anchor: anchor, known: map[string]field{}, name: name}
+	d := decoder{kind: kind, anchor: anchor, known: map[string]field{}, name: name, met: map[string]bool{}}
 	if name != "" {
 		d.ask(name, roleName)
 	}
@@ -114,6 +115,13 @@ func (d *decoder) field(name string) field {
 	return f
 }
 
+// meet takes down an attribute in which a group has members.
+func (d *decoder) meet(f field) {
+	if name := strings.ToLower(f.name); !d.met[name] {
+		d.met[name] = true
+	}
+}
+
 // record decodes one entry, and gives what is missing of ranged attributes.
 func (d *decoder) record(op cursor) (*directory.Record, []part, error) {
 	dn, attributes, err := entryParts(op)
@@ -155,6 +163,7 @@ func (d *decoder) record(op cursor) (*directory.Record, []part, error) {
 		d.takeOwn(f.role, values)
 		if f.role&roleMember != 0 {
 			rec.Members = append(rec.Members, values...)
+			d.meet(f)
 		}
 		if f.role&(roleWanted|roleName) != 0 && len(values) > 0 {
 			if f.text != nil {

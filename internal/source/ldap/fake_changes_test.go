@@ -142,6 +142,63 @@ func TestWhatAContentSyncSaysIsTaken(t *testing.T) {
 	}
 }
 
+// A server that has no index of uniqueMember looks through all its groups for it, so it
+// is not asked for who is in no group by it.
+func TestGroupsOfNewcomersAreLookedForByWhatGroupsHave(t *testing.T) {
+	for _, c := range []struct {
+		name, has, changed string // the attribute a group has members in, and another one, that changed
+		want               string // the attributes that are looked for
+	}{
+		{"members", "member", "", "member"},
+		{"members by the other name, spelt otherwise", "uniquemember", "", "uniqueMember"},
+		{"both, the other one since", "member", "uniqueMember", "member uniqueMember"},
+		{"no group has any", "description", "", "member uniqueMember"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var asked []string
+			f := startFake(t, syncRoot(), func(conn *fakeConn, q request) bool {
+				value, syncs := q.controls[oidSyncRequest]
+				groups := q.base == "ou=g,dc=x" && slices.Contains(q.attributes, "cn")
+				switch {
+				case strings.Contains(q.filter, "uid=7,dc=x"):
+					for _, a := range []string{"member", "uniqueMember"} {
+						if strings.Contains(q.filter, a+"\x04\nuid=7,dc=x") { // a string of ten bytes follows the name
+							asked = append(asked, a)
+						}
+					}
+					conn.page(0, "", "")
+				case !syncs && groups:
+					conn.entry("cn=g,ou=g,dc=x", "entryUUID", idOf(40), "cn", "g", c.has, "uid=1,dc=x")
+					conn.page(0, "", "")
+				case !syncs:
+					conn.entry("uid=1,dc=x", person(1, "plain")...)
+					conn.page(0, "", "")
+				case !strings.Contains(string(value), "csn="):
+					conn.result(opDone, 0, "", syncDone(firstCookie, true))
+				case groups && c.changed != "":
+					conn.entryWith(syncState(stateAdd, 41), "cn=h,ou=g,dc=x", "entryUUID", idOf(41), "cn", "h", c.changed, "uid=1,dc=x")
+					conn.result(opDone, 0, "", syncDone(nextCookie, true))
+				case slices.Contains(q.attributes, "title"):
+					conn.entryWith(syncState(stateAdd, 7), "uid=7,dc=x", person(7, "new")...)
+					conn.result(opDone, 0, "", syncDone(nextCookie, true))
+				default:
+					conn.result(opDone, 0, "", syncDone(nextCookie, true))
+				}
+				return true
+			})
+			f.knows = []string{oidSyncRequest}
+			followed := follow(t, f.settings(setting.Values{"base_dn": "dc=x", "groups.base_dn": "ou=g,dc=x"}), "uid", "title")
+			followed.read()
+			if got := followed.read(); got.Full || !got.Complete || got.Method != methodSync {
+				t.Fatal(show(got))
+			}
+			if got := strings.Join(asked, " "); got != c.want {
+				t.Errorf("looked for by %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
 func TestAContentSyncThatIsNotOneLeadsToAFullReading(t *testing.T) {
 	wrongID := person(1, "new")
 	wrongID[1] = idOf(9)

@@ -40,8 +40,10 @@ func (r *reading) greet(rec *directory.Record) error {
 	return err
 }
 
-// regroup reads the groups newcomers are in.
-func (r *reading) regroup(groups *half) error {
+// regroup reads the groups newcomers are in. held are the attributes in which groups
+// have members, none where that is not known: a server may look through all groups for
+// an attribute that no group has, because it has no index of it.
+func (r *reading) regroup(groups *half, held []string) error {
 	if groups.kind != directory.Group || len(r.newcomers.dns) == 0 {
 		return nil
 	}
@@ -53,7 +55,9 @@ func (r *reading) regroup(groups *half) error {
 	for some := range slices.Chunk(r.newcomers.dns, batch) {
 		var of [][]byte
 		for _, a := range r.memberAttributes() {
-			of = append(of, anyOf(a, some))
+			if len(held) == 0 || slices.Contains(held, strings.ToLower(a)) {
+				of = append(of, anyOf(a, some))
+			}
 		}
 		q := groups.query
 		q.filter = combine(filterAnd, groups.query.filter, combine(filterOr, of...))

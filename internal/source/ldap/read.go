@@ -125,8 +125,15 @@ func (p *passage) changes(r *reading) error {
 			return err
 		}
 	}
-	if err := r.regroup(halves[len(halves)-1]); err != nil {
+	known := len(b.Members) > 0
+	if known {
+		b.meet(halves)
+	}
+	if err := r.regroup(halves[len(halves)-1], b.Members); err != nil {
 		return err
+	}
+	if known {
+		b.meet(halves)
 	}
 	r.out.Swept, b.At = sweep, r.c.srv.String()
 	if sweep {
@@ -229,6 +236,7 @@ func (p *passage) everything(r *reading) error {
 	} else if err != nil {
 		return err
 	}
+	b.meet(halves)
 	b.Method, b.At = t.name(), r.c.srv.String()
 	if b.Basis, err = r.basis(); err != nil {
 		return err

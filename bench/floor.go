@@ -127,6 +127,9 @@ CREATE TABLE memberships (group_id %[1]s, account_id %[1]s, PRIMARY KEY (group_i
 // insertSQLite uses the same settings as rollcall, one transaction and one
 // prepared statement for each table.
 func insertSQLite(ctx context.Context, path string, r *rows) (err error) {
+	// A context that may end is watched by a goroutine for each row, which makes such a
+	// loop take a third longer: a floor it would not be.
+	ctx = context.WithoutCancel(ctx)
 	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=cache_size(-32000)")
 	if err != nil {
 		return err

@@ -255,7 +255,9 @@ func (t *Tx) Analyze(ctx context.Context, tables ...string) error {
 	return err
 }
 
-// AnalyzeBeside is Tx.Analyze of what is committed, while others go on.
+// AnalyzeBeside is Tx.Analyze of what is committed, while others go on. Behind a table's
+// name the columns can be named by which it is searched, as "t (a, b)": to leave out wide
+// ones takes a third of the time, and autovacuum makes up for them.
 func (d *DB) AnalyzeBeside(tables ...string) {
 	if d.Dialect != PostgreSQL {
 		return

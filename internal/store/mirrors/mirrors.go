@@ -171,8 +171,16 @@ func (m *Mirrors) Publish(ctx context.Context, lease mirror.Lease, p mirror.Publ
 		_, err = tx.Exec(ctx, `UPDATE connections SET generation = $2, complete = $3, reading = $4, users = $5, groups = $6`+set+` WHERE alias = $1`, args...)
 		return err
 	})
+	if fresh := p.Fresh[0] + p.Fresh[1]; err == nil && fresh >= many && 2*fresh > users+groups {
+		// Until the next round of its autovacuum PostgreSQL would take the table for as
+		// small as it was, and go through all of it for each few rows it is asked for.
+		m.DB.AnalyzeBeside("mirror (connection, key, generation, kind, gone, ref, primary_ref)")
+	}
 	return users, groups, err
 }
+
+// many is from how many rows on it matters how they are searched.
+const many = 1000
 
 // SQLite joins as written where it says CROSS JOIN, does not look for an index of
 // what has a + in front, and takes an index that leads to the rows where one that

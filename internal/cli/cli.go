@@ -227,7 +227,7 @@ func (r *root) open(ctx context.Context, fn func(*app.App) error) (err error) {
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
 	a.Store.DB.OnTrouble(func(err error) {
-		fmt.Fprintf(r.Err, "rollcall: warning: %s; what was written is safe, and it is tried again\n", clean(err.Error()))
+		warn(r.Err, fmt.Sprintf("rollcall: warning: %s; what was written is safe, and it is tried again", clean(err.Error())))
 	})
 	return fn(a)
 }

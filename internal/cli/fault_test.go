@@ -88,6 +88,18 @@ func TestASizeLimitRemovesNobody(t *testing.T) {
 	has(t, h.run(0, "runs", "list"), "the reading was not complete")
 }
 
+func TestThatNoGroupsAreReadIsSaidOnce(t *testing.T) {
+	t.Parallel()
+	s := rehearsal(t, openldap.Options{})
+	h := newHouse(t, strings.Replace(hq(s, ""), "        groups: ", "        # groups: ", 1))
+	h.env["HQ_PASSWORD"] = s.ReaderPassword
+	text := h.run(0, "check", "hq")
+	has(t, text, "groups are not read")
+	if n := strings.Count(text, "skip  groups"); n != 1 {
+		t.Errorf("it is said %d times:\n%s", n, text)
+	}
+}
+
 // Limits hold a plan: exit status 3, nothing written until a person decides.
 func TestALimitHoldsThePlan(t *testing.T) {
 	t.Parallel()

@@ -27,13 +27,33 @@ type bar struct {
 
 func newBar(w io.Writer) *bar {
 	b := &bar{w: w, width: 80}
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if f := terminal(w); f != nil {
 		b.live = true
 		if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 20 {
 			b.width = n
 		}
 	}
 	return b
+}
+
+// terminal is w where it is one, or nil.
+func terminal(w io.Writer) *os.File {
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return f
+	}
+	return nil
+}
+
+// anew takes away what stands in a terminal's line.
+const anew = "\r\x1b[K"
+
+// warn writes a line of its own, whether a bar is shown or not: the bar comes back
+// below it with its next report.
+func warn(w io.Writer, text string) {
+	if terminal(w) != nil {
+		text = anew + text
+	}
+	fmt.Fprintln(w, text) // in one piece: a bar may be drawn at the same time
 }
 
 func (b *bar) report(p engine.Progress) {
@@ -48,7 +68,7 @@ func (b *bar) report(p engine.Progress) {
 	switch {
 	case b.live && now.Sub(b.printed) > 100*time.Millisecond:
 		b.printed = now
-		fmt.Fprintf(b.w, "\r\x1b[K%s", b.line(now))
+		fmt.Fprint(b.w, anew+b.line(now))
 	case !b.live && !b.printed.IsZero() && now.Sub(b.printed) > 10*time.Second:
 		b.printed = now
 		fmt.Fprintln(b.w, b.line(now))
@@ -82,7 +102,7 @@ func (b *bar) close() {
 	}
 	now := time.Now()
 	if b.live {
-		fmt.Fprintf(b.w, "\r\x1b[K")
+		fmt.Fprint(b.w, anew)
 	}
 	fmt.Fprintf(b.w, "%s  %.1f s\n", b.line(now), now.Sub(b.began).Seconds())
 	b.phase, b.last = "", engine.Progress{}

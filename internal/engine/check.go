@@ -40,9 +40,10 @@ func (e *Engine) Check(ctx context.Context, c setting.Connection, report func(so
 	if s, has := e.policyStep(ctx, given, c); has {
 		report(s)
 	}
-	ok := true
+	ok, groups := true, false
 	tell := func(s source.Step) {
 		ok = ok && s.Verdict != source.Fail
+		groups = groups || s.Section == source.Groups
 		report(s)
 	}
 	src.Check(ctx, tell)
@@ -67,6 +68,9 @@ func (e *Engine) Check(ctx context.Context, c setting.Connection, report func(so
 		return false, nil
 	}
 	for _, s := range t.steps(reading, c) {
+		if s.Verdict == source.Skip && s.Section == source.Groups && groups {
+			continue // the source has said why there are none
+		}
 		s.Took = time.Since(began)
 		began = time.Now()
 		tell(s)

@@ -344,9 +344,16 @@ func (e *Engine) hold(ctx context.Context, c setting.Connection, carryOn *Option
 		cancel(nil)
 		<-beats
 		free, done := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-		defer done()
 		err = errors.Join(err, e.Store.Leases().Release(free, lease))
+		done()
+		// For who was interrupted: whatever ended well has nothing left to do here.
+		put, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Minute)
+		defer done()
+		err = errors.Join(err, e.Store.Ledger().Ready(put))
 	}()
+	if err := e.Store.Ledger().Ready(ctx); err != nil {
+		return err
+	}
 	if err := e.recover(ctx, c, lease, carryOn); err != nil {
 		return err
 	}

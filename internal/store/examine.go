@@ -46,6 +46,8 @@ func (s *Store) Examine(ctx context.Context) ([]Finding, error) {
 		{"nobody stands in line for a run that has ended", `SELECT count(*) FROM work w JOIN runs r ON r.id = w.run WHERE w.node = '' AND r.state NOT IN ('queued', 'running')`, restore},
 		{"no row of an unfinished reading is left", `SELECT count(*) FROM mirror m JOIN connections c ON c.alias = m.connection WHERE m.generation > c.generation AND c.lease_owner = ''`,
 			"the next `rollcall sync` of the connection throws them away"},
+		{"no index is left to be built", `SELECT count(*) FROM deferred_indexes WHERE NOT EXISTS (SELECT 1 FROM connections WHERE lease_owner <> '')`,
+			"the next command that works on a connection builds it"},
 	}
 	if s.DB.Dialect == db.SQLite {
 		checks = append(checks, struct{ check, query, hint string }{"the database file is whole", `SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'`, restore})

@@ -92,14 +92,32 @@ func Open(ctx context.Context, dsn, dir string) (*Store, error) {
 		return nil, err
 	}
 	a := &accounts.Accounts{DB: d}
-	return &Store{DB: d, LeaseTable: &leases.Leases{DB: d}, MirrorTable: &mirrors.Mirrors{DB: d}, AccountTable: a, PlanTable: &plans.Plans{DB: d},
+	s := &Store{DB: d, LeaseTable: &leases.Leases{DB: d}, MirrorTable: &mirrors.Mirrors{DB: d}, AccountTable: a, PlanTable: &plans.Plans{DB: d},
 		RunTable: &runs.Runs{DB: d}, EventTable: &events.Events{DB: d}, LedgerTable: &ledger.Ledger{DB: d, Accounts: a},
 		OrganizationTable: &organizations.Organizations{DB: d}, DeclarationTable: &declarations.Declarations{DB: d},
 		SecretTable: &secrets.Secrets{DB: d}, UploadTable: &uploads.Uploads{DB: d}, Pushed: &pushed.Pushed{DB: d, Now: time.Now},
 		WorkTable: &work.Work{DB: d}, Schedules: &schedules.Schedules{DB: d}, Health: &health.Health{DB: d}, Nodes: &nodes.Nodes{DB: d}, KeyTable: &keys.Keys{DB: d},
 		HookTable: &hooks.Hooks{DB: d, Now: time.Now}, TargetTable: &targets.Targets{DB: d, Now: time.Now}, NoticeTable: &notices.Notices{DB: d, Now: time.Now}, AdminTable: &admins.Admins{DB: d}, LoginTable: &logins.Logins{DB: d}, PasswordTable: &passwords.Passwords{DB: d},
 		ClientTable: &clients.Clients{DB: d}, GrantTable: &grants.Grants{DB: d}, SigningKeys: &signing.Keys{DB: d},
-		SetupTable: &setups.Setups{DB: d}, PusherTable: &pushers.Pushers{DB: d}, AgentTable: &agents.Agents{DB: d}, People: &people.People{DB: d}, Overview: &overview.Overview{DB: d}}, nil
+		SetupTable: &setups.Setups{DB: d}, PusherTable: &pushers.Pushers{DB: d}, AgentTable: &agents.Agents{DB: d}, People: &people.People{DB: d}, Overview: &overview.Overview{DB: d}}
+	if err := s.ready(ctx); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return s, nil
+}
+
+// ready does what a process put off that ended before it could; one that is still at
+// work does it itself.
+func (s *Store) ready(ctx context.Context) error {
+	put, err := s.DB.Deferred(ctx)
+	if err != nil || !put {
+		return err
+	}
+	busy, err := s.LeaseTable.Anybody(ctx)
+	if err != nil || busy {
+		return err
+	}
+	return s.LedgerTable.Ready(ctx)
 }
 
 // Close closes the database.

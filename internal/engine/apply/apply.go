@@ -21,6 +21,7 @@ type Batch struct {
 	Plan         string
 	Actor        string
 	Seq          int // the chunk's number; the ledger refuses any but the next
+	Chunks       int // how many the plan has
 	Basis        plan.Basis
 	Match        []string // the connection's further matching attributes
 	Changes      []plan.Change
@@ -55,6 +56,10 @@ type Ledger interface {
 	Index(ctx context.Context, lease mirror.Lease, organization string, names, configured []string) error
 	// Purge ends accounts that have been flagged deleted since before a time.
 	Purge(ctx context.Context, b Batch, before time.Time) (int, error)
+	// Ready does what the ledger put off to be quicker while much was written: no
+	// answer depends on it, but how soon it comes. Whoever is about to ask much calls
+	// it too, and so does who ends without having come to the last batch.
+	Ready(ctx context.Context) error
 }
 
 // Stored is a plan as the store keeps it.
@@ -98,6 +103,7 @@ func Run(ctx context.Context, b Batch, s *Stored, from Chunks, to Ledger, progre
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	chunks := decode(ctx, s, from)
+	b.Chunks = s.Chunks
 	for seq := s.Applied; seq < s.Chunks; seq++ {
 		if err := ctx.Err(); err != nil {
 			return failed, err
@@ -115,6 +121,11 @@ func Run(ctx context.Context, b Batch, s *Stored, from Chunks, to Ledger, progre
 			return failed, err
 		}
 		failed = append(failed, outcomes...)
+		if seq == s.Chunks-1 {
+			if err := to.Ready(ctx); err != nil {
+				return failed, err
+			}
+		}
 		if progress != nil {
 			progress(rows)
 		}

@@ -80,6 +80,9 @@ func (d *DB) migrate(ctx context.Context) error {
 	if have == want {
 		return nil
 	}
+	if err := d.everyIndex(ctx, have); err != nil {
+		return err
+	}
 	if _, err := p.Up(ctx); err != nil {
 		return explain("bring the schema up to date", err)
 	}
@@ -105,6 +108,22 @@ func (d *DB) Down(ctx context.Context, version int64) error {
 	if err != nil {
 		return err
 	}
+	have, err := p.GetDBVersion(ctx)
+	if err != nil {
+		return explain("read the schema's version", err)
+	}
+	if err := d.everyIndex(ctx, have); err != nil {
+		return err
+	}
 	_, err = p.DownTo(ctx, version)
 	return err
+}
+
+// everyIndex builds what was deferred, before a step that may change it.
+func (d *DB) everyIndex(ctx context.Context, version int64) error {
+	const deferring = 21 // the step since which indexes may be
+	if version < deferring {
+		return nil
+	}
+	return d.BuildIndexes(ctx)
 }

@@ -79,6 +79,18 @@ func (l *Leases) Free(ctx context.Context, alias string) error {
 	return nil
 }
 
+// Anybody reports whether any connection is being worked on.
+func (l *Leases) Anybody(ctx context.Context) (bool, error) {
+	found := false
+	err := db.Each(ctx, l.DB.Reader(), `SELECT lease_owner FROM connections WHERE lease_owner <> '' AND lease_until > `+l.DB.Now(), nil, func(rows *sql.Rows) error {
+		var owner string
+		err := rows.Scan(&owner)
+		found = found || !Dead(owner)
+		return err
+	})
+	return found, err
+}
+
 // Renew is a sign of life.
 func (l *Leases) Renew(ctx context.Context, lease mirror.Lease) error {
 	return l.DB.Write(ctx, func(tx *db.Tx) error { return Hold(ctx, tx, lease) })

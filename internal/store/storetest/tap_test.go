@@ -145,6 +145,10 @@ func (l tapLedger) Index(ctx context.Context, lease mirror.Lease, organization s
 	return l.t.do("ledger index", func() error { return l.Ledger.Index(ctx, lease, organization, names, configured) })
 }
 
+func (l tapLedger) Ready(ctx context.Context) error {
+	return l.t.do("ledger ready", func() error { return l.Ledger.Ready(ctx) })
+}
+
 func (l tapLedger) Purge(ctx context.Context, b apply.Batch, before time.Time) (n int, err error) {
 	err = l.t.do("ledger purge", func() error {
 		n, err = l.Ledger.Purge(ctx, b, before)

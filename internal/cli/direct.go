@@ -88,9 +88,7 @@ func (d direct) shown(ctx context.Context, c *setting.Connection) (connectionJSO
 	if err != nil {
 		return j, err
 	}
-	if j.People, j.Groups, err = d.Store.MirrorTable.Count(ctx, c.Alias); err != nil {
-		return j, err
-	}
+	j.People, j.Groups = s.Users, s.Groups
 	if c.Schedule != "" {
 		j.Schedule = &c.Schedule
 	}

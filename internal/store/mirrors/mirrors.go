@@ -410,13 +410,6 @@ func (m *Mirrors) Moved(ctx context.Context, s engine.Selection) (users, groups 
 	return users, groups, err
 }
 
-// Count counts the entries there are.
-func (m *Mirrors) Count(ctx context.Context, connection string) (users, groups int, err error) {
-	err = db.Each(ctx, m.DB.Reader(), `SELECT m.kind, count(*) FROM mirror m JOIN connections c ON c.alias = m.connection
-		WHERE m.connection = $1 AND m.gone = 0 AND m.generation <= c.generation GROUP BY m.kind`, []any{connection}, counting(&users, &groups))
-	return users, groups, err
-}
-
 func counting(users, groups *int) func(*sql.Rows) error {
 	return func(rows *sql.Rows) error {
 		var kind directory.Kind

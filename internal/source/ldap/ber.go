@@ -141,9 +141,11 @@ func (w *writer) boolean(v bool) {
 const (
 	maxFrame  = 32 << 20
 	readAhead = 64 << 10
+	mostAhead = 1 << 20
 )
 
-// frames cuts a stream into messages through one buffer of a fixed size.
+// frames cuts a stream into messages through one buffer, which grows, up to mostAhead,
+// only for who looks ahead.
 type frames struct {
 	src  io.Reader
 	buf  []byte
@@ -153,6 +155,10 @@ type frames struct {
 	// progress starts anew: with each message, and each readAhead bytes of one.
 	waiting func() error
 	since   int
+	// poll reads what has come, without waiting; nil where that cannot be.
+	poll func([]byte) (int, error)
+	err  error // what it came upon
+	seen int   // where in buf the first message begins that was not looked at
 }
 
 // next gives the content of the next LDAPMessage as a string of its own, which
@@ -221,11 +227,11 @@ func (f *frames) fill(n int) error {
 	if f.w-f.r >= n {
 		return nil
 	}
-	if f.r > 0 {
-		f.w = copy(f.buf, f.buf[f.r:f.w])
-		f.r = 0
-	}
+	f.move(f.buf)
 	for f.w < n {
+		if f.err != nil {
+			return f.err
+		}
 		if f.since >= readAhead && f.waiting != nil {
 			if err := f.waiting(); err != nil {
 				return err
@@ -246,6 +252,71 @@ func (f *frames) fill(n int) error {
 		}
 	}
 	return nil
+}
+
+// move takes what is there to the beginning of a buffer.
+func (f *frames) move(to []byte) {
+	f.seen = max(0, f.seen-f.r)
+	f.w = copy(to, f.buf[f.r:f.w])
+	f.buf, f.r = to, 0
+}
+
+// look looks through what has come, without waiting and without taking it, for the first
+// message with an operation that was not looked at before, and gives its content.
+func (f *frames) look(op byte) (string, bool) {
+	if f.poll == nil || f.err != nil {
+		return "", false
+	}
+	if len(f.buf)-f.w < readAhead/4 {
+		switch {
+		case f.r >= len(f.buf)/4:
+			f.move(f.buf)
+		case len(f.buf) < mostAhead:
+			f.move(make([]byte, 2*len(f.buf)))
+		default:
+			return "", false // there is enough to work on
+		}
+	}
+	var n int
+	n, f.err = f.poll(f.buf[f.w:])
+	f.w += n
+	f.seen = max(f.seen, f.r)
+	for {
+		m, size := first(f.buf[f.seen:f.w])
+		if size == 0 {
+			return "", false
+		}
+		f.seen += size
+		// Before the operation stands the message's number, an INTEGER.
+		if len(m) > 2 && m[0] == tagInteger && len(m) > 2+int(m[1]) && m[2+int(m[1])] == op {
+			return string(m), true
+		}
+	}
+}
+
+// first gives the content of the first message of b and the size of all of it, 0 where
+// it is not there to its end or is none.
+func first(b []byte) (content []byte, size int) {
+	if len(b) < 2 || b[0] != tagSequence {
+		return nil, 0
+	}
+	head, n := 2, uint64(b[1])
+	if n >= 0x80 {
+		k := int(n & 0x7f)
+		if k == 0 || k > 8 || len(b) < 2+k {
+			return nil, 0
+		}
+		head += k
+		n = 0
+		for _, v := range b[2:head] {
+			n = n<<8 | uint64(v)
+		}
+	}
+	if n > uint64(len(b)-head) {
+		return nil, 0
+	}
+	size = head + int(n)
+	return b[head:size], size
 }
 
 // tooBig says which entry is over the limit, as far as that can be told from what

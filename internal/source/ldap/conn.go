@@ -34,6 +34,7 @@ const (
 var (
 	errNoTLS         = errors.New("the server has no StartTLS")
 	errNoHandshake   = errors.New("the server ended the connection in place of beginning TLS")
+	errNotAsked      = errors.New("an answer came to a question that was not asked")
 	errNoCertificate = errors.New("the server asked for a client certificate, and none is set")
 )
 
@@ -90,7 +91,7 @@ func (c *conn) raw() net.Conn {
 // messages beyond a size.
 func (c *conn) narrow(buffer, most int) {
 	if c.in.r == c.in.w {
-		c.in.buf, c.in.r, c.in.w = make([]byte, buffer), 0, 0
+		c.in.buf, c.in.r, c.in.w, c.in.seen = make([]byte, buffer), 0, 0, 0
 	}
 	c.in.max = most
 }
@@ -99,7 +100,7 @@ func (c *conn) use(n net.Conn) {
 	c.net = n
 	c.in = frames{src: n, buf: make([]byte, readAhead), max: maxFrame, waiting: func() error {
 		return n.SetReadDeadline(time.Now().Add(c.idle))
-	}}
+	}, poll: polling(n)}
 }
 
 // startTLS asks for TLS on a clear connection (RFC 4511, 4.14).
@@ -245,7 +246,7 @@ func (c *conn) flush() error {
 func (c *conn) receive() (message, error) {
 	id, m, err := c.receiveAny()
 	if err == nil && id != c.id {
-		return message{}, errors.New("an answer came to a question that was not asked")
+		return message{}, errNotAsked
 	}
 	return m, err
 }

@@ -19,22 +19,33 @@ type end struct {
 func (e end) whole() bool { return e.code == 0 && !e.untold }
 
 // pages goes through the pages of one search. An error voids the reading; how
-// the last page ended is the caller's to judge. between is called after each.
+// the last page ended is the caller's to judge. between is called after each, or, where
+// pages are read ahead, after those during which nothing was held.
 func (r *reading) pages(what string, q query, entry func(op cursor) error, between func() error) (end, error) {
 	if r.dse.has("supportedControl", oidPaging) && q.sizeLimit == 0 {
 		q.pageSize = r.set.pageSize
 	}
 	e := end{}
+	taken := func(op cursor) error {
+		e.entries++
+		return entry(op)
+	}
+	reference := func(uris []string) {
+		if !q.elsewhere {
+			r.reference(uris, q.base)
+		}
+	}
 	for {
+		var res result
+		var err error
+		before := e.entries
 		onPage := 0
-		res, err := r.c.ask(&q, func(op cursor) error {
-			onPage++
-			return entry(op)
-		}, func(uris []string) {
-			if !q.elsewhere {
-				r.reference(uris, q.base)
-			}
-		})
+		if q.ahead && q.pageSize > 0 {
+			res, onPage, err = r.c.askAhead(&q, taken, reference, func() bool { return len(r.held) > 0 })
+		} else {
+			res, err = r.c.ask(&q, taken, reference)
+			onPage = e.entries - before
+		}
 		if r.refused != nil {
 			return e, r.refused
 		}
@@ -43,9 +54,8 @@ func (r *reading) pages(what string, q query, entry func(op cursor) error, betwe
 			return e, err
 		}
 		if err != nil {
-			return e, r.failed(what, q, err, e.entries+onPage)
+			return e, r.failed(what, q, err, e.entries)
 		}
-		e.entries += onPage
 		e.result = res
 		if err := between(); err != nil {
 			return e, err

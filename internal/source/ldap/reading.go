@@ -146,7 +146,7 @@ func (r *reading) whole(h *half) error {
 
 // part reads whole records of what a query finds of a half.
 func (r *reading) part(h *half, q query) error {
-	q.attributes = h.decoder.request()
+	q.attributes, q.ahead = h.decoder.request(), true
 	e, err := r.pages(h.what, q, func(op cursor) error { return r.entry(h, op) }, r.completeHeld)
 	if err != nil {
 		return err

@@ -20,6 +20,7 @@ type query struct {
 	controls   []control
 	elsewhere  bool // what lies on other servers does not matter
 	namesOnly  bool // attributes come without their values
+	ahead      bool // pages may be asked for while the one before is worked on
 }
 
 // answers take what comes before a search is done. What is nil is passed over.

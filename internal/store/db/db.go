@@ -123,7 +123,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(explain("open "+path, err), write.Close())
 	}
-	if _, err := conn.ExecContext(ctx, "PRAGMA cache_size=-64000"); err != nil {
+	if _, err := conn.ExecContext(ctx, "PRAGMA cache_size=-32000"); err != nil {
 		return nil, errors.Join(explain("open "+path, err), conn.Close(), write.Close())
 	}
 	read, err := sql.Open(driverName, uri+"?_pragma=query_only(1)&_pragma=cache_size(-8000)&"+pragmas)

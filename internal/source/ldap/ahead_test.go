@@ -148,7 +148,7 @@ func FuzzLook(f *testing.F) {
 		var found []string
 		for {
 			if m, ok := ahead.look(opDone); ok {
-				if found = append(found, m); bytes.Index(b[:here], []byte(m)) < 0 {
+				if found = append(found, m); !bytes.Contains(b[:here], []byte(m)) {
 					t.Fatalf("%q was not there", m)
 				}
 			}

@@ -37,9 +37,9 @@ func (r *reading) pages(what string, q query, entry func(op cursor) error, betwe
 	}
 	for {
 		var res result
+		var onPage int
 		var err error
 		before := e.entries
-		onPage := 0
 		if q.ahead && q.pageSize > 0 {
 			res, onPage, err = r.c.askAhead(&q, taken, reference, func() bool { return len(r.held) > 0 })
 		} else {

@@ -33,7 +33,7 @@ func (c *conn) askAhead(q *query, entry func(op cursor) error, reference func(ur
 			return res, onPage, err
 		case done:
 			page, asked, onPage = c.id, false, 0
-		case !asked && n%lookEvery == 0 && !pause():
+		case !asked && onPage > 0 && n%lookEvery == 0 && !pause(): // a page without entries is the caller's to judge
 			if asked, err = c.askNext(q, page); err != nil {
 				return result{}, onPage, err
 			}

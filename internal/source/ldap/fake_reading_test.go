@@ -133,9 +133,17 @@ func TestWhatTheServerLeavesOutMakesTheReadingIncomplete(t *testing.T) {
 }
 
 func TestTheSameEmptyPageForEverIsAnError(t *testing.T) {
-	f := startFake(t, plainRoot, func(c *fakeConn, q request) bool { c.page(0, "", "again"); return true })
-	if _, err := read(t.Context(), mustOpen(t, f.settings(nil)), "uid"); err == nil || !strings.Contains(err.Error(), "same empty page") {
-		t.Error(err)
+	for _, references := range []int{0, 2 * lookEvery} {
+		f := startFake(t, plainRoot, func(c *fakeConn, q request) bool {
+			for range references {
+				c.reference("ldap://elsewhere/dc=y")
+			}
+			c.page(0, "", "again")
+			return true
+		})
+		if _, err := read(t.Context(), mustOpen(t, f.settings(nil)), "uid"); err == nil || !strings.Contains(err.Error(), "same empty page") {
+			t.Error(err)
+		}
 	}
 }
 

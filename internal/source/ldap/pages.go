@@ -20,7 +20,7 @@ func (e end) whole() bool { return e.code == 0 && !e.untold }
 
 // pages goes through the pages of one search. An error voids the reading; how
 // the last page ended is the caller's to judge. between is called after each, or, where
-// pages are read ahead, after those during which nothing was held.
+// pages are read ahead, before each that was not asked for yet.
 func (r *reading) pages(what string, q query, entry func(op cursor) error, between func() error) (end, error) {
 	if r.dse.has("supportedControl", oidPaging) && q.sizeLimit == 0 {
 		q.pageSize = r.set.pageSize

@@ -349,11 +349,9 @@ func (e *Engine) hold(ctx context.Context, c setting.Connection, carryOn *Option
 		// For who was interrupted: whatever ended well has nothing left to do here.
 		put, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Minute)
 		defer done()
-		err = errors.Join(err, e.Store.Ledger().Ready(put))
+		e.Store.Ledger().Ready(put)
 	}()
-	if err := e.Store.Ledger().Ready(ctx); err != nil {
-		return err
-	}
+	e.Store.Ledger().Ready(ctx)
 	if err := e.recover(ctx, c, lease, carryOn); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"rollcall.dev/rollcall/internal/store/db"
 )
@@ -36,33 +37,44 @@ func (s *Store) Examine(ctx context.Context) ([]Finding, error) {
 		{"every membership has its account and its group", `SELECT count(*) FROM memberships m WHERE NOT EXISTS (SELECT 1 FROM accounts a WHERE a.id = m.account_id)
 			OR NOT EXISTS (SELECT 1 FROM groups g WHERE g.id = m.group_id)`, restore},
 		{"every manager is an account", `SELECT count(*) FROM accounts a WHERE a.manager IS NOT NULL AND NOT EXISTS (SELECT 1 FROM accounts b WHERE b.id = a.manager)`, "run `rollcall sync --full`"},
-		{"no plan is left half applied", `SELECT count(*) FROM plans p JOIN connections c ON c.alias = p.connection WHERE p.state = 'applying' AND c.lease_owner = ''
+		{"no plan is left half applied", `SELECT count(*) FROM plans p JOIN connections c ON c.alias = p.connection WHERE p.state = 'applying' AND c.alias NOT IN BUSY
 			AND NOT EXISTS (SELECT 1 FROM work w WHERE w.run = p.run)`,
 			"the next `rollcall sync` of the connection carries it on"},
-		{"no run is left running", `SELECT count(*) FROM runs r JOIN connections c ON c.alias = r.connection WHERE r.state = 'running' AND c.lease_owner = ''
+		{"no run is left running", `SELECT count(*) FROM runs r JOIN connections c ON c.alias = r.connection WHERE r.state = 'running' AND c.alias NOT IN BUSY
 			AND NOT EXISTS (SELECT 1 FROM work w WHERE w.run = r.id)`,
 			"the next `rollcall sync` of the connection ends it"},
 		{"every run that waits stands in line", `SELECT count(*) FROM runs r WHERE r.state = 'queued' AND NOT EXISTS (SELECT 1 FROM work w WHERE w.run = r.id)`, restore},
 		{"nobody stands in line for a run that has ended", `SELECT count(*) FROM work w JOIN runs r ON r.id = w.run WHERE w.node = '' AND r.state NOT IN ('queued', 'running')`, restore},
-		{"no row of an unfinished reading is left", `SELECT count(*) FROM mirror m JOIN connections c ON c.alias = m.connection WHERE m.generation > c.generation AND c.lease_owner = ''`,
+		{"no row of an unfinished reading is left", `SELECT count(*) FROM mirror m JOIN connections c ON c.alias = m.connection WHERE m.generation > c.generation AND c.alias NOT IN BUSY`,
 			"the next `rollcall sync` of the connection throws them away"},
-		{"no index is left to be built", `SELECT count(*) FROM deferred_indexes WHERE NOT EXISTS (SELECT 1 FROM connections WHERE lease_owner <> '')`,
+		{"no index is left to be built", `SELECT count(*) FROM deferred_indexes WHERE NOT EXISTS (SELECT 1 FROM connections c WHERE c.alias IN BUSY)`,
 			"the next command that works on a connection builds it"},
 	}
 	if s.DB.Dialect == db.SQLite {
 		checks = append(checks, struct{ check, query, hint string }{"the database file is whole", `SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'`, restore})
 	}
+	busy, err := s.LeaseTable.Busy(ctx)
+	if err != nil {
+		return nil, err
+	}
+	aliases := []any{""} // which none has: an empty list would be no list
+	for _, alias := range busy {
+		aliases = append(aliases, alias)
+	}
 	out := []Finding{}
 	for _, c := range checks {
 		f := Finding{Check: c.check, Hint: c.hint}
-		if err := s.DB.Reader().QueryRowContext(ctx, c.query).Scan(&f.Count); err != nil {
+		query, args := c.query, []any(nil)
+		if strings.Contains(query, "BUSY") { // the connections that are being worked on
+			query, args = strings.Replace(query, "BUSY", db.In(1, len(aliases)), 1), aliases
+		}
+		if err := s.DB.Reader().QueryRowContext(ctx, query, args...).Scan(&f.Count); err != nil {
 			return nil, db.Explain("examine", err)
 		}
 		out = append(out, f)
 	}
 	f := Finding{Check: "the values kept for matching are those the accounts carry",
 		Hint: "take the attributes out of `match`, run `rollcall plan`, and put them in again: their values are collected anew"}
-	var err error
 	if f.Count, err = s.AccountTable.Amiss(ctx); err != nil {
 		return nil, err
 	}

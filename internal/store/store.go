@@ -113,11 +113,11 @@ func (s *Store) ready(ctx context.Context) error {
 	if err != nil || !put {
 		return err
 	}
-	busy, err := s.LeaseTable.Anybody(ctx)
-	if err != nil || busy {
-		return err
+	busy, err := s.LeaseTable.Busy(ctx)
+	if err == nil && len(busy) == 0 {
+		s.LedgerTable.Ready(ctx)
 	}
-	return s.LedgerTable.Ready(ctx)
+	return err
 }
 
 // Close closes the database.

@@ -58,8 +58,9 @@ type Ledger interface {
 	Purge(ctx context.Context, b Batch, before time.Time) (int, error)
 	// Ready does what the ledger put off to be quicker while much was written: no
 	// answer depends on it, but how soon it comes. Whoever is about to ask much calls
-	// it too, and so does who ends without having come to the last batch.
-	Ready(ctx context.Context) error
+	// it too, and so does who ends without having come to the last batch. It fails
+	// nobody's work.
+	Ready(ctx context.Context)
 }
 
 // Stored is a plan as the store keeps it.
@@ -122,9 +123,7 @@ func Run(ctx context.Context, b Batch, s *Stored, from Chunks, to Ledger, progre
 		}
 		failed = append(failed, outcomes...)
 		if seq == s.Chunks-1 {
-			if err := to.Ready(ctx); err != nil {
-				return failed, err
-			}
+			to.Ready(ctx)
 		}
 		if progress != nil {
 			progress(rows)

@@ -206,11 +206,16 @@ func (d *DB) OnTrouble(tell func(error)) { d.trouble.Store(&tell) }
 func (d *DB) aside(fn func(context.Context) error) {
 	d.beside.Go(func() {
 		if err := fn(d.life); err != nil && d.life.Err() == nil {
-			if tell := d.trouble.Load(); tell != nil {
-				(*tell)(err)
-			}
+			d.Tell(err)
 		}
 	})
+}
+
+// Tell tells of what failed beside the work; see OnTrouble.
+func (d *DB) Tell(err error) {
+	if tell := d.trouble.Load(); tell != nil {
+		(*tell)(err)
+	}
 }
 
 // Close ends all connections.

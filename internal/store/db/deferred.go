@@ -4,17 +4,15 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // DeferIndexes takes indexes away that are quicker to build when many rows are in than
 // to keep while they come, and remembers what they are; BuildIndexes brings them back.
 // No rule may depend on them: until then the same questions get the same answers, only
-// later. Those that are away already, or that somebody is reading by (in PostgreSQL,
-// where that would have to be waited for), stay as they are.
+// later. Those that are away already are left out. It is an error, and none is taken
+// away, where PostgreSQL would have to wait for somebody who reads by one.
 func (d *DB) DeferIndexes(ctx context.Context, when func(*Tx) (bool, error), names ...string) error {
-	err := d.Write(ctx, func(tx *Tx) error {
+	return d.Write(ctx, func(tx *Tx) error {
 		if ok, err := when(tx); err != nil || !ok {
 			return err
 		}
@@ -40,14 +38,10 @@ func (d *DB) DeferIndexes(ctx context.Context, when func(*Tx) (bool, error), nam
 		}
 		return nil
 	})
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) && (refused.Code == "55P03" || refused.Code == "40P01") { // lock_not_available, deadlock_detected
-		return nil
-	}
-	return err
 }
 
-// BuildIndexes builds the indexes that were deferred, each in a transaction of its own.
+// BuildIndexes builds the indexes that were deferred, each in a transaction of its own:
+// one that cannot be built keeps none of the others away.
 // Whoever needs them may call it while the rows are still coming in.
 func (d *DB) BuildIndexes(ctx context.Context) error {
 	names, err := d.deferred(ctx)
@@ -55,11 +49,9 @@ func (d *DB) BuildIndexes(ctx context.Context) error {
 		return err
 	}
 	for _, name := range names {
-		if err := d.Write(ctx, func(tx *Tx) error { return tx.buildIndex(ctx, name) }); err != nil {
-			return err
-		}
+		err = errors.Join(err, d.Write(ctx, func(tx *Tx) error { return tx.buildIndex(ctx, name) }))
 	}
-	return nil
+	return err
 }
 
 // Deferred reports whether any index is away.

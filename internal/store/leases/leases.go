@@ -79,16 +79,18 @@ func (l *Leases) Free(ctx context.Context, alias string) error {
 	return nil
 }
 
-// Anybody reports whether any connection is being worked on.
-func (l *Leases) Anybody(ctx context.Context) (bool, error) {
-	found := false
-	err := db.Each(ctx, l.DB.Reader(), `SELECT lease_owner FROM connections WHERE lease_owner <> '' AND lease_until > `+l.DB.Now(), nil, func(rows *sql.Rows) error {
-		var owner string
-		err := rows.Scan(&owner)
-		found = found || !Dead(owner)
+// Busy names the connections that are being worked on. A lease that was left behind
+// does not count: it has run out, or its process is dead as far as can be told from here.
+func (l *Leases) Busy(ctx context.Context) (aliases []string, err error) {
+	err = db.Each(ctx, l.DB.Reader(), `SELECT alias, lease_owner FROM connections WHERE lease_owner <> '' AND lease_until > `+l.DB.Now(), nil, func(rows *sql.Rows) error {
+		var alias, owner string
+		err := rows.Scan(&alias, &owner)
+		if !Dead(owner) {
+			aliases = append(aliases, alias)
+		}
 		return err
 	})
-	return found, err
+	return aliases, err
 }
 
 // Renew is a sign of life.

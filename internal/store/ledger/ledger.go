@@ -37,9 +37,7 @@ type Ledger struct {
 // Commit implements apply.Ledger.
 func (l *Ledger) Commit(ctx context.Context, b apply.Batch) ([]apply.Outcome, error) {
 	var outcomes []apply.Outcome
-	if err := l.first(ctx, b); err != nil {
-		return nil, err
-	}
+	l.first(ctx, b)
 	err := l.DB.Write(ctx, func(tx *db.Tx) error {
 		if err := leases.Hold(ctx, tx, b.Lease); err != nil {
 			return err

@@ -129,5 +129,70 @@ func TestAnInstallationIsOpenedWithTheIndexesBuilt(t *testing.T) {
 		w.leaseRunsOut("hq")
 		reopened()
 		equal(t, "away once nobody is", w.away(all), "")
+		w.Applied("hq")
+	})
+}
+
+// An index is there to be quick: where it cannot be built, everything else goes on.
+func TestAnIndexThatCannotBeBuiltStopsNobody(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		all := w.indexes()
+		w.Connect("hq", chapterConnection)
+		w.dieAt("hq", 2, all)
+		define := func(query string) {
+			w.must(w.Store.DB.Write(t.Context(), func(tx *db.Tx) error {
+				_, err := tx.Exec(t.Context(), query)
+				return err
+			}))
+		}
+		define(`UPDATE deferred_indexes SET definition = 'no ' || definition WHERE name = 'accounts_email'`)
+		var told []string
+		w.Store.DB.OnTrouble(func(err error) { told = append(told, err.Error()) })
+		w.leaseRunsOut("hq")
+		s, err := store.Open(t.Context(), w.DSN, t.TempDir())
+		w.must(err)
+		w.must(s.Close())
+		w.Applied("hq")
+		if len(told) == 0 || !strings.Contains(told[0], "build index accounts_email") {
+			t.Errorf("told: %q", told)
+		}
+		equal(t, "away", w.away(all), "accounts_email")
+		contains(t, w.findings(), "no index is left to be built")
+		define(`UPDATE deferred_indexes SET definition = substr(definition, 4) WHERE name = 'accounts_email'`)
+		w.Applied("hq")
+		equal(t, "away in the end", w.away(all), "")
+	})
+}
+
+// findings names what is amiss.
+func (w *World) findings() (list []string) {
+	w.T.Helper()
+	all, err := w.Store.Examine(w.T.Context())
+	w.must(err)
+	for _, f := range all {
+		if f.Count > 0 {
+			list = append(list, f.Check)
+		}
+	}
+	return list
+}
+
+// A process that was killed leaves its lease behind, which says nothing.
+func TestWhatAKilledProcessLeftIsNamed(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq", chapterConnection)
+		w.dieAt("hq", 2, w.indexes())
+		for _, check := range []string{"no plan is left half applied", "no run is left running", "no index is left to be built"} {
+			if slices.Contains(w.findings(), check) {
+				t.Errorf("while somebody is at work: %s", check)
+			}
+		}
+		w.leaseRunsOut("hq")
+		for _, check := range []string{"no plan is left half applied", "no run is left running", "no index is left to be built"} {
+			contains(t, w.findings(), check)
+		}
+		w.Applied("hq")
 	})
 }

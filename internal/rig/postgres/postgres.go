@@ -195,6 +195,9 @@ func follow(log io.Reader, ready chan<- struct{}) string {
 			last = last[1:]
 		}
 	}
+	if _, err := io.Copy(io.Discard, log); err != nil { // behind a line that is too long: a server nobody reads from stands still
+		last = append(last, err.Error())
+	}
 	return strings.Join(last, "\n")
 }
 

@@ -14,12 +14,11 @@ import (
 
 var groupColumns = []string{"id", "organization", "connection", "key", "external_id", "name", "status", "version", "created_at", "updated_at"}
 
-// createGroups inserts new groups.
-func (w *writer) createGroups(list []*plan.Change) error {
+// insertGroups inserts new groups.
+func (w *writer) insertGroups() error {
+	list := w.fresh.groups
+	w.fresh.groups = nil
 	now := db.Micros(w.now)
-	for _, c := range list {
-		w.event(event.GroupCreated, c, nil, plan.GroupJSON(c.GroupName[1]))
-	}
 	return w.tx.Insert(w.ctx, "groups", groupColumns, len(list), func(i int, into []any) {
 		c := list[i]
 		into[0], into[1], into[2], into[3], into[4] = c.Group[:], w.b.Organization, w.b.Lease.Connection, c.Key[:], string(c.ExternalID)
@@ -34,7 +33,8 @@ func (w *writer) group(c *plan.Change) error {
 	now := db.Micros(w.now)
 	switch c.Action {
 	case plan.Create:
-		w.fresh = append(w.fresh, c)
+		w.event(event.GroupCreated, c, nil, plan.GroupJSON(c.GroupName[1]))
+		w.fresh.groups = append(w.fresh.groups, c)
 		return nil
 	case plan.Update:
 		t = event.GroupUpdated
@@ -96,7 +96,7 @@ func (w *writer) membership(c *plan.Change) error {
 		// The group is new in this plan: nothing can be there yet, which lets PostgreSQL
 		// take the rows by COPY. A repeated chunk cannot happen, its progress is part of
 		// the transaction.
-		w.fresh = append(w.fresh, c)
+		w.fresh.members = append(w.fresh.members, c)
 	} else {
 		done, err = w.touched(c, func(part []account.ID) (string, []any) {
 			args := make([]any, 0, 2*len(part))
@@ -155,6 +155,9 @@ func (w *writer) possible(c *plan.Change) (*plan.Change, error) {
 	if gaps, err := w.hasGaps(); err != nil || !gaps {
 		return c, err
 	}
+	if err := w.insertGroups(); err != nil {
+		return nil, err
+	}
 	var groups int
 	if err := w.tx.QueryRowContext(w.ctx, `SELECT count(*) FROM groups WHERE id = $1`, c.Group[:]).Scan(&groups); err != nil {
 		return nil, db.Explain("read a group", err)
@@ -195,9 +198,10 @@ func (w *writer) hasGaps() (bool, error) {
 	return *w.gaps || len(w.outcomes) > 0, nil
 }
 
-// addMembers inserts memberships of groups that are new.
-func (w *writer) addMembers(list []*plan.Change) error {
-	n := 0
+// insertMembers inserts memberships of groups that are new.
+func (w *writer) insertMembers() error {
+	list, n := w.fresh.members, 0
+	w.fresh.members = nil
 	for _, c := range list {
 		n += len(c.Members)
 	}

@@ -78,9 +78,9 @@ type writer struct {
 	outcomes []apply.Outcome
 	gone     []account.ID // nobody signs in to them any more
 	tally    tally
-	indexed  []string       // attributes whose values are kept for matching
-	fresh    []*plan.Change // of one target, which are inserted together
-	gaps     *bool          // rows of the plan were taken out, or failed in an earlier chunk; nil while not asked
+	indexed  []string // attributes whose values are kept for matching
+	fresh    fresh
+	gaps     *bool // rows of the plan were taken out, or failed in an earlier chunk; nil while not asked
 }
 
 func (w *writer) run() error {
@@ -97,11 +97,9 @@ func (w *writer) run() error {
 	}
 	for i := range w.b.Changes {
 		c := &w.b.Changes[i]
-		// Accounts are inserted together, and before the first group: no event may
-		// tell of the member before it told of the account. So are groups, and
-		// memberships.
-		if len(w.fresh) > 0 && c.Target != w.fresh[0].Target {
-			if err := w.insert(); err != nil {
+		if c.Target != plan.Account {
+			// No event may tell of the member before it told of the account.
+			if err := w.insertAccounts(); err != nil {
 				return err
 			}
 		}
@@ -118,7 +116,7 @@ func (w *writer) run() error {
 				continue
 			}
 			if c.Action == plan.Create {
-				w.fresh = append(w.fresh, c)
+				w.fresh.accounts = append(w.fresh.accounts, c)
 				continue
 			}
 			if err := w.modify(c); err != nil {
@@ -134,8 +132,10 @@ func (w *writer) run() error {
 			}
 		}
 	}
-	if err := w.insert(); err != nil {
-		return err
+	for _, insert := range []func() error{w.insertAccounts, w.insertGroups, w.insertMembers} {
+		if err := insert(); err != nil {
+			return err
+		}
 	}
 	if err := w.secrets(); err != nil {
 		return err
@@ -176,19 +176,11 @@ func (w *writer) before() (map[account.ID]*account.Account, error) {
 	return w.Accounts.ByID(w.ctx, w.tx, ids)
 }
 
-// insert writes what waits to be inserted together.
-func (w *writer) insert() error {
-	list := w.fresh
-	w.fresh = nil
-	switch {
-	case len(list) == 0:
-		return nil
-	case list[0].Target == plan.Account:
-		return w.create(list)
-	case list[0].Target == plan.Group:
-		return w.createGroups(list)
-	}
-	return w.addMembers(list)
+// fresh is what is inserted together, which takes a fraction of the time it takes one
+// by one.
+type fresh struct {
+	accounts, groups []*plan.Change
+	members          []*plan.Change // memberships of groups that are new
 }
 
 func (w *writer) fail(c *plan.Change, reason string) {
@@ -378,7 +370,13 @@ func fill(into []any, a *account.Account) {
 	into[24], into[25], into[26] = db.Micros(a.CreatedAt), db.Micros(a.UpdatedAt), db.Micros(a.DeletedAt)
 }
 
-func (w *writer) create(list []*plan.Change) error {
+// insertAccounts inserts new accounts.
+func (w *writer) insertAccounts() error {
+	list := w.fresh.accounts
+	if len(list) == 0 {
+		return nil
+	}
+	w.fresh.accounts = nil
 	for _, c := range list {
 		c.After.Version, c.After.CreatedAt, c.After.UpdatedAt = 1, w.now, w.now
 		w.tally.count(c.After, 1)

@@ -36,6 +36,7 @@ type builder struct {
 	touched  int                       // changes to accounts that had not left
 	managers map[account.ID]account.ID // manager links of the entries planned
 	groups   *groupGraph
+	decoder  directory.Decoder // of groups
 	refs     *refs
 	primary  map[directory.Digest]directory.Digest // of people, by ref: the ref of the group they are in besides
 	further  []string                              // matching attributes besides username and e-mail

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -8,7 +9,6 @@ import (
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/engine/mapping/clean"
-	"rollcall.dev/rollcall/internal/engine/match"
 	"rollcall.dev/rollcall/internal/engine/mirror"
 	"rollcall.dev/rollcall/internal/engine/plan"
 )
@@ -84,15 +84,16 @@ func (b *builder) groupID(id directory.ExternalID) account.ID {
 
 func (b *builder) addGroup(g *groupGraph, row *mirror.Row) error {
 	var r directory.Record
-	if err := r.Decode(row.Record); err != nil {
+	if err := b.decoder.Decode(row.Record, &r); err != nil {
 		return err
 	}
+	// What is kept is cloned: it would keep the whole record, with all its members.
 	gr := groupRow{id: b.groupID(row.ExternalID), key: row.Key,
-		externalID: row.ExternalID, dn: row.Name, name: row.Name, gone: row.Gone, problem: r.Problem}
+		externalID: row.ExternalID, dn: row.Name, name: row.Name, gone: row.Gone, problem: strings.Clone(r.Problem)}
 	if len(r.Attributes) > 0 && len(r.Attributes[0].Values) > 0 {
 		name, why := clean.Text(r.Attributes[0].Values[0])
 		if gr.warning = why; name != "" {
-			gr.name = strings.Clone(name) // and not the whole record, with all its members
+			gr.name = strings.Clone(name)
 		}
 	}
 	if !row.Gone {
@@ -130,15 +131,14 @@ func (b *builder) planGroups() error {
 	if len(b.groups.rows) == 0 {
 		return nil
 	}
-	accounts := make(map[directory.Digest]account.ID, b.moved[0])
+	stored := map[directory.Digest]account.ID{}
 	if !b.empty {
-		err = b.p.e.Store.Accounts().AllRefs(b.ctx, b.p.c.Alias, func(ref directory.Digest, id account.ID) { accounts[ref] = id })
+		err = b.p.e.Store.Accounts().AllRefs(b.ctx, b.p.c.Alias, func(ref directory.Digest, id account.ID) { stored[ref] = id })
 		if err != nil {
 			return err
 		}
 	}
-	b.overlayTargets(accounts)
-	nodes := b.nodes(accounts)
+	nodes := b.nodes()
 	members, cycles := plan.Closure(nodes)
 	for _, cycle := range cycles {
 		if err := b.groupCycle(nodes, cycle); err != nil {
@@ -146,34 +146,60 @@ func (b *builder) planGroups() error {
 		}
 	}
 	for i := range b.groups.rows { // in the order of their keys, as the mirror gives them
-		if err := b.group(&b.groups.rows[i], have, members[i]); err != nil {
+		if err := b.group(&b.groups.rows[i], have, b.accounts(members(i), stored)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// follow turns the refs of a group's members into their accounts.
-func (b *builder) follow(refs map[account.ID]struct{}) (map[account.ID]struct{}, error) {
-	out := make(map[account.ID]struct{}, len(refs))
-	var asked []directory.Digest
-	for id := range refs {
-		ref := directory.Digest(id)
-		switch t, ok := b.survey.ByRef(ref); {
-		case ok && t.Present && !t.Account.IsZero():
-			out[t.Account] = struct{}{}
-		case ok && t.Left:
-		default:
-			asked = append(asked, ref)
+// accounts turns the refs of a group's members into their accounts, where all that are
+// stored are at hand.
+func (b *builder) accounts(refs iter.Seq[directory.Digest], stored map[directory.Digest]account.ID) map[account.ID]struct{} {
+	out := map[account.ID]struct{}{}
+	for ref := range refs {
+		if id, settled := b.planned(ref); settled {
+			if !id.IsZero() {
+				out[id] = struct{}{}
+			}
+		} else if id, ok := stored[ref]; ok {
+			out[id] = struct{}{}
 		}
 	}
-	accounts, left, err := b.p.e.Store.Accounts().ByRef(b.ctx, b.p.c.Alias, asked)
+	return out
+}
+
+// follow turns the refs of a group's members into their accounts, and asks for those
+// that are stored.
+func (b *builder) follow(refs iter.Seq[directory.Digest]) (map[account.ID]struct{}, error) {
+	out := map[account.ID]struct{}{}
+	asked := map[directory.Digest]struct{}{}
+	for ref := range refs {
+		if id, settled := b.planned(ref); !settled {
+			asked[ref] = struct{}{}
+		} else if !id.IsZero() {
+			out[id] = struct{}{}
+		}
+	}
+	accounts, left, err := b.p.e.Store.Accounts().ByRef(b.ctx, b.p.c.Alias, slices.Collect(maps.Keys(asked)))
 	for _, id := range accounts {
 		if !left[id] {
 			out[id] = struct{}{}
 		}
 	}
 	return out, err
+}
+
+// planned gives the account a ref leads to by what this plan does to people, zero for
+// who leaves; it is not settled where what is stored counts.
+func (b *builder) planned(ref directory.Digest) (id account.ID, settled bool) {
+	switch t, ok := b.survey.ByRef(ref); {
+	case ok && t.Present && !t.Account.IsZero():
+		return t.Account, true
+	case ok && t.Left:
+		return id, true
+	}
+	return id, false
 }
 
 // regroupNeeded looks at the groups to be planned. Where neither they nor any
@@ -195,18 +221,12 @@ func (b *builder) regroupNeeded() (bool, error) {
 	}
 	var notes []plan.Note
 	for _, key := range open {
-		err := b.p.e.Store.Plans().Open(b.ctx, b.p.c.Alias, key, func(n plan.Note) error {
-			b.regroup = b.regroup || n.Kind != plan.Unresolved // something refused may be possible now
-			n.Carried = false
-			notes = append(notes, n)
-			return nil
-		})
-		if err != nil {
-			return false, err
+		noted, settled, err := b.left(key)
+		if err != nil || !settled {
+			b.regroup = true
+			return true, err
 		}
-	}
-	if b.regroup {
-		return true, nil
+		notes = append(notes, noted...)
 	}
 	for _, n := range notes {
 		if err := b.note(n); err != nil {
@@ -214,6 +234,19 @@ func (b *builder) regroupNeeded() (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// left gives what earlier plans noted of a group that did not move. It is settled, and
+// still holds, where nothing of it was refused that may be possible now.
+func (b *builder) left(key directory.Digest) (notes []plan.Note, settled bool, err error) {
+	settled = true
+	err = b.p.e.Store.Plans().Open(b.ctx, b.p.c.Alias, key, func(n plan.Note) error {
+		settled = settled && n.Kind == plan.Unresolved
+		n.Carried = false
+		notes = append(notes, n)
+		return nil
+	})
+	return notes, settled, err
 }
 
 // strangers looks for members of this connection's groups whose account another
@@ -226,35 +259,21 @@ func (b *builder) strangers() error {
 	return b.p.e.Store.Accounts().GroupsOf(b.ctx, b.p.c.Alias, contested, func(_, _ account.ID) { b.regroup = true })
 }
 
-// overlayTargets puts what this plan does to people over what is stored.
-func (b *builder) overlayTargets(accounts map[directory.Digest]account.ID) {
-	b.survey.Each(func(ref directory.Digest, t match.Target) {
-		switch {
-		case t.Present && !t.Account.IsZero():
-			accounts[ref] = t.Account
-		case t.Left:
-			delete(accounts, ref)
-		}
-	})
-}
-
-// nodes are the groups as the closure takes them: members as accounts, or, where
-// accounts is nil, as the refs themselves.
-func (b *builder) nodes(accounts map[directory.Digest]account.ID) []plan.Node {
+// nodes are the groups as the closure takes them; the rows give their members away.
+func (b *builder) nodes() []plan.Node {
 	nodes := make([]plan.Node, len(b.groups.rows))
 	for i := range b.groups.rows {
 		row := &b.groups.rows[i]
 		n := &nodes[i]
 		n.Name = row.name
-		for _, ref := range row.members {
-			if j, ok := b.groups.byRef[ref]; ok {
+		n.Members = slices.DeleteFunc(row.members, func(ref directory.Digest) bool {
+			j, nested := b.groups.byRef[ref]
+			if nested {
 				n.Groups = append(n.Groups, j)
-			} else if id, ok := accounts[ref]; ok {
-				n.Accounts = append(n.Accounts, id)
-			} else if accounts == nil {
-				n.Accounts = append(n.Accounts, account.ID(ref))
 			}
-		}
+			return nested
+		})
+		row.members = nil
 	}
 	return nodes
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/binary"
 	"maps"
 	"slices"
 	"strings"
@@ -24,9 +25,11 @@ type sketch struct {
 	byRef   map[directory.Digest]int // of groups that are there
 	byKey   map[directory.Digest]int
 	gone    map[directory.Digest]bool // refs and keys of groups that went with this pass
+	met     filter                    // every ref that is looked for among the members
 	nested  [][]int                   // the groups listed in each
 	parents [][]int
-	whole   map[int]bool // groups to be compared whole: moved, or one nested in them did
+	whole   map[int]bool        // groups to be compared whole: moved, or one nested in them did
+	open    map[int][]plan.Note // of groups that did not: what earlier plans noted
 	people  []somebody
 	byPer   map[directory.Digest]int // people by ref
 }
@@ -55,9 +58,19 @@ func (b *builder) regroupFew(have map[account.ID]account.Group) error {
 	for i := range b.groups.rows {
 		at[b.groups.rows[i].key] = i
 	}
-	nodes := b.nodes(nil)
+	for _, notes := range s.open {
+		for _, n := range notes {
+			if err := b.note(n); err != nil {
+				return err
+			}
+		}
+	}
+	nodes := b.nodes()
 	members, cycles := plan.Closure(nodes)
 	for _, cycle := range cycles {
+		if !s.whole[s.byKey[b.groups.rows[cycle[0]].key]] {
+			continue // whoever moves one of a cycle moves all: what was noted of it holds
+		}
 		if err := b.groupCycle(nodes, cycle); err != nil {
 			return err
 		}
@@ -85,7 +98,7 @@ func (b *builder) regroupFew(have map[account.ID]account.Group) error {
 			}
 			continue
 		}
-		desired, err := b.follow(members[j])
+		desired, err := b.follow(members(j))
 		if err != nil {
 			return err
 		}
@@ -100,7 +113,7 @@ func (b *builder) regroupFew(have map[account.ID]account.Group) error {
 func (b *builder) sketch() (*sketch, error) {
 	store := b.p.e.Store.Mirror()
 	s := &sketch{byRef: map[directory.Digest]int{}, byKey: map[directory.Digest]int{}, gone: map[directory.Digest]bool{},
-		whole: map[int]bool{}, byPer: map[directory.Digest]int{}}
+		whole: map[int]bool{}, open: map[int][]plan.Note{}, byPer: map[directory.Digest]int{}}
 	err := store.Groups(b.ctx, b.p.c.Alias, false, func(g *mirror.Group) {
 		s.byKey[g.Key] = len(s.groups)
 		if _, taken := s.byRef[g.Ref]; !g.Gone && (!taken || g.ExternalID != "") {
@@ -111,16 +124,7 @@ func (b *builder) sketch() (*sketch, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = store.Each(b.ctx, b.sel, directory.Group, func(rows []mirror.Row) error {
-		for i := range rows {
-			s.whole[s.byKey[rows[i].Key]] = true
-			if rows[i].Gone {
-				s.gone[rows[i].Ref], s.gone[rows[i].Key] = true, true
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	if err := b.sketchMoved(s); err != nil {
 		return nil, err
 	}
 	b.survey.Each(func(ref directory.Digest, t match.Target) {
@@ -138,6 +142,18 @@ func (b *builder) sketch() (*sketch, error) {
 	}
 	for _, id := range b.survey.Contested() { // another connection took them over
 		s.people = append(s.people, somebody{id: id})
+	}
+	for ref := range s.byRef {
+		s.met.add(ref)
+	}
+	for ref := range s.byPer {
+		s.met.add(ref)
+	}
+	for ref := range s.gone {
+		s.met.add(ref)
+	}
+	for ref := range b.refs.former {
+		s.met.add(ref)
 	}
 	s.nested, s.parents = make([][]int, len(s.groups)), make([][]int, len(s.groups))
 	err = store.Groups(b.ctx, b.p.c.Alias, true, func(g *mirror.Group) {
@@ -159,12 +175,45 @@ func (b *builder) sketch() (*sketch, error) {
 			}
 		}
 	}
+	maps.DeleteFunc(s.open, func(i int, _ []plan.Note) bool { return s.whole[i] }) // planned, and noted, anew
 	return s, nil
+}
+
+// sketchMoved finds the groups that are compared whole whoever moved: those that moved,
+// and those of which something was left open that may be possible now. Of the others
+// that are to be planned, what was noted holds while no group of theirs moves.
+func (b *builder) sketchMoved(s *sketch) error {
+	return b.p.e.Store.Mirror().Each(b.ctx, b.sel, directory.Group, func(rows []mirror.Row) error {
+		for i := range rows {
+			row := &rows[i]
+			at := s.byKey[row.Key]
+			if row.Gone {
+				s.gone[row.Ref], s.gone[row.Key] = true, true
+			}
+			if b.movedRow(row) || row.Gone {
+				s.whole[at] = true
+				continue
+			}
+			notes, settled, err := b.left(row.Key)
+			if err != nil {
+				return err
+			}
+			if settled {
+				s.open[at] = notes
+			} else {
+				s.whole[at] = true
+			}
+		}
+		return nil
+	})
 }
 
 func (b *builder) sketchMembers(s *sketch, i int, g *mirror.Group) {
 	for at := 0; at+16 <= len(g.Refs); at += 16 {
 		raw := directory.Digest(g.Refs[at:])
+		if !s.met.may(raw) {
+			continue
+		}
 		key, former := b.refs.meant(raw, g.Generation)
 		if !former && s.gone[raw] || former && s.gone[key] {
 			s.whole[i] = true // the graph does not lead to a group that went
@@ -177,6 +226,21 @@ func (b *builder) sketchMembers(s *sketch, i int, g *mirror.Group) {
 			s.people[p].listed = append(s.people[p].listed, i)
 		}
 	}
+}
+
+// filter tells most digests that were not added from those that were, for a fraction of
+// what asking a map takes: nearly all members of nearly all groups are nobody who moved.
+type filter [1 << 10]uint64
+
+func (f *filter) add(d directory.Digest) {
+	n := binary.LittleEndian.Uint16(d[:])
+	f[n>>6] |= 1 << (n & 63)
+}
+
+// may reports whether d may be one of those added; it never denies one that was.
+func (f *filter) may(d directory.Digest) bool {
+	n := binary.LittleEndian.Uint16(d[:])
+	return f[n>>6]&(1<<(n&63)) != 0
 }
 
 // memberDiff is who comes into a group and who goes.

@@ -2,7 +2,7 @@ package plan
 
 import (
 	"bytes"
-	"maps"
+	"iter"
 	"slices"
 
 	"rollcall.dev/rollcall/internal/account"
@@ -11,50 +11,49 @@ import (
 
 // Node is one group of the directory, as the closure sees it.
 type Node struct {
-	Ref      directory.Digest
-	Name     string
-	Accounts []account.ID // listed in the group itself
-	Groups   []int        // groups listed in it, by index
+	Name    string
+	Members []directory.Digest // refs of those listed in the group itself who are no groups
+	Groups  []int              // groups listed in it, by index
 }
 
-// Closure gives each group's effective members: those listed in it and in any
-// group nested in it, however deep. A cycle of nesting makes its groups share
-// their members; cycles gives one list of indexes for each.
-//
-// Groups of one cycle are one component (Tarjan); components come out of the
-// algorithm children first, so each is the union of what is already known.
-func Closure(nodes []Node) (members []map[account.ID]struct{}, cycles [][]int) {
-	members = make([]map[account.ID]struct{}, len(nodes))
+// Closure gives each group's effective members when they are asked for: those listed in
+// it and in any group nested in it, however deep; somebody listed in several comes
+// several times. Groups that are nested in each other share their members; cycles gives
+// one list of indexes for each such ring.
+func Closure(nodes []Node) (members func(group int) iter.Seq[directory.Digest], cycles [][]int) {
 	for _, component := range components(nodes) {
-		set := map[account.ID]struct{}{}
-		for _, i := range component {
-			for _, child := range nodes[i].Groups {
-				for id := range members[child] {
-					set[id] = struct{}{}
-				}
-			}
-		}
-		for _, i := range component {
-			for _, id := range nodes[i].Accounts {
-				set[id] = struct{}{}
-			}
-		}
-		for k, i := range component {
-			members[i] = set
-			if k > 0 {
-				members[i] = maps.Clone(set) // each is the caller's to change
-			}
-		}
 		if len(component) > 1 || slices.Contains(nodes[component[0]].Groups, component[0]) {
 			slices.Sort(component)
 			cycles = append(cycles, component)
 		}
 	}
-	return members, cycles
+	met := make([]int, len(nodes)) // by which question
+	question := 0
+	return func(group int) iter.Seq[directory.Digest] {
+		return func(yield func(directory.Digest) bool) {
+			question++
+			met[group] = question
+			for todo := []int{group}; len(todo) > 0; {
+				at := &nodes[todo[len(todo)-1]]
+				todo = todo[:len(todo)-1]
+				for _, ref := range at.Members {
+					if !yield(ref) {
+						return
+					}
+				}
+				for _, nested := range at.Groups {
+					if met[nested] != question {
+						met[nested] = question
+						todo = append(todo, nested)
+					}
+				}
+			}
+		}
+	}, cycles
 }
 
-// components are the strongly connected components, children first (Tarjan,
-// with its own stack: nesting may be deeper than ours).
+// components are the strongly connected components (Tarjan, with its own stack:
+// nesting may be deeper than ours).
 func components(nodes []Node) [][]int {
 	const unseen = -1
 	index := make([]int, len(nodes))

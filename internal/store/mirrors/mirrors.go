@@ -360,6 +360,10 @@ func (m *Mirrors) Still(ctx context.Context, s engine.Selection, fn func([]mirro
 	return m.batches(ctx, s.Batch, still, []any{s.Connection, s.Planned, db.Micros(s.Now)}, brief, fn)
 }
 
+// muchABatch is how many bytes of records and refs a batch holds at most, but for its
+// last row: 500 groups of 400 members have twenty times as many.
+const muchABatch = 1 << 20
+
 // batches scans ahead: the next rows are read while fn works on a batch.
 func (m *Mirrors) batches(ctx context.Context, size int, query string, args []any, scan func(*sql.Rows) (mirror.Row, error), fn func([]mirror.Row) error) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -367,11 +371,11 @@ func (m *Mirrors) batches(ctx context.Context, size int, query string, args []an
 	ready := make(chan []mirror.Row, 1)
 	scanned := make(chan error, 1)
 	go func() {
-		batch := make([]mirror.Row, 0, size)
+		batch, much := make([]mirror.Row, 0, size), 0
 		hand := func() error {
 			select {
 			case ready <- batch:
-				batch = make([]mirror.Row, 0, size)
+				batch, much = make([]mirror.Row, 0, size), 0
 				return nil
 			case <-ctx.Done():
 				return ctx.Err()
@@ -382,7 +386,8 @@ func (m *Mirrors) batches(ctx context.Context, size int, query string, args []an
 			if err != nil {
 				return err
 			}
-			if batch = append(batch, r); len(batch) < size {
+			much += len(r.Record) + len(r.Refs)
+			if batch = append(batch, r); len(batch) < size && much < muchABatch {
 				return nil
 			}
 			return hand()

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/setting"
 )
 
@@ -67,6 +68,68 @@ func TestNestedGroupsAreUnfoldedAndRingsReported(t *testing.T) {
 		equal(t, "all", w.Members("all"), "bob carl")
 		equal(t, "ring1", w.Members("ring1"), "anna")
 		w.Settled("hq")
+	})
+}
+
+// People move in groups that are nested in each other, and the groups do not: what was
+// noted of the ring is noted once more, and only while there is a ring.
+func TestARingIsNotedOnceWhoeverMovesInIt(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		rings := func(r *engine.Result) (list []string) {
+			for _, n := range w.Notes(r.Plan) {
+				if strings.Contains(n, "nested in each other") {
+					list = append(list, n)
+				}
+			}
+			return list
+		}
+		w.Connect("hq")
+		ring1, others := Group("ring1", "@ring2", "carl"), []rec{Group("ring2", "@ring1", "dora"), Group("over", "@ring1"), Group("self", "@self", "anna"), Group("flat", "dora", "bob")}
+		w.Holds("hq", append(others, ring1, Person("anna"), Person("bob"), Person("carl"))...)
+		first := rings(w.Applied("hq"))
+		equal(t, "rings", len(first), 2)
+		equal(t, "over", w.Members("over"), "carl")
+		for _, people := range [][]rec{
+			{Person("anna"), Person("bob"), Person("carl"), Person("dora")},                // somebody comes who was listed before
+			{Person("anna"), Person("bob", "title=Boss"), Person("carl"), Person("dora")},  // somebody outside
+			{Person("anna"), Person("bob"), Person("carl", "title=Boss"), Person("dora")},  // and inside
+			{Person("anna"), Person("bob"), Person("carl", "title=Boss"), Person("eve")},   // dora goes
+			{Person("anna"), Person("bob"), Person("carl", "title=Boss"), Person("dora")},  // and returns
+			{Person("bob"), Person("carl", "title=Boss"), Person("dora"), Person("eve")},   // anna goes
+			{Person("anna"), Person("bob"), Person("carl", "title=Chief"), Person("dora")}, // and returns, with another change
+			{Person("anna"), Person("bob"), Person("carl", "mail=carl"), Person("dora")},   // an address that is none
+			{Person("anna"), Person("bob"), Person("carl", "title=Chief"), Person("dora")},
+		} {
+			w.Holds("hq", append(append(people, others...), ring1)...)
+			same(t, "rings", rings(w.Applied("hq")), first...)
+			for _, group := range []string{"ring1", "ring2", "over"} {
+				equal(t, group, w.Members(group), "carl dora")
+			}
+			w.Settled("hq")
+		}
+		// One of them moves after the other, and they stay a ring; whichever it was noted of.
+		people := []rec{Person("anna"), Person("bob"), Person("carl", "title=Chief"), Person("dora")}
+		ring1 = Group("ring1", "@ring2", "carl", "anna")
+		w.Holds("hq", append(append(people, others...), ring1)...)
+		same(t, "rings", rings(w.Applied("hq")), first...)
+		others[0] = Group("ring2", "@ring1", "dora", "bob")
+		w.Holds("hq", append(append(people, others...), ring1)...)
+		same(t, "rings", rings(w.Applied("hq")), first...)
+		equal(t, "over", w.Members("over"), "anna bob carl dora")
+		w.Settled("hq")
+
+		everybody := append(people, others...)
+		w.Holds("hq", append(everybody, Group("ring1", "carl"))...)
+		left := rings(w.Applied("hq"))
+		equal(t, "rings", len(left), 1)
+		contains(t, left, "self")
+		equal(t, "over", w.Members("over"), "carl")
+		equal(t, "ring2", w.Members("ring2"), "bob carl dora")
+		w.Holds("hq", append(everybody, ring1)...)
+		same(t, "rings", rings(w.Applied("hq")), first...)
+		w.Settled("hq")
+		w.Examine()
 	})
 }
 

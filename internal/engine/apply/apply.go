@@ -138,10 +138,10 @@ type chunk struct {
 	err     error
 }
 
-// decode reads ahead: the next chunk is decoded while one is being written. It
+// decode reads ahead: the next chunk, and no more, is decoded while one is being written. It
 // ends by itself, after the last chunk, an error, or when ctx is cancelled.
 func decode(ctx context.Context, s *Stored, from Chunks) <-chan chunk {
-	out := make(chan chunk, 1)
+	out := make(chan chunk)
 	go func() {
 		for seq := s.Applied; seq < s.Chunks; seq++ {
 			var c chunk

@@ -109,15 +109,17 @@ func (s *Accounts) MembersOf(ctx context.Context, group account.ID, fn func(*acc
 		})
 }
 
-// GroupsOf calls fn for every membership of the accounts in groups of a connection.
+// GroupsOf calls fn for every membership of the accounts in groups of a connection. Their
+// memberships are looked for first: PostgreSQL, whose statistics know nothing of groups
+// just made, went through all members of all groups.
 func (s *Accounts) GroupsOf(ctx context.Context, connection string, ids []account.ID, fn func(group, id account.ID)) error {
 	return parts(ids, func(part []account.ID) error {
 		args := []any{connection}
 		for i := range part {
 			args = append(args, part[i][:])
 		}
-		return db.Each(ctx, s.DB.Reader(), `SELECT m.group_id, m.account_id FROM memberships m CROSS JOIN groups g
-			WHERE g.id = m.group_id AND g.connection = $1 AND m.account_id IN `+db.In(2, len(part)), args, func(rows *sql.Rows) error {
+		return db.Each(ctx, s.DB.Reader(), `WITH m AS MATERIALIZED (SELECT group_id, account_id FROM memberships WHERE account_id IN `+db.In(2, len(part))+`)
+			SELECT m.group_id, m.account_id FROM m JOIN groups g ON g.id = m.group_id WHERE g.connection = $1`, args, func(rows *sql.Rows) error {
 			var g, a account.ID
 			if err := rows.Scan(&g, &a); err != nil {
 				return err

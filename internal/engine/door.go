@@ -155,9 +155,10 @@ func (d *Door) standing(ctx context.Context, r *directory.Record) (s standing, e
 	if s.account, err = d.e.Store.Accounts().Holding(ctx, d.c.Alias, key); err != nil || s.account == nil {
 		return s, err
 	}
-	hash, _, known, err := d.e.Store.Mirror().Find(ctx, d.c.Alias, key)
 	var hasher directory.Hasher
-	s.same = known && hash == hasher.Hash(r, "")
+	err = d.e.Store.Mirror().Find(ctx, d.c.Alias, []directory.Digest{key}, func(_, hash directory.Digest, _ directory.Kind) {
+		s.same = hash == hasher.Hash(r, "")
+	})
 	return s, err
 }
 

@@ -116,8 +116,8 @@ func (m besideMirror) Known(ctx context.Context, connection string, fn func(key,
 	return m.Mirror.Known(ctx, m.name(connection), fn)
 }
 
-func (m besideMirror) Find(ctx context.Context, connection string, key directory.Digest) (directory.Digest, directory.Kind, bool, error) {
-	return m.Mirror.Find(ctx, m.name(connection), key)
+func (m besideMirror) Find(ctx context.Context, connection string, keys []directory.Digest, fn func(key, hash directory.Digest, kind directory.Kind)) error {
+	return m.Mirror.Find(ctx, m.name(connection), keys, fn)
 }
 
 func (m besideMirror) Stage(ctx context.Context, _ mirror.Lease, generation int64, rows []mirror.Row) error {

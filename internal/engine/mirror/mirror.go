@@ -54,8 +54,8 @@ type Publication struct {
 type Store interface {
 	// Known calls fn for every present row: its key, hash and kind.
 	Known(ctx context.Context, connection string, fn func(key, hash directory.Digest, kind directory.Kind)) error
-	// Find is Known for one key.
-	Find(ctx context.Context, connection string, key directory.Digest) (hash directory.Digest, kind directory.Kind, found bool, err error)
+	// Find is Known for some keys.
+	Find(ctx context.Context, connection string, keys []directory.Digest, fn func(key, hash directory.Digest, kind directory.Kind)) error
 	// Stage writes rows under a generation that is not yet published.
 	Stage(ctx context.Context, lease Lease, generation int64, rows []Row) error
 	// Discard throws away what an unfinished reading staged.
@@ -118,8 +118,8 @@ type Group struct {
 	Refs       []byte // valid until the callback returns
 }
 
-// fewLookups is up to how many keys a reading of changes looks up one by one,
-// before it is given all that are known.
+// fewLookups is up to how many keys a reading of changes looks up, before it is given
+// all that are known.
 const fewLookups = 5000
 
 type known struct {
@@ -149,7 +149,7 @@ func (in *Intake) Take(ctx context.Context, src source.Source, req source.Reques
 	}
 	p := pass{Intake: in, ctx: ctx, rows: map[directory.Digest]known{}, generation: in.Published + 1, hashes: map[string]string{}}
 	if p.partial = req.From != nil; p.partial {
-		req.Known, req.Keys, req.Anew = p.knows, p.keys, p.anew
+		req.Known, req.Soon, req.Keys, req.Anew = p.knows, p.soon, p.keys, p.anew
 	} else {
 		// What is known is read while the source connects.
 		p.loading = make(chan error, 1)
@@ -296,14 +296,38 @@ func (p *pass) find(key directory.Digest) (known, error) {
 	if ok || p.loaded {
 		return k, nil
 	}
-	if len(p.rows) >= fewLookups {
-		err := p.load()
-		return p.rows[key], err
+	err := p.look(key)
+	return p.rows[key], err
+}
+
+// look takes in what is known of keys that were not looked up before.
+func (p *pass) look(keys ...directory.Digest) error {
+	if len(p.rows)+len(keys) > fewLookups {
+		return p.load()
 	}
-	hash, kind, found, err := p.Store.Find(p.ctx, p.Lease.Connection, key)
-	k = known{hash: hash, kind: kind, there: found}
-	p.rows[key] = k
-	return k, err
+	for _, key := range keys {
+		p.rows[key] = known{}
+	}
+	return p.Store.Find(p.ctx, p.Lease.Connection, keys, func(key, hash directory.Digest, kind directory.Kind) {
+		p.rows[key] = known{hash: hash, kind: kind, there: true}
+	})
+}
+
+func (p *pass) soon(kind directory.Kind, ids []directory.ExternalID) error {
+	if p.loaded {
+		return nil
+	}
+	var keys []directory.Digest
+	for _, id := range ids {
+		key := directory.KeyOf(kind, id)
+		if _, ok := p.rows[key]; !ok {
+			keys = append(keys, key)
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	return p.look(keys...)
 }
 
 func (p *pass) knows(kind directory.Kind, id directory.ExternalID) (bool, error) {

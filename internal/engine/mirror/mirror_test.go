@@ -21,6 +21,7 @@ type memory struct {
 	reading   source.Reading
 	stages    int
 	publishes int
+	questions int // about some keys
 	total     int
 	failStage error
 	failKnown error
@@ -62,9 +63,14 @@ func (m *memory) Discard(context.Context, Lease) error {
 	return nil
 }
 
-func (m *memory) Find(_ context.Context, _ string, key directory.Digest) (directory.Digest, directory.Kind, bool, error) {
-	r, ok := m.rows[key]
-	return r.Hash, r.Kind, ok && !r.Gone, nil
+func (m *memory) Find(_ context.Context, _ string, keys []directory.Digest, fn func(key, hash directory.Digest, kind directory.Kind)) error {
+	m.questions++
+	for _, key := range keys {
+		if r, ok := m.rows[key]; ok && !r.Gone {
+			fn(key, r.Hash, r.Kind)
+		}
+	}
+	return nil
 }
 
 func (m *memory) Publish(_ context.Context, _ Lease, p Publication) (users, groups int, err error) {
@@ -138,6 +144,7 @@ type script struct {
 	records []directory.Record
 	reading source.Reading
 	err     error
+	first   func() // called before the first record
 	before  func() // called before the reading ends
 	from    source.Cursor
 	silent  bool // it does not say that it reads everything
@@ -154,6 +161,9 @@ func (s *script) Read(_ context.Context, req source.Request, emit func(*director
 		}
 	}
 	s.req = req
+	if s.first != nil {
+		s.first()
+	}
 	var one directory.Record // used again and again, as sources may
 	for i := range s.records {
 		one = s.records[i]
@@ -356,6 +366,47 @@ func TestASourceIsToldWhatIsKnownAndMustSayWhenItReadsEverything(t *testing.T) {
 	}
 	if p := b.store.picture(); p != "-cn=anna, cn=bo, cn=cy" {
 		t.Errorf("the mirror: %s", p)
+	}
+}
+
+// What a source says will come soon is looked up at once, and makes no difference.
+func TestWhatComesSoonIsLookedUpAtOnce(t *testing.T) {
+	many := []directory.ExternalID{"anna"}
+	for i := range fewLookups {
+		many = append(many, directory.ExternalID(fmt.Sprint("nobody", i)))
+	}
+	for _, c := range []struct {
+		name      string
+		soon      []directory.ExternalID
+		questions int
+	}{
+		{"nobody is named", nil, 4},
+		{"some are", []directory.ExternalID{"bo", "dee"}, 3},
+		{"all are, and one twice, and one of whom nothing comes", []directory.ExternalID{"anna", "bo", "cy", "bo", "dee", "eve"}, 1},
+		{"so many that all that are known are loaded", many, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := start()
+			b.must(t, whole, person("anna", "a"), person("bo", "b"), person("cy", "c"), person("fay", "f"))
+			s := &script{from: source.Cursor("x"), reading: delta, records: []directory.Record{gone("anna"), person("bo", "b2"),
+				{Kind: directory.User, ID: "cy", Present: true}, person("dee", "d")}}
+			s.first = func() {
+				if err := s.req.Soon(directory.User, c.soon); err != nil {
+					t.Error(err)
+				}
+			}
+			b.store.questions = 0
+			got, err := b.take(t.Context(), s)
+			if err != nil || got.Changed != 2 || got.Gone != 1 {
+				t.Errorf("%+v, %v", got, err)
+			}
+			if p := b.store.picture(); p != "-cn=anna, cn=bo, cn=cy, cn=dee, cn=fay" {
+				t.Errorf("the mirror: %s", p)
+			}
+			if b.store.questions != c.questions {
+				t.Errorf("%d questions, want %d", b.store.questions, c.questions)
+			}
+		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package ldap
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -25,6 +26,20 @@ type found struct {
 	doubtful bool
 }
 
+// ids are those of all entries that are named, and not to be fetched first.
+func (f *found) ids(anchor string) []directory.ExternalID {
+	ids := slices.Clone(f.gone)
+	for _, uuid := range f.present {
+		ids = append(ids, uuid.externalID(anchor))
+	}
+	for i := range f.records {
+		if id := f.records[i].ID; id != "" {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // mostChanges bounds what is kept between the two steps. Beyond it to read
 // everything is no more work.
 const mostChanges = 50_000
@@ -40,6 +55,9 @@ func (r *reading) apply(h *half, f *found, sweep bool) error {
 		if err := r.sweep(h); err != nil {
 			return err
 		}
+	}
+	if err := r.announce(h.kind, f.ids(r.anchor)); err != nil {
+		return err
 	}
 	var unknown []string
 	for _, uuid := range f.present {
@@ -93,6 +111,9 @@ func (r *reading) fetch(h *half, keys []string) error {
 			missing[externalID(r.anchor, k)] = true
 		}
 		q.attributes = h.decoder.request()
+		if err := r.announce(h.kind, slices.Collect(maps.Keys(missing))); err != nil {
+			return err
+		}
 		e, err := r.pages(h.what, q, func(op cursor) error {
 			if err := r.entry(h, op); err != nil {
 				return err
@@ -234,6 +255,19 @@ func (r *reading) sweep(h *half) error {
 		return err
 	}
 	_, err = r.judge(h.what, q, e)
+	return err
+}
+
+// announce says which entries isKnown is about to be asked for, or that are about to be
+// handed on.
+func (r *reading) announce(kind directory.Kind, ids []directory.ExternalID) error {
+	if r.soon == nil || len(ids) < 2 {
+		return nil
+	}
+	err := r.soon(kind, ids)
+	if err != nil {
+		r.refused = err
+	}
 	return err
 }
 

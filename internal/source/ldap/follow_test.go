@@ -28,6 +28,8 @@ type follower struct {
 	present int      // entries it said to be there
 	anew    int      // how often everything was read in place of changes
 	zone    zone     // answers look-ups, if set
+
+	announced int // entries the last reading said to come soon
 }
 
 func follow(t *testing.T, v setting.Values, wanted ...string) *follower {
@@ -100,12 +102,19 @@ func (f *follower) try() (source.Reading, error) {
 	f.t.Helper()
 	picture := maps.Clone(f.picture)
 	seen := map[string]bool{}
-	f.whole, f.present, f.anew = nil, 0, 0
+	f.whole, f.present, f.anew, f.announced = nil, 0, 0, 0
 	req := source.Request{From: f.cursor, Attributes: f.wanted, Now: f.now, Sweep: f.sweep}
 	if f.cursor != nil {
 		req.Known = func(kind directory.Kind, id directory.ExternalID) (bool, error) {
 			_, ok := picture[keyOf(&directory.Record{Kind: kind, ID: id})]
 			return ok, nil
+		}
+		req.Soon = func(_ directory.Kind, ids []directory.ExternalID) error {
+			if slices.Contains(ids, "") {
+				f.t.Error("an entry without an ID is about to come")
+			}
+			f.announced += len(ids)
+			return nil
 		}
 		req.Anew = func() error {
 			if f.anew++; len(seen) > 0 {

@@ -229,8 +229,8 @@ func TestAfterARestartOpenLDAPNamesWhatIsThere(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = s.Stop() })
 	f.v["addr"] = []string{s.URL}
-	if got := f.follows(methodSync); !got.Swept || f.present < 500 || len(f.whole) > 5 {
-		t.Errorf("%s, %d present, read: %q", show(got), f.present, f.whole)
+	if got := f.follows(methodSync); !got.Swept || f.present < 500 || len(f.whole) > 5 || f.announced < 500 {
+		t.Errorf("%s, %d present, %d announced, read: %q", show(got), f.present, f.announced, f.whole)
 	}
 	modify(t, s, "dn: uid=u0006,PEOPLE\nchangetype: delete\n")
 	if got := f.follows(methodSync); got.Swept {

@@ -39,7 +39,7 @@ func (s *ldapSource) Read(ctx context.Context, req source.Request, emit func(*di
 	if err != nil {
 		return source.Reading{}, err
 	}
-	r.progress, r.known = req.Progress, req.Known
+	r.progress, r.known, r.soon = req.Progress, req.Known, req.Soon
 	if err := r.readDenied(); err != nil {
 		return source.Reading{}, err
 	}

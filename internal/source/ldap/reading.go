@@ -39,6 +39,7 @@ type reading struct {
 	progress func(users, groups int)
 	refused  error // by emit; returned as it is
 	known    func(directory.Kind, directory.ExternalID) (bool, error)
+	soon     func(directory.Kind, []directory.ExternalID) error
 
 	out     source.Reading
 	reasons []string

@@ -7,7 +7,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -29,10 +28,23 @@ var columns = []string{"connection", "key", "generation", "kind", "external_id",
 // common are what the people of a connection mostly have in common.
 var common = []string{"connection", "generation", "kind", "secret", "primary_ref", "refs"}
 
+const known = `SELECT m.key, m.hash, m.kind FROM mirror m JOIN connections c ON c.alias = m.connection
+	WHERE m.connection = $1 AND m.generation <= c.generation AND m.gone = 0`
+
 // Known calls fn for every row of the published picture.
 func (m *Mirrors) Known(ctx context.Context, connection string, fn func(key, hash directory.Digest, kind directory.Kind)) error {
-	return db.Each(ctx, m.DB.Reader(), `SELECT m.key, m.hash, m.kind FROM mirror m JOIN connections c ON c.alias = m.connection
-		WHERE m.connection = $1 AND m.generation <= c.generation AND m.gone = 0`, []any{connection}, func(rows *sql.Rows) error {
+	return db.Each(ctx, m.DB.Reader(), known, []any{connection}, hashes(fn))
+}
+
+// Find is Known for some keys.
+func (m *Mirrors) Find(ctx context.Context, connection string, keys []directory.Digest, fn func(key, hash directory.Digest, kind directory.Kind)) error {
+	return parts(keys, func(in string, args []any) error {
+		return db.Each(ctx, m.DB.Reader(), known+` AND m.key IN `+in, args, hashes(fn))
+	}, connection)
+}
+
+func hashes(fn func(key, hash directory.Digest, kind directory.Kind)) func(*sql.Rows) error {
+	return func(rows *sql.Rows) error {
 		var key, hash sql.RawBytes
 		var kind directory.Kind
 		if err := rows.Scan(&key, &hash, &kind); err != nil {
@@ -40,18 +52,7 @@ func (m *Mirrors) Known(ctx context.Context, connection string, fn func(key, has
 		}
 		fn(directory.Digest(key), directory.Digest(hash), kind)
 		return nil
-	})
-}
-
-// Find is Known for one key.
-func (m *Mirrors) Find(ctx context.Context, connection string, key directory.Digest) (hash directory.Digest, kind directory.Kind, found bool, err error) {
-	err = m.DB.Reader().QueryRowContext(ctx, `SELECT m.hash, m.kind FROM mirror m JOIN connections c ON c.alias = m.connection
-		WHERE m.connection = $1 AND m.key = $2 AND m.generation <= c.generation AND m.gone = 0`, connection, key[:]).
-		Scan(db.Digest{To: (*[16]byte)(&hash)}, &kind)
-	if errors.Is(err, sql.ErrNoRows) {
-		return hash, kind, false, nil
 	}
-	return hash, kind, err == nil, db.Explain("look up an entry", err)
 }
 
 // Stage writes rows under a generation that is not published yet.

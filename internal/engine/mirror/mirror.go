@@ -305,12 +305,17 @@ func (p *pass) look(keys ...directory.Digest) error {
 	if len(p.rows)+len(keys) > fewLookups {
 		return p.load()
 	}
-	for _, key := range keys {
-		p.rows[key] = known{}
-	}
-	return p.Store.Find(p.ctx, p.Lease.Connection, keys, func(key, hash directory.Digest, kind directory.Kind) {
-		p.rows[key] = known{hash: hash, kind: kind, there: true}
+	found := make(map[directory.Digest]known, len(keys))
+	err := p.Store.Find(p.ctx, p.Lease.Connection, keys, func(key, hash directory.Digest, kind directory.Kind) {
+		found[key] = known{hash: hash, kind: kind, there: true}
 	})
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		p.rows[key] = found[key] // or that there is none
+	}
+	return nil
 }
 
 func (p *pass) soon(kind directory.Kind, ids []directory.ExternalID) error {

@@ -18,7 +18,7 @@ type Node struct {
 
 // Closure gives each group's effective members when they are asked for: those listed in
 // it and in any group nested in it, however deep; somebody listed in several comes
-// several times. Groups that are nested in each other share their members; cycles gives
+// several times. One group is gone through after the other. Groups that are nested in each other share their members; cycles gives
 // one list of indexes for each such ring.
 func Closure(nodes []Node) (members func(group int) iter.Seq[directory.Digest], cycles [][]int) {
 	for _, component := range components(nodes) {

@@ -221,12 +221,12 @@ func (b *builder) regroupNeeded() (bool, error) {
 	}
 	var notes []plan.Note
 	for _, key := range open {
-		noted, settled, err := b.left(key)
+		before, settled, err := b.noted(key)
 		if err != nil || !settled {
 			b.regroup = true
 			return true, err
 		}
-		notes = append(notes, noted...)
+		notes = append(notes, before...)
 	}
 	for _, n := range notes {
 		if err := b.note(n); err != nil {
@@ -236,9 +236,9 @@ func (b *builder) regroupNeeded() (bool, error) {
 	return false, nil
 }
 
-// left gives what earlier plans noted of a group that did not move. It is settled, and
+// noted gives what earlier plans noted of a group that did not move. It is settled, and
 // still holds, where nothing of it was refused that may be possible now.
-func (b *builder) left(key directory.Digest) (notes []plan.Note, settled bool, err error) {
+func (b *builder) noted(key directory.Digest) (notes []plan.Note, settled bool, err error) {
 	settled = true
 	err = b.p.e.Store.Plans().Open(b.ctx, b.p.c.Alias, key, func(n plan.Note) error {
 		settled = settled && n.Kind == plan.Unresolved

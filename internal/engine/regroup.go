@@ -58,8 +58,8 @@ func (b *builder) regroupFew(have map[account.ID]account.Group) error {
 	for i := range b.groups.rows {
 		at[b.groups.rows[i].key] = i
 	}
-	for _, notes := range s.open {
-		for _, n := range notes {
+	for _, i := range slices.Sorted(maps.Keys(s.open)) {
+		for _, n := range s.open[i] {
 			if err := b.note(n); err != nil {
 				return err
 			}
@@ -194,7 +194,7 @@ func (b *builder) sketchMoved(s *sketch) error {
 				s.whole[at] = true
 				continue
 			}
-			notes, settled, err := b.left(row.Key)
+			notes, settled, err := b.noted(row.Key)
 			if err != nil {
 				return err
 			}

@@ -16,8 +16,6 @@ import (
 	"syscall"
 	"time"
 
-	"rollcall.dev/rollcall/internal/rig/openldap"
-	"rollcall.dev/rollcall/internal/rig/people"
 )
 
 // leastOfDirect is how much of the speed without an agent a run through one has to have.
@@ -46,39 +44,23 @@ func measureAgent(ctx context.Context, o options) error {
 	return writeHauled(os.Stdout, o, sizes, results)
 }
 
-func haulSize(ctx context.Context, o options, n, rounds int, results *[2][]hauled) (err error) {
-	dir, err := os.MkdirTemp("", "rollcall-bench-")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	directory := people.Options{People: n, Groups: o.groups, Seed: o.seed}
-	ldif := filepath.Join(dir, "people.ldif")
-	stats, err := writeDirectory(ldif, directory)
-	if err != nil {
-		return err
-	}
-	note("%d people, %d groups, %d memberships: loading", stats.People, stats.Groups, stats.Memberships)
-	server, err := openldap.Start(ctx, openldap.Options{LDIF: ldif, MapSize: 8 << 30})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, server.Stop()) }()
-	b := &bench{options: o, dir: dir, ldif: ldif, directory: directory, stats: stats, server: server}
-	for round := range 1 + rounds { // the first one warms
-		for k := range 2 {
-			way := (k + round) % 2
-			got, err := b.haul(ctx, round, way == 1)
-			if err != nil {
-				return err
-			}
-			note("%d people, round %d, %s: first %.2f s, again %.2f s", n, round, []string{"directly", "through an agent"}[way], got.first.Seconds(), got.full.Seconds())
-			if round > 0 {
-				results[way] = append(results[way], got)
+func haulSize(ctx context.Context, o options, n, rounds int, results *[2][]hauled) error {
+	return o.onDirectory(ctx, n, func(b *bench) error {
+		for round := range 1 + rounds { // the first one warms
+			for k := range 2 {
+				way := (k + round) % 2
+				got, err := b.haul(ctx, round, way == 1)
+				if err != nil {
+					return err
+				}
+				note("%d people, round %d, %s: first %.2f s, again %.2f s", n, round, []string{"directly", "through an agent"}[way], got.first.Seconds(), got.full.Seconds())
+				if round > 0 {
+					results[way] = append(results[way], got)
+				}
 			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // haul starts a server on an empty database, and for an agent one that has no settings of

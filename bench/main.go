@@ -135,8 +135,40 @@ func run(ctx context.Context, args []string) error {
 	return r.write(os.Stdout)
 }
 
-// measureSize loads one directory and goes through all rounds on it.
-func measureSize(ctx context.Context, o options, n int, r *report) (err error) {
+// measureSize goes through all rounds on one directory.
+func measureSize(ctx context.Context, o options, n int, r *report) error {
+	return o.onDirectory(ctx, n, func(b *bench) (err error) {
+		for _, database := range o.databases {
+			if database == "postgres" {
+				if b.postgres, err = postgres.Start(ctx, postgres.Durable()); err != nil {
+					return err
+				}
+				defer func() { err = errors.Join(err, b.postgres.Stop()) }()
+			}
+		}
+		first := 1
+		if o.warm {
+			first = 0
+		}
+		for round := first; round <= o.rounds; round++ {
+			for k := range o.databases {
+				database := o.databases[(k+round)%len(o.databases)]
+				note("%d people, %s, round %d of %d", n, database, round, o.rounds)
+				result, err := b.round(ctx, database, round)
+				if err != nil {
+					return fmt.Errorf("%s, round %d: %w", database, round, err)
+				}
+				if round > 0 {
+					r.add(n, b.stats, database, result)
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// onDirectory hands fn a server with a directory of n people, which goes when fn is done.
+func (o options) onDirectory(ctx context.Context, n int, fn func(*bench) error) (err error) {
 	dir, err := os.MkdirTemp("", "rollcall-bench-")
 	if err != nil {
 		return err
@@ -154,33 +186,7 @@ func measureSize(ctx context.Context, o options, n int, r *report) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
-	b := &bench{options: o, dir: dir, ldif: ldif, directory: directory, stats: stats, server: server}
-	for _, database := range o.databases {
-		if database == "postgres" {
-			if b.postgres, err = postgres.Start(ctx, postgres.Durable()); err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, b.postgres.Stop()) }()
-		}
-	}
-	first := 1
-	if o.warm {
-		first = 0
-	}
-	for round := first; round <= o.rounds; round++ {
-		for k := range o.databases {
-			database := o.databases[(k+round)%len(o.databases)]
-			note("%d people, %s, round %d of %d", n, database, round, o.rounds)
-			result, err := b.round(ctx, database, round)
-			if err != nil {
-				return fmt.Errorf("%s, round %d: %w", database, round, err)
-			}
-			if round > 0 {
-				r.add(n, stats, database, result)
-			}
-		}
-	}
-	return nil
+	return fn(&bench{options: o, dir: dir, ldif: ldif, directory: directory, stats: stats, server: server})
 }
 
 func writeDirectory(path string, o people.Options) (stats people.Stats, err error) {

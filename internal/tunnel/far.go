@@ -300,9 +300,13 @@ func (f *far) Read(ctx context.Context, req source.Request, emit func(*directory
 	}
 	defer t.close()
 	changes := req.From != nil
+	held := waiting{soon: req.Soon, emit: emit}
 	sent := 0
 	for {
 		what, body, err := t.next()
+		if err == nil && what != frameRecord {
+			err = held.pass()
+		}
 		if err != nil {
 			return source.Reading{}, err
 		}
@@ -315,7 +319,7 @@ func (f *far) Read(ctx context.Context, req source.Request, emit func(*directory
 			if err != nil {
 				return source.Reading{}, liar(err)
 			}
-			if err := emit(rec); err != nil {
+			if err := held.take(rec, len(body)); err != nil {
 				return source.Reading{}, err
 			}
 		case frameProgress:
@@ -332,7 +336,7 @@ func (f *far) Read(ctx context.Context, req source.Request, emit func(*directory
 				return source.Reading{}, liar(errFrame)
 			}
 			if a.Anew {
-				changes = false
+				changes, held.soon = false, nil
 			}
 			if err := t.reply(a, req); err != nil {
 				return source.Reading{}, err
@@ -353,22 +357,6 @@ func (f *far) Read(ctx context.Context, req source.Request, emit func(*directory
 			return r, nil
 		}
 	}
-}
-
-// record reads a record, and refuses what this reading cannot bring.
-func (f *far) record(body []byte, changes bool) (*directory.Record, error) {
-	r, err := decodeRecord(body, f.hub.Limits.Items)
-	switch {
-	case err != nil:
-		return nil, err
-	case r.Password != "" && !f.kind.Passwords:
-		return nil, fmt.Errorf("%w: a password, where a source %s has none", errFrame, f.kind.Name)
-	case (r.Gone || r.Present) && !changes:
-		return nil, fmt.Errorf("%w: a removal in a reading of everything", errFrame)
-	case r.ID == "" && (r.Problem == "" || r.Gone || r.Present):
-		return nil, fmt.Errorf("%w: an entry without an ID and without a problem", errFrame)
-	}
-	return r, nil
 }
 
 // keysAtOnce is how many digests stand in one frame.

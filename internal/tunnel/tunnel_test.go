@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -308,6 +309,61 @@ func TestWhatIsKnownIsFetchedOnce(t *testing.T) {
 		if err != nil || present != there || whole != 11 || listed && (asked != fewQuestions || lists != 1) || !listed && asked != there+10 {
 			t.Errorf("%v: %d present, %d whole, %d questions, %d lists", err, present, whole, asked, lists)
 		}
+	}
+}
+
+// Records of changes are announced together before they are handed on, in their order;
+// a question finds all handed on that came before it.
+func TestChangesAreLookedUpTogether(t *testing.T) {
+	long := strings.Repeat("x", 50<<10)
+	f := &fake{read: func(_ context.Context, req source.Request, emit func(*directory.Record) error) (source.Reading, error) {
+		for i := range 300 {
+			if err := emit(user(i)); err != nil {
+				return source.Reading{}, err
+			}
+			if i == 1 {
+				if _, err := req.Known(directory.User, "7"); err != nil {
+					return source.Reading{}, err
+				}
+			}
+		}
+		for i := range 30 {
+			if err := emit(&directory.Record{Kind: directory.Group, ID: directory.ExternalID(fmt.Sprint(i)), Name: long}); err != nil {
+				return source.Reading{}, err
+			}
+		}
+		return source.Reading{Complete: true}, nil
+	}}
+	h, _ := with(t, f, Hello{})
+	var told []string
+	handed := 0
+	req := source.Request{
+		From: source.Cursor("x"),
+		Known: func(directory.Kind, directory.ExternalID) (bool, error) {
+			told = append(told, fmt.Sprint("asked behind ", handed))
+			return true, nil
+		},
+		Soon: func(kind directory.Kind, ids []directory.ExternalID) error {
+			told = append(told, fmt.Sprintf("%d of kind %d from %s behind %d", len(ids), kind, ids[0], handed))
+			return nil
+		},
+		Anew: func() error { return nil },
+	}
+	emit := func(*directory.Record) error { handed++; return nil }
+	if _, err := open(t, h).Read(t.Context(), req, emit); err != nil || handed != 330 {
+		t.Errorf("%v, %d records", err, handed)
+	}
+	want := []string{"2 of kind 1 from 0 behind 0", "asked behind 2", "256 of kind 1 from 2 behind 2", "42 of kind 1 from 258 behind 258", "21 of kind 2 from 0 behind 258",
+		"9 of kind 2 from 21 behind 321"}
+	if !slices.Equal(told, want) {
+		t.Errorf("got %q", told)
+	}
+
+	refused := errors.New("the mirror is not there")
+	req.Soon = func(directory.Kind, []directory.ExternalID) error { return refused }
+	handed = 0
+	if _, err := open(t, h).Read(t.Context(), req, emit); !errors.Is(err, refused) || handed != 0 {
+		t.Errorf("%v, %d records", err, handed)
 	}
 }
 

@@ -34,6 +34,7 @@ type Server struct {
 	process   *exec.Cmd
 	exited    chan struct{}
 	exit      error
+	deadlock  []string // what it said of the first one; to be read when it has exited
 	databases sync.Mutex
 	made      int
 }
@@ -152,7 +153,7 @@ func launch(ctx context.Context, bin, dir, password string, o options) (*Server,
 	s := &Server{dir: dir, process: cmd, exited: make(chan struct{})}
 	ready, said := make(chan struct{}), make(chan string, 1)
 	go func() {
-		said <- follow(log, ready)
+		said <- s.follow(log, ready)
 		s.exit = cmd.Wait()
 		close(s.exited)
 	}()
@@ -178,9 +179,12 @@ func launch(ctx context.Context, bin, dir, password string, o options) (*Server,
 	return s, nil
 }
 
+// deadlockLines is about how many lines the server says who waited for whom in.
+const deadlockLines = 12
+
 // follow reads the log to its end, tells when the server takes connections and
 // gives back the last of what it said.
-func follow(log io.Reader, ready chan<- struct{}) string {
+func (s *Server) follow(log io.Reader, ready chan<- struct{}) string {
 	var last []string
 	lines := bufio.NewScanner(log)
 	lines.Buffer(nil, 1<<20)
@@ -189,6 +193,9 @@ func follow(log io.Reader, ready chan<- struct{}) string {
 		if !open && strings.Contains(lines.Text(), "ready to accept connections") {
 			open = true
 			close(ready)
+		}
+		if n := len(s.deadlock); n > 0 && n < deadlockLines || strings.Contains(lines.Text(), "deadlock detected") {
+			s.deadlock = append(s.deadlock, lines.Text())
 		}
 		last = append(last, lines.Text())
 		if len(last) > 40 {
@@ -243,10 +250,15 @@ func (s *Server) create(ctx context.Context, name, template string) (string, err
 // PID is the server's process, for whoever measures or kills it.
 func (s *Server) PID() int { return s.process.Process.Pid }
 
-// Stop ends the server, with connections still open, and removes its folder.
+// Stop ends the server, with connections still open, and removes its folder. It is an
+// error when some of its clients ever waited for each other: the server stops one of
+// them, which may never have said so.
 func (s *Server) Stop() error {
 	if err := errors.Join(s.end(), os.RemoveAll(s.dir)); err != nil {
 		return fmt.Errorf("postgres rig: stop: %w", err)
+	}
+	if len(s.deadlock) > 0 {
+		return fmt.Errorf("postgres rig: clients waited for each other:\n%s", strings.Join(s.deadlock, "\n"))
 	}
 	return nil
 }

@@ -384,6 +384,31 @@ func TestWhatAnAgentReportsIsKeptAndItsConnectionsAreShown(t *testing.T) {
 	})
 }
 
+// Two nodes see an agent come and go at the same time, and neither waits for the other:
+// PostgreSQL would end one of them.
+func TestAnAgentComesAndGoesAtTheSameTime(t *testing.T) {
+	both(t, func(h *house) {
+		a, _ := h.agent("dc1", "hq")
+		var all sync.WaitGroup
+		for _, node := range []string{"n1", "n1", "n2"} {
+			all.Go(func() {
+				for range 100 {
+					for _, err := range []error{h.a.Report(h.Context(), a.ID, agents.Presence{Node: node}, "", nil), h.a.Gone(h.Context(), a.ID, node)} {
+						if err != nil {
+							h.Error(err)
+							return
+						}
+					}
+				}
+			})
+		}
+		all.Wait()
+		if got, err := h.a.Get(h.Context(), "", a.ID); err != nil || got.Connected() {
+			h.Errorf("in the end: %+v %v", got, err)
+		}
+	})
+}
+
 func TestANodeThatEndsWithoutAWordIsForgotten(t *testing.T) {
 	both(t, func(h *house) {
 		a, _ := h.agent("dc1", "hq")

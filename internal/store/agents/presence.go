@@ -139,6 +139,13 @@ func (s *Agents) lively(ctx context.Context, tx *db.Tx, id string) (a *Agent, to
 // revoked meanwhile there is nothing to note.
 func (s *Agents) Gone(ctx context.Context, id, node string) error {
 	return s.DB.Write(ctx, func(tx *db.Tx) error {
+		_, _, err := s.lively(ctx, tx, id) // first, as in Report: who comes and who goes would wait for each other
+		if fault.KindOf(err) == fault.Denied {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
 		if _, err := tx.Exec(ctx, `DELETE FROM agent_presences WHERE agent = $1 AND node = $2`, id, node); err != nil {
 			return err
 		}

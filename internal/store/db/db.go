@@ -426,6 +426,8 @@ func explain(doing string, err error) error {
 			return fault.New(fault.Denied, "database: %s: PostgreSQL refused user or password", doing)
 		case strings.HasPrefix(p.Code, "53"):
 			return fault.New(fault.Unavailable, "database: %s: %w", doing, err).WithHint("PostgreSQL has run out of disk, memory or connections")
+		case strings.HasPrefix(p.Code, "40"):
+			return fault.New(fault.Unavailable, "database: %s: %w", doing, err).WithHint("somebody else was writing the same; nothing of the unfinished step was kept, try again")
 		}
 	}
 	var c *pgconn.ConnectError

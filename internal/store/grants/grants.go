@@ -105,10 +105,6 @@ func (s *Grants) Create(ctx context.Context, g *Grant) (code string, err error) 
 	now := s.now()
 	g.ID, code = "grt_"+hex.EncodeToString(random(12)), newToken(codePrefix)
 	return code, s.DB.Write(ctx, func(tx *db.Tx) error {
-		// What is over goes here: as often as somebody comes. Tokens go with it.
-		if _, err := tx.Exec(ctx, `DELETE FROM grants WHERE id IN (SELECT id FROM grants WHERE ends_at < $1 LIMIT 100)`, db.Micros(now.Add(-kept))); err != nil {
-			return err
-		}
 		// The login may be about to end: then it ends this grant too, or is gone already.
 		var login string
 		err := tx.QueryRowContext(ctx, `SELECT id FROM logins WHERE id = $1`+tx.Locked(), g.Login).Scan(&login)
@@ -117,6 +113,11 @@ func (s *Grants) Create(ctx context.Context, g *Grant) (code string, err error) 
 		}
 		if err != nil {
 			return db.Explain("look up a login", err)
+		}
+		// What is over goes here: as often as somebody comes, and waiting for nobody. Tokens
+		// go with it.
+		if _, err := tx.Exec(ctx, `DELETE FROM grants WHERE id IN (SELECT id FROM grants WHERE ends_at < $1 LIMIT 100`+tx.Unlocked()+`)`, db.Micros(now.Add(-kept))); err != nil {
+			return err
 		}
 		_, err = tx.Exec(ctx, `INSERT INTO grants (id, client, login, organization, connection, account, methods, auth_at, scope, nonce, redirect_uri, challenge, offline, code, code_until, created_at, ends_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`, g.ID, g.Client, g.Login, g.Organization, g.Connection, g.Account, strings.Join(g.Methods, " "),

@@ -85,7 +85,7 @@ func (s *Grants) ClaimLogouts(ctx context.Context, n int, lease time.Duration) (
 			}
 		}
 		// What was told, or given up, long ago is of no use to anybody.
-		_, err := tx.Exec(ctx, `DELETE FROM logouts WHERE id IN (SELECT id FROM logouts WHERE done_at > 0 AND done_at < $1 LIMIT 100)`, db.Micros(now.Add(-30*24*time.Hour)))
+		_, err := tx.Exec(ctx, `DELETE FROM logouts WHERE id IN (SELECT id FROM logouts WHERE done_at > 0 AND done_at < $1 LIMIT 100`+tx.Unlocked()+`)`, db.Micros(now.Add(-30*24*time.Hour)))
 		return err
 	})
 	return out, err

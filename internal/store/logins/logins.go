@@ -122,8 +122,8 @@ func (s *Logins) Open(ctx context.Context, l Login) (*Login, error) {
 		if status != string(account.Active) {
 			return errNone()
 		}
-		// What is over goes here: as often as somebody comes.
-		if _, err := tx.Exec(ctx, `DELETE FROM logins WHERE seen_at < $1 OR created_at < $2`, db.Micros(now.Add(-idle)), db.Micros(now.Add(-most))); err != nil {
+		// What is over goes here: as often as somebody comes, and waiting for nobody.
+		if _, err := tx.Exec(ctx, `DELETE FROM logins WHERE id IN (SELECT id FROM logins WHERE seen_at < $1 OR created_at < $2`+tx.Unlocked()+`)`, db.Micros(now.Add(-idle)), db.Micros(now.Add(-most))); err != nil {
 			return err
 		}
 		_, err := tx.Exec(ctx, `INSERT INTO logins (id, hash, organization, connection, account, methods, address, agent, created_at, seen_at, auth_at)

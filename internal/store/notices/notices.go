@@ -338,7 +338,7 @@ func (s *Notices) Prune(ctx context.Context, before time.Time) (bool, error) {
 	var n int64
 	err := s.DB.Write(ctx, func(tx *db.Tx) error {
 		var err error
-		n, err = tx.Exec(ctx, `DELETE FROM notices WHERE id IN (SELECT id FROM notices WHERE ended_at > 0 AND ended_at < $1 LIMIT 1000)`, db.Micros(before))
+		n, err = tx.Exec(ctx, `DELETE FROM notices WHERE id IN (SELECT id FROM notices WHERE ended_at > 0 AND ended_at < $1 LIMIT 1000`+tx.Unlocked()+`)`, db.Micros(before))
 		return err
 	})
 	return n == 1000, err

@@ -39,6 +39,11 @@ type By struct {
 // was not. The entries are looked at again by every plan, so that the link is
 // made when the manager's account is there.
 func Unmanage(ctx context.Context, tx *db.Tx, by By) error {
+	// Whoever changes accounts locks the feed first: another connection's plan may be at
+	// the same ones.
+	if err := events.Lock(ctx, tx); err != nil {
+		return err
+	}
 	var told []event.Event
 	notes := map[string][]plan.Note{} // by connection
 	err := db.Each(ctx, tx, `SELECT id, manager, username, external_id, connection FROM accounts a WHERE organization = $1 AND manager IS NOT NULL

@@ -309,10 +309,15 @@ func (r *Registry) Delete(ctx context.Context, who Who, alias string) (err error
 		if err := r.Store.Pushed.Delete(ctx, tx, alias); err != nil {
 			return err
 		}
-		if err := pushers.Forget(ctx, tx, alias); err != nil {
+		if err := agents.ForgetAll(ctx, tx, alias, who.Actor, r.now()); err != nil {
 			return err
 		}
-		if err := agents.ForgetAll(ctx, tx, alias, who.Actor, r.now()); err != nil {
+		// Agents are locked before the feed and clients that push behind it, here as there:
+		// two that lock the same in another order wait for each other.
+		if err := events.Lock(ctx, tx); err != nil {
+			return err
+		}
+		if err := pushers.Forget(ctx, tx, alias); err != nil {
 			return err
 		}
 		return r.tell(ctx, tx, event.ConnectionDeleted, who, c, row.Body, nil, nil)

@@ -134,7 +134,13 @@ func (m *Mirrors) Publish(ctx context.Context, lease mirror.Lease, p mirror.Publ
 			Scan(&published, &users, &groups); err != nil {
 			return db.Explain("read the connection", err)
 		}
-		if !reading.Full && p.Generation != published {
+		again := false
+		switch {
+		case reading.Full && published > 0:
+			if again, err = renamed(ctx, tx, lease.Connection, p, published); err != nil {
+				return err
+			}
+		case p.Generation != published:
 			if err := keepFormer(ctx, tx, lease.Connection, p); err != nil {
 				return err
 			}
@@ -169,6 +175,9 @@ func (m *Mirrors) Publish(ctx context.Context, lease mirror.Lease, p mirror.Publ
 			// is a full one again. One of changes is repeated from where it began.
 			set = ", cursor = NULL"
 		}
+		if again {
+			set += ", planned = 0"
+		}
 		_, err = tx.Exec(ctx, `UPDATE connections SET generation = $2, complete = $3, reading = $4, users = $5, groups = $6`+set+` WHERE alias = $1`, args...)
 		return err
 	})
@@ -202,6 +211,21 @@ func keepFormer(ctx context.Context, tx *db.Tx, connection string, p mirror.Publ
 			FROM mirror WHERE connection = $1 AND generation < $2 AND gone = 0 AND key IN `+in+` ON CONFLICT DO NOTHING`, args...)
 		return err
 	}, connection, p.Generation)
+}
+
+// renamed reports that names lead to other entries by a full reading than by what was
+// planned before: some entries have other names now, or what names meant to older rows
+// ends with this reading. Rows that name them did not change, and what they say does: all
+// is planned again.
+func renamed(ctx context.Context, tx *db.Tx, connection string, p mirror.Publication, published int64) (yes bool, err error) {
+	if p.Reading.Complete {
+		err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM former WHERE connection = $1)`, connection).Scan(&yes)
+	}
+	if err == nil && !yes && p.Generation != published {
+		err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM mirror fresh CROSS JOIN mirror old WHERE old.connection = fresh.connection AND old.key = fresh.key AND old.generation < $2
+			AND fresh.connection = $1 AND fresh.generation = $2 AND old.gone = 0 AND old.ref <> fresh.ref)`, connection, p.Generation).Scan(&yes)
+	}
+	return yes, db.Explain("look for entries with other names", err)
 }
 
 // Former calls fn for every ref that meant another entry, or one that went, to

@@ -76,7 +76,7 @@ func (p *Pushed) now() time.Time { return p.Now().UTC().Truncate(time.Microsecon
 
 // Delete forgets everything of a connection.
 func (p *Pushed) Delete(ctx context.Context, tx *db.Tx, connection string) error {
-	for _, table := range []string{"pushed_members", "pushed_values", "pushed", "pushed_state"} {
+	for _, table := range []string{"pushed_state", "pushed_members", "pushed_values", "pushed"} { // as a write does: the state first
 		if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE connection = $1`, connection); err != nil {
 			return err
 		}

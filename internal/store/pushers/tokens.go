@@ -247,11 +247,12 @@ func list(ctx context.Context, q db.Querier, connection string) ([]Token, error)
 // Forget takes a connection's tokens and log away, in the transaction that takes the
 // connection away.
 func Forget(ctx context.Context, tx *db.Tx, connection string) error {
-	if _, err := tx.Exec(ctx, `DELETE FROM expiries WHERE connection = $1 AND told_by = 'tokens'`, connection); err != nil {
-		return err
+	for _, query := range []string{`DELETE FROM pushers WHERE connection = $1`, `DELETE FROM expiries WHERE connection = $1 AND told_by = 'tokens'`} {
+		if _, err := tx.Exec(ctx, query, connection); err != nil {
+			return err
+		}
 	}
-	_, err := tx.Exec(ctx, `DELETE FROM pushers WHERE connection = $1`, connection)
-	return err
+	return nil
 }
 
 // notice keeps when tokens run out where people are told of it ahead (package

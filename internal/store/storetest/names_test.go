@@ -1,0 +1,118 @@
+package storetest
+
+import (
+	"testing"
+
+	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/directory"
+	"rollcall.dev/rollcall/internal/engine"
+	"rollcall.dev/rollcall/internal/engine/plan"
+)
+
+// full is Applied for a run that reads everything.
+func (w *World) full(alias string) *engine.Result {
+	w.T.Helper()
+	o := options
+	o.Full = true
+	r, err := w.Engine.Sync(w.T.Context(), *w.Conn(alias), o)
+	w.must(err)
+	if r.Run.State != engine.RunApplied {
+		w.T.Fatalf("the run is %s: %q", r.Run.State, r.Plan.HeldBecause)
+	}
+	return r
+}
+
+// manager gives the username of somebody's manager.
+func (w *World) manager(of string) string {
+	w.T.Helper()
+	id := w.Account(of).Manager
+	for _, a := range w.Accounts() {
+		if a.ID == id {
+			return a.Text[account.Username]
+		}
+	}
+	return ""
+}
+
+// A server that does not mend references leaves a name in groups and managers that
+// nobody has any more. A reading of changes cannot tell; a full reading does, although no
+// entry that says the name has changed.
+func TestANameNobodyHasAnyMoreLeadsToNobodyAfterAFullReading(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		bob, staff, all := Person("bob", "manager=anna"), Group("staff", "anna", "bob"), Group("all", "@staff")
+		w.Changes("hq", nil, Person("anna"), bob, staff, all)
+		w.Applied("hq")
+		anna := Person("anna", "ref=uid=anna2,ou=people")
+		w.Changes("hq", []rec{anna}, anna, bob, staff, all)
+		same(t, "rows", w.Brief(w.Applied("hq").Plan))
+		equal(t, "staff", w.Members("staff"), "anna bob")
+		r := w.full("hq")
+		same(t, "rows", w.Brief(r.Plan), "remove membership all: anna", "remove membership staff: anna", "update account bob")
+		equal(t, "staff", w.Members("staff"), "bob")
+		equal(t, "bob's manager", w.manager("bob"), "")
+		equal(t, "notes", r.Plan.Summary.Warnings > 0, true)
+		w.Settled("hq")
+		equal(t, "verdict of the next full reading", w.full("hq").Plan.Verdict, plan.Nothing)
+		// Somebody else gets the name: it is theirs at once.
+		dora := Person("dora", "ref=uid=anna,ou=people")
+		w.Changes("hq", []rec{dora}, anna, bob, staff, all, dora)
+		w.Applied("hq")
+		equal(t, "staff", w.Members("staff"), "bob dora")
+		equal(t, "bob's manager", w.manager("bob"), "dora")
+		w.Settled("hq")
+		w.Examine()
+	})
+}
+
+// Somebody is renamed and another one gets the name: who names it means the other.
+func TestANameThatChangedHandsLeadsToTheOtherAfterAFullReading(t *testing.T) {
+	t.Parallel()
+	for _, changesFirst := range []bool{false, true} {
+		both(t, func(t *testing.T, w *World) {
+			w.Connect("hq")
+			bob, staff, all := Person("bob", "manager=anna"), Group("staff", "anna", "bob"), Group("all", "@staff")
+			was, list := Person("anna", "ref=uid=anna2,ou=people"), []rec{}
+			list = append(list, was, Person("dora", "ref=uid=anna,ou=people"), bob, staff, all)
+			if changesFirst {
+				w.Changes("hq", nil, Person("anna"), bob, staff, all)
+				w.Applied("hq")
+				w.Changes("hq", list[:2], list...)
+				w.Applied("hq")
+				equal(t, "bob's manager", w.manager("bob"), "anna")
+			} else {
+				w.Holds("hq", Person("anna"), bob, staff, all)
+				w.Applied("hq")
+				w.Holds("hq", list...)
+			}
+			w.full("hq")
+			equal(t, "staff", w.Members("staff"), "bob dora")
+			equal(t, "all", w.Members("all"), "bob dora")
+			equal(t, "bob's manager", w.manager("bob"), "dora")
+			w.Settled("hq")
+			equal(t, "verdict of the next full reading", w.full("hq").Plan.Verdict, plan.Nothing)
+			w.Examine()
+		})
+	}
+}
+
+// What a full reading that was not complete brought of names counts as well: the next one
+// finds nothing new about them.
+func TestANameThatChangedInAHalfReadingIsFollowed(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		bob := Person("bob", "manager=anna")
+		list := []directory.Record{Person("anna", "ref=uid=anna2,ou=people"), Person("dora", "ref=uid=anna,ou=people"), bob}
+		w.Holds("hq", Person("anna"), bob)
+		w.Applied("hq")
+		w.Dirs.Of("hq").Missing = "cut short"
+		w.Holds("hq", list...)
+		w.full("hq")
+		w.Dirs.Of("hq").Missing = ""
+		w.full("hq")
+		equal(t, "bob's manager", w.manager("bob"), "dora")
+		w.Settled("hq")
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/store/db"
 )
 
@@ -92,9 +93,12 @@ func (s *Store) Chain(ctx context.Context, noted string) ([]Finding, error) {
 	f := Finding{Check: "no event was altered, removed or put in since it was written", Detail: "the chain of events is empty"}
 	if v.Head != "" {
 		f.Detail = fmt.Sprintf("events %d to %d, head %s", v.Behind+1, v.Last, v.Head)
-		if !v.Keyed {
+		if !v.Keyed && v.Key == nil {
 			f.Detail += "; its seal was not looked at, there is no key"
 		}
+	}
+	if v.Key != nil {
+		f.Count, f.Hint = 1, fmt.Sprintf("its seal could not be looked at: %v; %s", v.Key, fault.HintOf(v.Key))
 	}
 	if v.Broken != "" {
 		f.Count = 1

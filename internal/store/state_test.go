@@ -5,11 +5,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 
 	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/store/accounts"
 	"rollcall.dev/rollcall/internal/store/db"
@@ -178,9 +180,54 @@ func TestTheDoctorTellsOfTheChain(t *testing.T) {
 		if _, err := w.Store.Chain(t.Context(), "nonsense"); fault.KindOf(err) != fault.Invalid {
 			t.Error(err)
 		}
+		// A key file that cannot be used: nothing is written that would look forged later.
+		refused := fault.New(fault.Denied, "others may read it").WithHint("run: chmod 600")
+		was := w.Store.DB.Keyed
+		w.Store.DB.Keyed = func(string, string) ([]byte, error) { return nil, refused }
+		if got := chain(""); !strings.HasPrefix(got, "FAIL event 2 is not") {
+			t.Error(got)
+		}
+		if err := w.Store.EventTable.Accept(context.Background(), "x", "y", w.Clock); fault.KindOf(err) != fault.Denied {
+			t.Error(err)
+		}
+		w.Store.DB.Keyed = was
+		if err := w.Store.EventTable.Accept(context.Background(), "x", "y", w.Clock); err != nil {
+			t.Error(err)
+		}
 		w.Store.DB.Keyed = nil
 		if err := w.Store.EventTable.Accept(context.Background(), "x", "y", w.Clock); fault.KindOf(err) != fault.Conflict {
 			t.Error(err)
 		}
+	})
+}
+
+// A key file that is there and cannot be used (others may read it, it is cut off) stops
+// whoever writes events: without its seal they would look forged when it is mended.
+func TestAKeyThatCannotBeUsedStopsTheRun(t *testing.T) {
+	both(t, func(t *testing.T, w *storetest.World) {
+		w.Connect("hq")
+		w.Holds("hq", storetest.Person("anna"))
+		w.Applied("hq")
+		was := w.Store.DB.Keyed
+		w.Store.DB.Keyed = func(string, string) ([]byte, error) {
+			return nil, fault.New(fault.Denied, "others may read it").WithHint("run: chmod 600 it")
+		}
+		w.Holds("hq", storetest.Person("anna"), storetest.Person("bob"))
+		if _, err := w.Engine.Sync(t.Context(), *w.Conn("hq"), engine.Options{Actor: "tester"}); fault.KindOf(err) != fault.Denied || fault.HintOf(err) == "" {
+			t.Errorf("a run: %v", err)
+		}
+		findings, err := w.Store.Chain(t.Context(), "")
+		if err != nil || findings[0].Count == 0 || !strings.Contains(findings[0].Hint, "others may read it; run: chmod 600 it") {
+			t.Errorf("%+v %v", findings, err)
+		}
+		w.Store.DB.Keyed = was
+		w.Applied("hq")
+		if findings, err = w.Store.Chain(t.Context(), ""); err != nil || findings[0].Count > 0 {
+			t.Errorf("%+v %v", findings, err)
+		}
+		// None can be made where there is none: the feed goes on without.
+		w.Store.DB.Keyed = func(string, string) ([]byte, error) { return nil, errors.New("a folder that is not writable") }
+		w.Holds("hq", storetest.Person("anna"))
+		w.Applied("hq")
 	})
 }

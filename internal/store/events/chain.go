@@ -75,28 +75,34 @@ func (m *mark) scan(row interface{ Scan(...any) error }) error {
 	return row.Scan(&m.value, &m.chain, &m.seal)
 }
 
-// sealed gives the seal of a mark by the installation's key; nil where there is
-// no key. Without it nobody who writes into the database can make one.
-func sealed(key db.Keyed, name string, m mark) []byte {
+// sealed gives the seal of a mark by the installation's key; nil where there is no key
+// and none can be made: the feed goes on without, and the doctor says so. A key file that
+// is there and cannot be used is an error: what is written without it would look forged
+// when it can be used again.
+func sealed(key db.Keyed, name string, m mark) ([]byte, error) {
 	if key == nil {
-		return nil
+		return nil, nil
 	}
 	sum, err := key("events: the "+name+" of the chain", fmt.Sprintf("%d %x", m.value, m.chain))
-	if err != nil {
-		return nil // the feed goes on without; the doctor says so
+	if err != nil && fault.KindOf(err) == fault.Internal {
+		return nil, nil
 	}
-	return sum
+	return sum, err
 }
 
 // next seals a mark that follows another. One that does not carry its seal was
 // not written by us: what hangs on it is never sealed, until a person has looked.
-func (m mark) next(key db.Keyed, name string, to mark) mark {
+func (m mark) next(key db.Keyed, name string, to mark) (mark, error) {
 	to.seal = m.seal
-	if m.chain != nil && (m.seal == nil || !hmac.Equal(m.seal, sealed(key, name, m))) {
-		return to
+	if m.chain != nil {
+		own, err := sealed(key, name, m)
+		if err != nil || m.seal == nil || !hmac.Equal(m.seal, own) {
+			return to, err
+		}
 	}
-	to.seal = sealed(key, name, to)
-	return to
+	var err error
+	to.seal, err = sealed(key, name, to)
+	return to, err
 }
 
 // Verdict is what a walk along the chain found.
@@ -105,6 +111,7 @@ type Verdict struct {
 	Last   int64  // the newest event
 	Head   string // "LAST:HEX", to be kept elsewhere; "" before the first event of the chain
 	Keyed  bool   // there is a key, so that seals were looked at
+	Key    error  // why the one there is cannot be used
 	Event  int64  // the first one that is not as it was written
 	Broken string // what is wrong with it, for a person; "" when all is well
 	Noted  string // what became of the head given; "" when it still holds
@@ -246,9 +253,9 @@ func (v *Verdict) seals(key db.Keyed, head, pruned mark) error {
 		if s.mark.chain == nil {
 			continue
 		}
-		want := sealed(key, s.name, s.mark)
-		if want == nil {
-			v.Keyed = false
+		want, err := sealed(key, s.name, s.mark)
+		if err != nil || want == nil {
+			v.Keyed, v.Key = false, err
 			return nil
 		}
 		if !hmac.Equal(want, s.mark.seal) {
@@ -287,7 +294,10 @@ func (s *Events) Accept(ctx context.Context, actor, why string, at time.Time) er
 			if m.chain == nil {
 				continue
 			}
-			seal := sealed(tx.Keyed(), name, m)
+			seal, err := sealed(tx.Keyed(), name, m)
+			if err != nil {
+				return err
+			}
 			if seal == nil {
 				return fault.New(fault.Unavailable, "events: the key cannot be read").WithHint("`key_file` in the configuration names it")
 			}

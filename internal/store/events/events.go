@@ -72,7 +72,9 @@ func Append(ctx context.Context, tx *db.Tx, list []event.Event) error {
 	if err != nil {
 		return err
 	}
-	now = was.next(tx.Keyed(), "end", now)
+	if now, err = was.next(tx.Keyed(), "end", now); err != nil {
+		return err
+	}
 	_, err = tx.Exec(ctx, `UPDATE counters SET value = $1, chain = $2, seal = $3 WHERE name = 'event'`, now.value, now.chain, now.seal)
 	return err
 }

@@ -67,7 +67,10 @@ func (s *Events) Prune(ctx context.Context, before time.Time) (gone int64, more 
 		if _, err := tx.Exec(ctx, `DELETE FROM events WHERE id <= $1`, last); err != nil {
 			return err
 		}
-		now := was.next(tx.Keyed(), "beginning", mark{value: end, chain: chain})
+		now, err := was.next(tx.Keyed(), "beginning", mark{value: end, chain: chain})
+		if err != nil {
+			return err
+		}
 		if _, err := tx.Exec(ctx, `UPDATE counters SET value = $1, chain = $2, seal = $3 WHERE name = 'pruned'`, now.value, null(now.chain), null(now.seal)); err != nil {
 			return err
 		}

@@ -317,6 +317,7 @@ type Summary struct {
 	Warnings        int    `json:"warnings"`
 	Failed          int    `json:"failed" doc:"Changes that could not be written."`
 	OutOfScope      int    `json:"out_of_scope"`
+	Purge           int    `json:"purge" doc:"Accounts flagged deleted long enough that 'purge-after' ends them for good."`
 	SeatsNeeded     int    `json:"seats_needed" doc:"Active accounts of the organization afterwards."`
 	IdentityChanges int    `json:"identity_changes" doc:"Accounts whose username or e-mail address changes."`
 	SeatsChange     int    `json:"seats_change"`

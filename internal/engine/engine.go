@@ -233,12 +233,12 @@ func (e *Engine) carryOut(ctx context.Context, lease mirror.Lease, c setting.Con
 	if err != nil {
 		return err
 	}
-	if c.Policy.PurgeAfter > 0 && made.Basis.Reverts == "" && made.Basis.Complete {
-		if _, err := e.Store.Ledger().Purge(ctx, batch, e.now().Add(-c.Policy.PurgeAfter)); err != nil {
+	summary := made.Summary
+	if summary.Purge = 0; purges(c) && made.Basis.Reverts == "" && made.Basis.Complete {
+		if summary.Purge, err = e.Store.Ledger().Purge(ctx, batch, e.now().Add(-c.Policy.PurgeAfter)); err != nil {
 			return err
 		}
 	}
-	summary := made.Summary
 	extra, err := e.leftOut(ctx, made, excluded, &summary)
 	if err != nil {
 		return err
@@ -251,6 +251,9 @@ func (e *Engine) carryOut(ctx context.Context, lease mirror.Lease, c setting.Con
 	run.end(RunApplied, e.now(), "")
 	return e.Store.Plans().Complete(ctx, lease, made, run, extra)
 }
+
+// purges reports whether runs of a connection end accounts that are flagged deleted.
+func purges(c setting.Connection) bool { return c.Policy.PurgeAfter > 0 && !c.Policy.NoDelete }
 
 func (p *Plan) stored() *apply.Stored {
 	return &apply.Stored{ID: p.ID, Hash: p.Hash, Chunks: p.Chunks, Applied: p.Applied, BasisText: p.BasisText, Basis: p.Basis}

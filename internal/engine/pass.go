@@ -419,6 +419,11 @@ func (p *pass) make(ctx context.Context, run *Run) (*Plan, error) {
 	s := &b.summary
 	s.Keep = facts.Accounts - b.touched
 	s.Groups.Keep = max(0, facts.Groups-s.Groups.Update-s.Groups.Delete)
+	if purges(p.c) && basis.Complete {
+		if s.Purge, err = p.e.Store.Accounts().Purgeable(ctx, p.c.Alias, p.began.Add(-p.c.Policy.PurgeAfter)); err != nil {
+			return nil, err
+		}
+	}
 	return made, p.e.finish(ctx, p.lease, made, b, facts, p.c.Limits)
 }
 

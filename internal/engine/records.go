@@ -225,6 +225,8 @@ type Accounts interface {
 	// says that most of those between the first and the last are asked for.
 	Texts(ctx context.Context, connection string, keys []directory.Digest, dense bool, fields []account.Field) (map[directory.Digest]*account.Account, error)
 	Find(ctx context.Context, organization, word string) ([]*account.Account, error)
+	// Purgeable counts the accounts of a connection that are flagged deleted since before a time.
+	Purgeable(ctx context.Context, connection string, before time.Time) (int, error)
 	// Any reports whether an organization has accounts at all.
 	Any(ctx context.Context, organization string) (bool, error)
 	Secrets(ctx context.Context, ids []account.ID) (map[account.ID]string, error)

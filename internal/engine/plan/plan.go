@@ -191,6 +191,7 @@ type Summary struct {
 	Warnings    int    `json:"warnings"`
 	Failed      int    `json:"failed"`
 	OutOfScope  int    `json:"out_of_scope"`
+	Purge       int    `json:"purge"`        // accounts flagged deleted whose time of `purge-after` is over
 	SeatsNeeded int    `json:"seats_needed"` // active accounts of the organization afterwards
 	// Identity counts accounts whose username or e-mail changes.
 	Identity int `json:"identity_changes"`

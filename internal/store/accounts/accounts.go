@@ -10,6 +10,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/directory"
@@ -221,6 +222,17 @@ func (s *Accounts) Holding(ctx context.Context, connection string, key directory
 func (s *Accounts) Any(ctx context.Context, organization string) (found bool, err error) {
 	err = s.DB.Reader().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM accounts WHERE organization = $1)`, organization).Scan(&found)
 	return found, db.Explain("look for accounts", err)
+}
+
+// OfPurgeable selects the accounts of a connection ($1) that are flagged deleted since
+// before a time ($2).
+const OfPurgeable = ` FROM accounts WHERE connection = $1 AND status = 'deleted' AND deleted_at > 0 AND deleted_at < $2`
+
+// Purgeable counts the accounts of a connection that are flagged deleted since before a
+// time.
+func (s *Accounts) Purgeable(ctx context.Context, connection string, before time.Time) (n int, err error) {
+	err = s.DB.Reader().QueryRowContext(ctx, `SELECT count(*)`+OfPurgeable, connection, db.Micros(before)).Scan(&n)
+	return n, db.Explain("count deleted accounts", err)
 }
 
 // Secrets gives the password hashes that accounts were given. One that a person

@@ -145,7 +145,7 @@ func (l *Ledger) Purge(ctx context.Context, b apply.Batch, before time.Time) (in
 			return err
 		}
 		ids = nil
-		err := db.Each(ctx, tx, `SELECT id FROM accounts WHERE connection = $1 AND status = 'deleted' AND deleted_at > 0 AND deleted_at < $2 ORDER BY id`,
+		err := db.Each(ctx, tx, `SELECT id`+accounts.OfPurgeable+` ORDER BY id`,
 			[]any{b.Lease.Connection, db.Micros(before)}, func(rows *sql.Rows) error {
 				var id account.ID
 				err := rows.Scan(&id)

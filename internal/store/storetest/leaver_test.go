@@ -202,8 +202,16 @@ func TestAccountsFlaggedDeletedArePurgedAfterTheirTime(t *testing.T) {
 		w.Applied("hq")
 		equal(t, "an incomplete reading purges nobody", w.Account("anna") != nil, true)
 		w.Dirs.Of("hq").Missing = ""
+		w.Conn("hq").Policy.NoDelete = true
+		equal(t, "to be purged under no-delete", w.Plan("hq").Summary.Purge, 0)
 		w.Applied("hq")
+		equal(t, "no-delete purges nobody", w.Account("anna") != nil, true)
+		w.Conn("hq").Policy.NoDelete = false
+		equal(t, "to be purged", w.Plan("hq").Summary.Purge, 2)
+		r := w.Applied("hq")
+		equal(t, "purged, as the run counts", r.Run.Summary.Purge, 2)
 		equal(t, "purged", w.Account("anna") == nil && w.Account("dora") == nil, true)
+		equal(t, "left to be purged", w.Plan("hq").Summary.Purge, 0)
 		equal(t, "staff", w.Members("staff"), "bob")
 		if strings.Contains(w.Everything(), "credentials ") {
 			t.Error("credentials of a purged account are left")
@@ -214,7 +222,7 @@ func TestAccountsFlaggedDeletedArePurgedAfterTheirTime(t *testing.T) {
 		w.Settled("hq")
 		// Somebody who comes back after that is new.
 		w.Holds("hq", Person("anna"), Person("bob", "manager=anna"), Person("carl", "manager=dora"), Person("dora"), Group("staff", "anna", "bob", "dora"))
-		r := w.Applied("hq")
+		r = w.Applied("hq")
 		contains(t, w.Brief(r.Plan), "create account anna")
 		equal(t, "ID", w.Account("anna").ID, id)
 		equal(t, "bob's manager", w.Account("bob").Manager, id)

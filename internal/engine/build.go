@@ -45,6 +45,8 @@ type builder struct {
 	moved    [2]int                                // people and groups to be planned
 	revision *revision                             // a change of the mapping's rules, where not everybody is planned for it
 	late     []directory.Digest                    // whom it concerns as a whole
+	taken    map[directory.Digest]plan.Note        // what a person took out of earlier plans, by entry
+	again    int                                   // removals among them that this plan has again
 	total    int
 	done     int
 }
@@ -104,6 +106,9 @@ func (b *builder) build() error {
 		return err
 	}
 	b.empty = !some
+	if b.taken, err = b.p.takenOut(b.ctx); err != nil {
+		return err
+	}
 	if b.refs, err = loadRefs(b.ctx, b.p.e.Store.Mirror(), b.p.c.Alias); err != nil {
 		return err
 	}
@@ -351,7 +356,7 @@ func (b *builder) manager(pair *match.Pair, settled map[directory.Digest]account
 }
 
 func (b *builder) one(pair *match.Pair, moved bool) error {
-	return b.take(pair, plan.Decide(pair, &b.rules), moved)
+	return b.take(pair, b.without(pair, plan.Decide(pair, &b.rules)), moved)
 }
 
 // take makes a decision part of the plan. moved says that the entry changed.

@@ -26,6 +26,7 @@ func (e *Engine) finish(ctx context.Context, lease mirror.Lease, made *Plan, b *
 			return err
 		}
 	}
+	facts.Again = b.again
 	made.Verdict, made.HeldBecause = safeguard.Judge(&made.Summary, facts, limits)
 	made.State = plan.Ready
 	if made.Verdict == plan.Held {

@@ -262,6 +262,8 @@ type Plans interface {
 	// Open hands on what is left standing for one entry.
 	Open(ctx context.Context, connection string, key directory.Digest, fn func(plan.Note) error) error
 	Excluded(ctx context.Context, id string) (map[int64]bool, error)
+	// Taken hands on what people took out of plans of a connection and was not done since.
+	Taken(ctx context.Context, connection string, fn func(plan.Note) error) error
 	// Start moves a ready or held plan to applying, with the rows left out.
 	Start(ctx context.Context, lease mirror.Lease, p *Plan, excluded []int64, actor string) error
 	// Unfinished gives the plan of a connection that was being applied when its

@@ -24,6 +24,9 @@ type Facts struct {
 	// RulesChanged says what changed in filter, anchor, scope or mapping since
 	// the last applied run; "" nothing did.
 	RulesChanged string
+	// Again is how many accounts would be disabled or deleted that a person took out of
+	// an earlier plan.
+	Again int
 	// Attention is a reason kept from earlier, such as a reverted run.
 	Attention string
 	// Recent is what the limits count besides, where changes come one by one.
@@ -92,6 +95,9 @@ func Judge(s *plan.Summary, f Facts, l setting.Limits) (plan.Verdict, []string) 
 	if f.RulesChanged != "" {
 		say("%s changed since the last applied run; look at what that does before it is done.", f.RulesChanged)
 	}
+	if f.Again > 0 {
+		say("%s that a person took out of an earlier plan; runs leave %s out.", tally{now: f.Again, one: "account", many: "accounts"}.would("be disabled or deleted"), them(f.Again))
+	}
 	if f.Attention != "" {
 		say("%s", f.Attention)
 	}
@@ -128,6 +134,13 @@ func judgeRemovals(t tally, accounts int, l setting.Limits, say func(string, ...
 		// can lose two people. More than half of everybody is never routine.
 		say("%s, more than half of %d.", would, accounts)
 	}
+}
+
+func them(n int) string {
+	if n == 1 {
+		return "it"
+	}
+	return "them"
 }
 
 // tally is how many a plan changes of something, and recent runs did.

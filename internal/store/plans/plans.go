@@ -536,6 +536,11 @@ func (s *Plans) Open(ctx context.Context, connection string, key directory.Diges
 		[]any{connection, key[:]}, fn)
 }
 
+// Taken hands on what people took out of plans of a connection and was not done since.
+func (s *Plans) Taken(ctx context.Context, connection string, fn func(plan.Note) error) error {
+	return s.standing(ctx, `SELECT key, kind, name, external_id, account, text, due_at, about FROM standing WHERE connection = $1 AND kind = 'excluded' ORDER BY key`, []any{connection}, fn)
+}
+
 // AllOpen hands on everything that is left standing for a connection.
 func (s *Plans) AllOpen(ctx context.Context, connection string, fn func(plan.Note) error) error {
 	return s.standing(ctx, `SELECT key, kind, name, external_id, account, text, due_at, about FROM standing WHERE connection = $1 ORDER BY kind, name`, []any{connection}, fn)

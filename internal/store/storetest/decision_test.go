@@ -91,8 +91,41 @@ func TestExcludedRowsAreNotDoneAndProposedAgain(t *testing.T) {
 		equal(t, "carl", w.Account("carl").Status, account.Active)
 		equal(t, "staff", w.Members("staff"), "anna bob carl newbie")
 		equal(t, "old", w.Members("old"), "anna")
+		// The next run does the others, and disables nobody whom a person left out; nor does
+		// the one after it.
 		r = w.Applied("hq")
-		same(t, "rows", w.Brief(r.Plan), "delete group old", "disable account carl", "remove membership staff: anna", "update account anna")
+		same(t, "rows", w.Brief(r.Plan), "delete group old", "remove membership staff: anna", "update account anna")
+		r = w.Applied("hq")
+		same(t, "rows", w.Brief(r.Plan))
+		equal(t, "carl", w.Account("carl").Status, account.Active)
+		w.Examine()
+		// A plan has it again, for a person to decide.
+		p = w.Plan("hq")
+		same(t, "rows", w.Brief(p), "disable account carl")
+		equal(t, "verdict", p.Verdict, plan.Held)
+		contains(t, p.HeldBecause, "1 account would be disabled or deleted that a person took out of an earlier plan; runs leave it out.")
+		w.Approve("hq", p)
+		equal(t, "carl", w.Account("carl").Status, account.Disabled)
+		w.Settled("hq")
+	})
+}
+
+// What a person said no to is over when the person is there again.
+func TestARemovalThatWasTakenOutIsForgottenWhenItIsOver(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		w.Holds("hq", Person("anna"), Person("bob"), Person("carl"))
+		w.Applied("hq")
+		w.Holds("hq", Person("anna"), Person("bob"))
+		p := w.Plan("hq")
+		w.Approve("hq", p, w.RowOf(p, "disable account carl"))
+		w.Applied("hq")
+		w.Holds("hq", Person("anna"), Person("bob"), Person("carl", "sn=Married"))
+		same(t, "rows", w.Brief(w.Applied("hq").Plan), "update account carl")
+		w.Settled("hq")
+		w.Holds("hq", Person("anna"), Person("bob"))
+		same(t, "rows", w.Brief(w.Applied("hq").Plan), "disable account carl")
 		w.Settled("hq")
 	})
 }

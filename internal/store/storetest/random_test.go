@@ -284,4 +284,7 @@ func (w *World) oneRound(d *walk) {
 			w.Approve("hq", r.Plan)
 		}
 	}
+	if p := w.Plan("hq"); p.Verdict == plan.Held { // removals that were left out wait for a person
+		w.Approve("hq", p)
+	}
 }

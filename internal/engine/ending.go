@@ -61,12 +61,11 @@ func (e *Engine) Resume(ctx context.Context, c setting.Connection, o Options) er
 	return e.hold(ctx, c, &o, func(context.Context, mirror.Lease) error { return nil })
 }
 
-// failed writes down why a run ended early; run is nil where none began. The
-// write has a context of its own: what ended the run may be that the first one
-// was cancelled.
+// failed writes down why a run ended early. The write has a context of its own: what
+// ended the run may be that the first one was cancelled.
 func (e *Engine) failed(ctx context.Context, lease mirror.Lease, run *Run, cause error) error {
 	why := context.Cause(ctx)
-	if run == nil || errors.Is(why, ErrHandOver) {
+	if errors.Is(why, ErrHandOver) {
 		return cause
 	}
 	var person *CancelledError

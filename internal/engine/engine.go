@@ -111,10 +111,9 @@ func (e *Engine) Sync(ctx context.Context, c setting.Connection, o Options) (*Re
 		c = settled
 	}
 	err := e.hold(ctx, c, &o, func(ctx context.Context, lease mirror.Lease) (err error) {
-		if o.Run != "" { // it is there already, so it has to end whatever comes
-			if out.Run, err = e.start(ctx, c, lease, o, nil); err != nil {
-				return err
-			}
+		// First: a directory that cannot be reached, or lets nobody in, is a run that failed.
+		if out.Run, err = e.start(ctx, c, lease, o, nil); err != nil {
+			return err
 		}
 		if unsettled != nil {
 			return e.failed(ctx, lease, out.Run, unsettled)
@@ -124,11 +123,6 @@ func (e *Engine) Sync(ctx context.Context, c setting.Connection, o Options) (*Re
 			return e.failed(ctx, lease, out.Run, err)
 		}
 		defer p.close()
-		if out.Run == nil {
-			if out.Run, err = e.start(ctx, c, lease, o, nil); err != nil {
-				return err
-			}
-		}
 		if out.Plan, err = p.pass(ctx, out.Run); err != nil {
 			return e.failed(ctx, lease, out.Run, err)
 		}

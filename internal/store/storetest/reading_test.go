@@ -97,8 +97,15 @@ func TestAReadingThatBreaksOffChangesNothingAtAll(t *testing.T) {
 			}
 		}
 		dir.Breaks, dir.Away = nil, errors.New("script: no route to host")
-		if _, err := w.Engine.Sync(t.Context(), *w.Conn("hq"), options); err == nil {
+		r, err := w.Engine.Sync(t.Context(), *w.Conn("hq"), options)
+		if err == nil {
 			t.Error("a directory out of reach is no error")
+		}
+		if r.Run == nil || r.Run.State != engine.RunFailed || !strings.Contains(*r.Run.Error, "no route to host") {
+			t.Errorf("a directory out of reach is a run that failed, not %+v", r.Run)
+		}
+		if kept, err := w.Store.RunTable.Get(t.Context(), r.Run.ID); err != nil || kept.State != engine.RunFailed {
+			t.Errorf("it is kept: %+v, %v", kept, err)
 		}
 		dir.Away = nil
 		if after := w.State(); after != before {

@@ -44,6 +44,10 @@ type Publication struct {
 	Gone       []directory.Digest
 	Reading    source.Reading
 	Fresh      [2]int // rows there now that were not: people, groups
+	// Told are entries that a reading of changes brought as they were before. Where refs
+	// have former meanings, also since this very reading, they count as changed: their
+	// words mean what they say now.
+	Told []directory.Digest
 	// Single says that some entries were read and the directory was not: the verdict
 	// and the bookmark of the last reading stay.
 	Single bool
@@ -96,7 +100,7 @@ type Intake struct {
 	// Single says that some entries are read, and nothing follows for others.
 	Single bool
 	// Former says that some refs mean what they meant at an earlier reading: then
-	// what is read again is kept again, also where it is the same.
+	// what is read again counts as changed, also where it is the same.
 	Former bool
 }
 
@@ -186,10 +190,11 @@ func (in *Intake) Take(ctx context.Context, src source.Source, req source.Reques
 		return Result{}, err
 	}
 	result := Result{Reading: reading, Generation: in.Published, Changed: p.changed, Gone: len(gone)}
-	if p.wrote || len(gone) > 0 {
+	told := slices.DeleteFunc(p.told, func(key directory.Digest) bool { return p.rows[key].staged || p.rows[key].removed })
+	if p.wrote || len(gone) > 0 || in.Former && len(told) > 0 {
 		result.Generation = p.generation
 	}
-	result.Users, result.Groups, err = in.Store.Publish(ctx, in.Lease, Publication{Generation: result.Generation, Gone: gone, Reading: reading, Fresh: p.fresh, Single: in.Single})
+	result.Users, result.Groups, err = in.Store.Publish(ctx, in.Lease, Publication{Generation: result.Generation, Gone: gone, Reading: reading, Fresh: p.fresh, Told: told, Single: in.Single})
 	return result, err
 }
 
@@ -226,6 +231,7 @@ type pass struct {
 	spare      []Row      // the rows that are being written meanwhile
 	writing    chan error // the outcome of that, nil while nothing is being written
 	wrote      bool
+	told       []directory.Digest // by a reading of changes, and as they were
 	changed    int
 	fresh      [2]int
 	hashes     map[string]string // password fingerprint to its argon2id form, within this reading
@@ -444,10 +450,12 @@ func (p *pass) keep(key directory.Digest, k known, r *directory.Record) error {
 	if !unchanged {
 		p.changed++
 	}
-	unchanged = unchanged && !(p.partial && p.Former && !k.staged)
 	k.hash, k.kind, k.seen, k.removed, k.staged = hash, r.Kind, true, false, again || !unchanged
 	p.rows[key] = k
 	if unchanged {
+		if p.partial {
+			p.told = append(p.told, key)
+		}
 		return nil
 	}
 	row := Row{Key: key, Kind: r.Kind, ExternalID: r.ID, Name: r.Name, Ref: p.ref(r.Ref), Hash: hash, Record: r.Append(make([]byte, 0, p.hasher.Size())), Generation: p.generation, Again: again}

@@ -15,6 +15,7 @@ import (
 
 // memory is a Store that keeps its promises, and counts what it is asked to do.
 type memory struct {
+	told      []directory.Digest       // of the last publication
 	rows      map[directory.Digest]Row // published
 	staged    map[directory.Digest]Row // of the next generation
 	published int64
@@ -75,7 +76,7 @@ func (m *memory) Find(_ context.Context, _ string, keys []directory.Digest, fn f
 
 func (m *memory) Publish(_ context.Context, _ Lease, p Publication) (users, groups int, err error) {
 	m.publishes++
-	m.published, m.reading = p.Generation, p.Reading
+	m.published, m.reading, m.told = p.Generation, p.Reading, p.Told
 	maps.Copy(m.rows, m.staged)
 	m.staged = map[directory.Digest]Row{}
 	for _, key := range p.Gone {
@@ -410,14 +411,24 @@ func TestWhatComesSoonIsLookedUpAtOnce(t *testing.T) {
 	}
 }
 
-// A row that is read again means what its refs mean now, also where it is the same.
-func TestWhatIsReadAgainIsKeptAgainWhileRefsHaveFormerMeanings(t *testing.T) {
-	b := start()
-	b.must(t, whole, person("anna", "a"))
-	b.former = true
-	got, err := b.take(t.Context(), &script{from: source.Cursor("x"), reading: delta, records: []directory.Record{person("anna", "a")}})
-	if err != nil || got.Changed != 0 || b.store.rows[directory.KeyOf(directory.User, "anna")].Generation != 2 {
-		t.Errorf("%+v, %v, %+v", got, err, b.store.rows)
+// A row that is read again means what its refs mean now, also where it is the same: the
+// store is told which, and gets a generation to put them in where it is known to need one.
+func TestWhatIsReadAgainIsToldOfWhileRefsHaveFormerMeanings(t *testing.T) {
+	for _, former := range []bool{true, false} {
+		b := start()
+		b.must(t, whole, person("anna", "a"), person("bo", "b"), person("cy", "c"))
+		b.former = former
+		records := []directory.Record{person("anna", "a"), person("bo", "b"), gone("bo"), person("cy", "c"), person("cy", "new")}
+		if !former {
+			records = records[:1]
+		}
+		got, err := b.take(t.Context(), &script{from: source.Cursor("x"), reading: delta, records: records})
+		if want := []directory.Digest{directory.KeyOf(directory.User, "anna")}; err != nil || !slices.Equal(b.store.told, want) {
+			t.Errorf("%+v, %v, told of %v", got, err, b.store.told)
+		}
+		if moved := got.Generation == 2; moved != former {
+			t.Errorf("names have former meanings: %v, generation %d", former, got.Generation)
+		}
 	}
 }
 

@@ -144,6 +144,9 @@ func (m *Mirrors) Publish(ctx context.Context, lease mirror.Lease, p mirror.Publ
 			if err := keepFormer(ctx, tx, lease.Connection, p); err != nil {
 				return err
 			}
+			if err := readAgain(ctx, tx, lease.Connection, p); err != nil {
+				return err
+			}
 		}
 		if p.Generation != published && published > 0 {
 			if _, err := tx.Exec(ctx, `DELETE FROM mirror WHERE connection = $1 AND generation < $2
@@ -209,6 +212,23 @@ func keepFormer(ctx context.Context, tx *db.Tx, connection string, p mirror.Publ
 	return parts(p.Gone, func(in string, args []any) error {
 		_, err := tx.Exec(ctx, `INSERT INTO former (connection, ref, until, key) SELECT connection, ref, $2, key
 			FROM mirror WHERE connection = $1 AND generation < $2 AND gone = 0 AND key IN `+in+` ON CONFLICT DO NOTHING`, args...)
+		return err
+	}, connection, p.Generation)
+}
+
+// readAgain makes rows that were told of again, as they were, rows of this reading where
+// names have former meanings: what they say means now what it says.
+func readAgain(ctx context.Context, tx *db.Tx, connection string, p mirror.Publication) error {
+	if len(p.Told) == 0 {
+		return nil
+	}
+	var some bool
+	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM former WHERE connection = $1)`, connection).Scan(&some)
+	if err != nil || !some {
+		return db.Explain("look for former names", err)
+	}
+	return parts(p.Told, func(in string, args []any) error {
+		_, err := tx.Exec(ctx, `UPDATE mirror SET generation = $2 WHERE connection = $1 AND generation < $2 AND gone = 0 AND key IN `+in, args...)
 		return err
 	}, connection, p.Generation)
 }

@@ -189,6 +189,13 @@ type Account struct {
 	DeletedAt    time.Time
 }
 
+// Left reports that the account's person left their directory: it is kept for their
+// return, with its memberships, and blocks nobody's name or address.
+func (a *Account) Left() bool { return HasLeft(a.Status, a.Cause) }
+
+// HasLeft is Account.Left of a status and its cause.
+func HasLeft(s Status, c Cause) bool { return s == Deleted || s == Disabled && c == ByAbsence }
+
 // Group is a group as the application sees it.
 type Group struct {
 	ID           ID

@@ -33,6 +33,7 @@ type builder struct {
 	notes    *plan.Writer
 	summary  plan.Summary
 	overlaps []Overlap
+	compared map[directory.Digest]bool // groups that were compared whole
 	touched  int                       // changes to accounts that had not left
 	managers map[account.ID]account.ID // manager links of the entries planned
 	groups   *groupGraph
@@ -47,12 +48,13 @@ type builder struct {
 	late     []directory.Digest                    // whom it concerns as a whole
 	taken    map[directory.Digest]plan.Note        // what a person took out of earlier plans, by entry
 	again    int                                   // removals among them that this plan has again
+	lost     []account.ID                          // accounts that other connections took over since the last plan
 	total    int
 	done     int
 }
 
 func newBuilder(ctx context.Context, p *pass, made *Plan) *builder {
-	b := &builder{ctx: ctx, p: p, plan: made, managers: map[account.ID]account.ID{}, primary: map[directory.Digest]directory.Digest{}, further: match.Further(p.c.Match),
+	b := &builder{ctx: ctx, p: p, plan: made, compared: map[directory.Digest]bool{}, managers: map[account.ID]account.ID{}, primary: map[directory.Digest]directory.Digest{}, further: match.Further(p.c.Match),
 		sel: Selection{Connection: p.c.Alias, All: made.Basis.All, Planned: p.state.Planned, Now: made.Basis.At, Batch: batchSize}}
 	keep := func(part string) func(plan.Chunk) error {
 		return func(c plan.Chunk) error {
@@ -106,7 +108,7 @@ func (b *builder) build() error {
 		return err
 	}
 	b.empty = !some
-	if b.taken, err = b.p.takenOut(b.ctx); err != nil {
+	if err := b.loadTaken(); err != nil {
 		return err
 	}
 	if b.refs, err = loadRefs(b.ctx, b.p.e.Store.Mirror(), b.p.c.Alias); err != nil {
@@ -138,7 +140,7 @@ func (b *builder) build() error {
 		return err
 	}
 	return b.p.e.Store.Plans().Standing(b.ctx, b.p.c.Alias, b.sel, func(n plan.Note) error {
-		if b.survey.Has(n.Key) {
+		if b.survey.Has(n.Key) || b.compared[n.Key] {
 			return nil // planned, and noted, anew
 		}
 		return b.note(n)
@@ -244,6 +246,9 @@ func (b *builder) entry(d *directory.Decoder, row *mirror.Row, quick bool) (matc
 		e.State = match.Gone
 		return e, nil
 	}
+	if !quick && r.Primary != "" { // also of one that cannot be used: they stay where they are
+		e.Primary = b.meant(r.Primary, row)
+	}
 	if r.Problem != "" {
 		e.State, e.Why = match.Broken, r.Problem
 		return e, nil
@@ -252,9 +257,6 @@ func (b *builder) entry(d *directory.Decoder, row *mirror.Row, quick bool) (matc
 		e.User = b.p.rules.mapping.Identity(&r, b.rules.Now)
 	} else {
 		e.User = b.p.rules.mapping.Map(&r, b.rules.Now)
-		if r.Primary != "" {
-			e.Primary = b.meant(r.Primary, row)
-		}
 		if e.User.Manager != "" {
 			e.ManagerRef = b.meant(e.User.Manager, row)
 		}
@@ -376,14 +378,19 @@ func (b *builder) take(pair *match.Pair, d plan.Decision, moved bool) error {
 		b.summary.OutOfScope++
 	}
 	c := d.Change
-	if pair.Account != nil && !pair.Manager.IsZero() {
-		b.managers[pair.Account.ID] = pair.Manager
+	switch a := pair.Account; {
+	case a == nil:
+	case !pair.Manager.IsZero():
+		b.managers[a.ID] = pair.Manager
+	case !a.Manager.IsZero() && (pair.State == match.OutOfScope || pair.State == match.Broken):
+		b.managers[a.ID] = a.Manager // it stays as it is, and part of a cycle
 	}
 	if c == nil {
 		return nil
 	}
-	b.regroup = b.regroup || c.Action != plan.Update
-	if a := pair.Account; a != nil && a.Connection == b.p.c.Alias && a.Status != account.Deleted && (a.Status != account.Disabled || a.Cause != account.ByAbsence) {
+	left := pair.Account != nil && pair.Account.Left()
+	b.regroup = b.regroup || c.Action != plan.Update || left
+	if pair.Account != nil && pair.Account.Connection == b.p.c.Alias && !left {
 		b.touched++
 	}
 	if c.Action == plan.Create && !c.After.Manager.IsZero() {

@@ -196,7 +196,7 @@ func (e *Engine) freed(ctx context.Context, made *Plan, excluded map[int64]bool)
 		return err
 	}
 	for id, a := range have {
-		if a.Status == account.Deleted || a.Status == account.Disabled && a.Cause == account.ByAbsence {
+		if a.Left() {
 			continue // whose person left holds no name
 		}
 		for _, f := range [...]account.Field{account.Username, account.Email} {

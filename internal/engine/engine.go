@@ -269,6 +269,12 @@ func (e *Engine) leftOut(ctx context.Context, made *Plan, excluded map[int64]boo
 			if c.Key != ([16]byte{}) {
 				notes = append(notes, plan.Note{Kind: plan.Excluded, Key: c.Key, Name: c.Name, ExternalID: c.ExternalID, Account: c.Account,
 					Text: "run " + made.Basis.Reverts + " was reverted"})
+				// And the entry that the account goes back to, where that is another one.
+				if c.Target == plan.Account && c.Fields.Has(plan.FieldLink) && c.After != nil && c.After.Connection == made.Connection {
+					id := directory.ExternalID(c.After.ExternalID)
+					notes = append(notes, plan.Note{Kind: plan.Excluded, Key: directory.KeyOf(directory.User, id), Name: c.Name, ExternalID: id, Account: c.Account,
+						Text: "run " + made.Basis.Reverts + " was reverted"})
+				}
 			}
 			return nil
 		})

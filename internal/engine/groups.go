@@ -205,7 +205,7 @@ func (b *builder) planned(ref directory.Digest) (id account.ID, settled bool) {
 // regroupNeeded looks at the groups to be planned. Where neither they nor any
 // person moved, what earlier plans noted about them still holds.
 func (b *builder) regroupNeeded() (bool, error) {
-	if err := b.strangers(); err != nil || b.regroup || b.moved[1] == 0 {
+	if err := b.strangers(); err != nil || b.regroup || b.moved[1] == 0 && !b.sel.All {
 		return b.regroup, err
 	}
 	var open []directory.Digest
@@ -252,11 +252,19 @@ func (b *builder) noted(key directory.Digest) (notes []plan.Note, settled bool, 
 // strangers looks for members of this connection's groups whose account another
 // connection has taken over.
 func (b *builder) strangers() error {
-	contested := b.survey.Contested()
-	if b.regroup || len(contested) == 0 {
+	others := b.others()
+	if b.regroup || len(others) == 0 {
 		return nil
 	}
-	return b.p.e.Store.Accounts().GroupsOf(b.ctx, b.p.c.Alias, contested, func(_, _ account.ID) { b.regroup = true })
+	return b.p.e.Store.Accounts().GroupsOf(b.ctx, b.p.c.Alias, others, func(_, _ account.ID) { b.regroup = true })
+}
+
+// others are accounts that another connection has, and that are in groups of this one at
+// the most because they were its own.
+func (b *builder) others() []account.ID {
+	all := append(b.survey.Contested(), b.lost...)
+	plan.SortIDs(all)
+	return slices.Compact(all)
 }
 
 // nodes are the groups as the closure takes them; the rows give their members away.
@@ -290,6 +298,7 @@ func (b *builder) groupCycle(nodes []plan.Node, cycle []int) error {
 
 // group plans one group and its memberships.
 func (b *builder) group(row *groupRow, all map[account.ID]account.Group, desired map[account.ID]struct{}) error {
+	b.compared[row.key] = true
 	have, exists := all[row.id]
 	c := plan.Change{Target: plan.Group, Group: row.id, Key: row.key, ExternalID: row.externalID, Name: row.name, Version: have.Version}
 	policy, refuse := b.p.c.Policy, ""
@@ -300,7 +309,7 @@ func (b *builder) group(row *groupRow, all map[account.ID]account.Group, desired
 		}
 	}
 	switch {
-	case row.problem != "":
+	case row.problem != "" && !row.gone:
 		return b.note(plan.Note{Kind: plan.Problem, Key: row.key, Name: row.dn, ExternalID: row.externalID, Text: row.problem})
 	case row.gone && (!exists || have.Status == account.Deleted):
 		return nil
@@ -420,7 +429,6 @@ func (b *builder) thaw(remove []account.ID) ([]account.ID, error) {
 	}
 	return slices.DeleteFunc(remove, func(id account.ID) bool {
 		a := have[id]
-		left := a != nil && (a.Status == account.Deleted || a.Status == account.Disabled && a.Cause == account.ByAbsence)
-		return a == nil || left && !b.survey.Comes(id) || b.survey.Leaves(id)
+		return a == nil || a.Left() && !b.survey.Comes(id) || b.survey.Leaves(id)
 	}), nil
 }

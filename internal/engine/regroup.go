@@ -140,7 +140,7 @@ func (b *builder) sketch() (*sketch, error) {
 			}
 		}
 	}
-	for _, id := range b.survey.Contested() { // another connection took them over
+	for _, id := range b.others() {
 		s.people = append(s.people, somebody{id: id})
 	}
 	for ref := range s.byRef {

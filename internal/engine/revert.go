@@ -227,6 +227,10 @@ func inverse(c *plan.Change, now *account.Account, group account.Group) (back *p
 		return nil, "the account no longer exists"
 	}
 	back.Version = now.Version
+	if now.ExternalID != "" { // the entry it has now is looked at again
+		back.ExternalID = directory.ExternalID(now.ExternalID)
+		back.Key = directory.KeyOf(directory.User, back.ExternalID)
+	}
 	if c.Action == plan.Create {
 		if now.Status == account.Deleted {
 			return nil, ""

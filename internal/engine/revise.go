@@ -172,7 +172,7 @@ func (b *builder) reviseSome(rows []mirror.Row, broken map[directory.Digest]bool
 	for i := range list {
 		t := &list[i]
 		a := accounts[t.key]
-		if a == nil || (&match.Holder{Status: a.Status, Cause: a.Cause}).Leaver() {
+		if a == nil || a.Left() {
 			b.late = append(b.late, t.key)
 			continue
 		}

@@ -1,26 +1,35 @@
 package engine
 
 import (
-	"context"
+	"slices"
 	"strings"
 
+	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/engine/match"
 	"rollcall.dev/rollcall/internal/engine/plan"
 )
 
-// takenOut gives the removals that people took out of earlier plans of the connection and
-// that were not done since.
-func (p *pass) takenOut(ctx context.Context) (map[directory.Digest]plan.Note, error) {
-	taken := map[directory.Digest]plan.Note{}
-	err := p.e.Store.Plans().Taken(ctx, p.c.Alias, func(n plan.Note) error {
-		if takesOut(&n, plan.Disable) || takesOut(&n, plan.Delete) {
+// loadTaken reads the removals that people took out of earlier plans of the connection
+// and that were not done since, and the accounts other connections took over.
+func (b *builder) loadTaken() error {
+	b.taken = map[directory.Digest]plan.Note{}
+	err := b.p.e.Store.Plans().Taken(b.ctx, b.p.c.Alias, func(n plan.Note) error {
+		switch {
+		case takesOut(&n, plan.Disable) || takesOut(&n, plan.Delete):
 			n.Carried = false
-			taken[n.Key] = n
+			b.taken[n.Key] = n
+		case strings.HasPrefix(n.Text, plan.WentTo):
+			b.lost = append(b.lost, n.Account)
 		}
 		return nil
 	})
-	return taken, err
+	if err != nil || len(b.lost) == 0 {
+		return err
+	}
+	have, err := b.p.e.Store.Accounts().Fetch(b.ctx, b.lost)
+	b.lost = slices.DeleteFunc(b.lost, func(id account.ID) bool { return have[id] == nil || have[id].Connection == b.p.c.Alias })
+	return err
 }
 
 // takesOut reports that a note is of a row with this action that a person took out.

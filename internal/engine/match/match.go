@@ -128,7 +128,7 @@ type Holder struct {
 // Leaver says that the account's person left its directory: the account is kept
 // for their return and blocks nobody's name or address.
 func (h *Holder) Leaver() bool {
-	return h.Status == account.Deleted || h.Status == account.Disabled && h.Cause == account.ByAbsence
+	return account.HasLeft(h.Status, h.Cause)
 }
 
 func (h *Holder) label() string {

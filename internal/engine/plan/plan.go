@@ -83,6 +83,10 @@ const (
 	Excluded   NoteKind = "excluded" // a person took it out of the plan
 )
 
+// WentTo begins what is noted, as Excluded, of an entry whose account another connection
+// took over; its alias follows.
+const WentTo = "its account went to connection "
+
 // Note tells of something that is not done, or not wholly. The entry it stands
 // for is planned again every time until the note is gone.
 type Note struct {

@@ -26,6 +26,7 @@ import (
 	"rollcall.dev/rollcall/internal/store/leases"
 	"rollcall.dev/rollcall/internal/store/logins"
 	"rollcall.dev/rollcall/internal/store/passwords"
+	"rollcall.dev/rollcall/internal/store/plans"
 )
 
 // Ledger writes changes.
@@ -225,10 +226,11 @@ func (w *writer) refuse(c *plan.Change, taken map[string]string) string {
 // are free for others.
 func (w *writer) givenAway(c *plan.Change) (string, error) {
 	was := w.was[c.Account]
-	if was == nil || c.After == nil || !c.Fields.Has(plan.FieldStatus) || c.After.Status == account.Deleted || !left(was) || left(c.After) {
+	if was == nil || c.After == nil || !c.Fields.Has(plan.FieldStatus) || c.After.Status == account.Deleted || !was.Left() || c.After.Left() {
 		return "", nil
 	}
-	for f, column := range map[account.Field]string{account.Username: "username_key", account.Email: "email_key"} {
+	for f, column := range [...]string{account.Username: "username_key", account.Email: "email_key"} {
+		f := account.Field(f)
 		if c.Fields.Has(plan.Text(f)) {
 			continue // the plan has judged the new one
 		}
@@ -255,14 +257,8 @@ func (w *writer) givenAway(c *plan.Change) (string, error) {
 // givesUp reports that this batch takes a name from an account.
 func (w *writer) givesUp(id account.ID, f account.Field) bool {
 	return slices.ContainsFunc(w.b.Changes, func(c plan.Change) bool {
-		return c.Target == plan.Account && c.Account == id && c.After != nil && (c.Fields.Has(plan.Text(f)) || c.Fields.Has(plan.FieldStatus) && left(c.After))
+		return c.Target == plan.Account && c.Account == id && c.After != nil && (c.Fields.Has(plan.Text(f)) || c.Fields.Has(plan.FieldStatus) && c.After.Left())
 	})
-}
-
-// left is true of an account whose person left.
-func left(a *account.Account) bool {
-	h := match.Holder{Status: a.Status, Cause: a.Cause}
-	return h.Leaver()
 }
 
 func nameKey(f account.Field, value string) string {
@@ -335,7 +331,7 @@ func (w *writer) takenValues(into map[string]string) error {
 		return err
 	}
 	for id, a := range have {
-		if a.Connection == w.b.Lease.Connection || left(a) {
+		if a.Connection == w.b.Lease.Connection || a.Left() {
 			continue
 		}
 		for _, v := range carriers[id] {
@@ -461,6 +457,9 @@ func (w *writer) modify(c *plan.Change) error {
 		return fmt.Errorf("ledger: account %s moved inside its own transaction", a.ID)
 	}
 	if err := accounts.MoveValues(w.ctx, w.tx, w.indexed, w.was[c.Account], &a); err != nil {
+		return err
+	}
+	if err := plans.Moved(w.ctx, w.tx, w.b.Lease.Connection, w.was[c.Account], &a); err != nil {
 		return err
 	}
 	w.tally.count(w.was[c.Account], -1)

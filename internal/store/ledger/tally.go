@@ -18,7 +18,7 @@ func (t tally) count(a *account.Account, n int) {
 		c = &struct{ here, active int }{}
 		t[a.Connection] = c
 	}
-	if a.Status != account.Deleted && (a.Status != account.Disabled || a.Cause != account.ByAbsence) {
+	if !a.Left() {
 		c.here += n
 	}
 	if a.Status == account.Active {

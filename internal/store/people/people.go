@@ -202,7 +202,7 @@ func (w words) scan(rows *sql.Rows) (Person, error) {
 	}
 	p.Organization, p.Connection, p.Title, p.Department = w.one(p.Organization), w.one(p.Connection), w.one(title), w.one(department)
 	p.Status = account.Status(w.one(string(p.Status)))
-	p.Left = p.Status == account.Deleted || p.Status == account.Disabled && cause == account.ByAbsence
+	p.Left = account.HasLeft(p.Status, cause)
 	whole := strings.TrimSpace(first + " " + last)
 	switch {
 	case display != "":

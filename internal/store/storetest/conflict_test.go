@@ -122,3 +122,32 @@ func (w *World) unique(t *testing.T) {
 		}
 	}
 }
+
+// Nothing of an entry or its groups moves when another connection takes its account over.
+func TestAnAccountThatWasTakenOverLeavesTheGroupsItWasIn(t *testing.T) {
+	t.Parallel()
+	for _, left := range []bool{false, true} {
+		t.Run(map[bool]string{false: "declared owner", true: "after leaving"}[left], func(t *testing.T) {
+			both(t, func(t *testing.T, w *World) {
+				w.Connect("br")
+				w.Connect("hq", func(c *setting.Connection) {
+					c.Match, c.Overlap, c.Policy.NoUpdateProviderMismatch = []string{"email"}, setting.OverlapOwn, false
+				})
+				w.Holds("br", Person("anna"), Person("bob"), Person("c"), Group("staff", "anna", "bob"))
+				w.Applied("br")
+				if left {
+					w.Holds("br", Person("bob"), Person("c"), Group("staff", "bob"))
+					w.Applied("br")
+				}
+				w.Holds("hq", Person("anna", "id=other"))
+				w.Applied("hq")
+				w.Applied("br")
+				equal(t, "staff", w.Members("staff"), "bob")
+				inc := w.Notes(w.Plan("br"))
+				w.Settled("br")
+				w.must(w.Engine.Reset(t.Context(), *w.Conn("br"), "tester"))
+				same(t, "notes", inc, w.Notes(w.Plan("br"))...)
+			})
+		})
+	}
+}

@@ -295,3 +295,103 @@ func TestMoreMembersThanAStatementHoldsComeAndGo(t *testing.T) {
 		w.Settled("hq")
 	})
 }
+
+// A group that is compared whole for the sake of another is noted anew.
+func TestAProblemOfAGroupIsToldOfOnceWhenAGroupInItMoves(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		odd := Group("odd", "@inner", "anna")
+		odd.Problem = "The group is odd."
+		w.Changes("hq", nil, Person("anna"), Group("inner"), odd)
+		r := w.Applied("hq")
+		equal(t, "problems at first", r.Run.Summary.Problems, 1)
+		inner := Group("inner", "anna")
+		w.Changes("hq", []rec{inner}, Person("anna"), inner, odd)
+		r = w.Applied("hq")
+		same(t, "notes after inner moved", w.Notes(r.Plan), "problem cn=odd,ou=groups: The group is odd.")
+		equal(t, "problems after inner moved", r.Run.Summary.Problems, 1)
+		w.Changes("hq", []rec{}, Person("anna"), inner, odd)
+		r = w.Applied("hq")
+		equal(t, "problems after a run of nothing", r.Run.Summary.Problems, 1)
+	})
+}
+
+// A group that cannot be used as it is, and then is no longer there.
+func TestAGroupWithAProblemGoesAsOthersDo(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq", func(c *setting.Connection) { c.Limits = setting.Limits{GroupRemovals: 1, MembershipRemovals: 1} })
+		w.Holds("hq", Person("anna"), Group("odd", "anna"), Group("other", "anna"))
+		w.Applied("hq")
+		odd := Group("odd", "anna")
+		odd.Problem = "The group is odd."
+		w.Holds("hq", Person("anna"), odd, Group("other", "anna"))
+		w.Applied("hq")
+		w.Holds("hq", Person("anna"), Group("other", "anna"))
+		r := w.Applied("hq")
+		same(t, "rows", w.Rows(r.Plan), "delete group odd")
+		same(t, "notes", w.Notes(w.Plan("hq")))
+	})
+}
+
+// An entry that cannot be used still says what group it is in besides.
+func TestAProblemCostsNobodyTheirPrimaryGroup(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		w.Changes("hq", nil, Person("anna", "primary=domain"), Person("bob", "primary=domain"), Group("domain"))
+		w.Applied("hq")
+		odd := Person("anna", "primary=domain", "problem=The entry is odd.")
+		w.Changes("hq", []rec{odd}, odd, Person("bob", "primary=domain"), Group("domain"))
+		r := w.Applied("hq")
+		same(t, "rows", w.Rows(r.Plan))
+		equal(t, "domain", w.Members("domain"), "anna bob")
+		w.Settled("hq")
+	})
+}
+
+// Somebody who was disabled when they left, and is when they come back: nothing but their
+// memberships tells.
+func TestWhoComesBackDisabledIsInTheGroupsOfToday(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq", func(c *setting.Connection) { c.Scope = []string{`department != "Out"`} })
+		off := "userAccountControl=514"
+		w.Holds("hq", Person("anna", off), Person("bob"), Group("old", "anna", "bob"), Group("new", "bob"))
+		w.Applied("hq")
+		w.Holds("hq", Person("anna", off, "department=Out"), Person("bob"), Group("old", "anna", "bob"), Group("new", "bob"))
+		w.Applied("hq")
+		w.Holds("hq", Person("anna", off, "department=Out"), Person("bob"), Group("old", "bob"), Group("new", "anna", "bob"))
+		w.Applied("hq")
+		w.Conn("hq").Scope = nil
+		r := w.Sync("hq")
+		w.Approve("hq", r.Plan)
+		equal(t, "old", w.Members("old"), "bob")
+		equal(t, "new", w.Members("new"), "anna bob")
+		w.Settled("hq")
+	})
+}
+
+// A removal that a switch holds back is not forgotten when everybody is planned anew.
+func TestTheRemovalOfTheLastGroupIsStillRefusedUnderNewRules(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq", policy(func(p *setting.Policy) { p.NoDelete = true }), func(c *setting.Connection) { c.Limits = setting.Limits{GroupRemovals: 1} })
+		w.Holds("hq", Person("anna"), Person("bob"), Group("staff", "anna"))
+		w.Applied("hq")
+		w.Holds("hq", Person("anna"), Person("bob"))
+		r := w.Applied("hq")
+		same(t, "notes", w.Notes(r.Plan), "refused staff: delete: `no-delete` is on")
+		w.Conn("hq").Scope = []string{`username != ""`}
+		r = w.Applied("hq")
+		same(t, "notes after new rules", w.Notes(r.Plan), "refused staff: delete: `no-delete` is on")
+		w.Conn("hq").Policy.NoDelete = false
+		r = w.Sync("hq")
+		if r.Run.State == "held" { // no group was found
+			w.Approve("hq", r.Plan)
+		}
+		equal(t, "staff", w.Members("staff"), "-")
+		same(t, "rows when it is off", w.Rows(r.Plan), "delete group staff")
+	})
+}

@@ -116,3 +116,85 @@ func TestANameThatChangedInAHalfReadingIsFollowed(t *testing.T) {
 		w.Settled("hq")
 	})
 }
+
+// What a reading of changes reports in the same words as before means somebody else, when
+// names change hands in that very reading.
+func TestTheSameWordsMeanSomebodyElseOnceNamesChangedHands(t *testing.T) {
+	t.Parallel()
+	for _, order := range []string{"bac", "abc", "acb", "cab", "cba", "bca"} {
+		t.Run(order, func(t *testing.T) {
+			both(t, func(t *testing.T, w *World) {
+				w.Connect("hq")
+				bob := Person("bob", "manager=anna")
+				staff := Group("staff", "anna")
+				w.Changes("hq", nil, Person("anna"), bob, Person("cy"), staff)
+				w.Applied("hq")
+				anna, cy := Person("anna", "ref=uid=anna2,ou=people"), Person("cy", "ref=uid=anna,ou=people")
+				var list []rec
+				for _, c := range order {
+					switch c {
+					case 'a':
+						list = append(list, anna)
+					case 'b':
+						list = append(list, bob, staff)
+					case 'c':
+						list = append(list, cy)
+					}
+				}
+				w.Changes("hq", list, anna, bob, cy, staff)
+				w.Applied("hq")
+				equal(t, "bob's manager", w.Account("bob").Manager, w.Account("cy").ID)
+				equal(t, "staff", w.Members("staff"), "cy")
+				w.Settled("hq")
+			})
+		})
+	}
+}
+
+// Between two runs somebody is deleted, made anew under the same name and put back into
+// the same group.
+func TestWhoIsMadeAnewUnderAnOldNameIsInTheGroupsThatWereToldOfAgain(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		staff := Group("staff", "anna", "carl")
+		w.Changes("hq", nil, Person("anna"), Person("bob", "manager=anna"), Person("carl"), Person("d"), staff)
+		w.Applied("hq")
+		anew := Person("other", "ref=uid=anna,ou=people")
+		w.Changes("hq", []rec{Gone("anna"), anew, staff, Person("bob", "manager=anna")}, anew, Person("bob", "manager=anna"), Person("carl"), Person("d"), staff)
+		w.Applied("hq")
+		equal(t, "staff", w.Members("staff"), "anna carl other") // anna's are kept for her return
+		equal(t, "bob's manager", w.Account("bob").Manager, w.Account("other").ID)
+		w.Changes("hq", []rec{}, anew, Person("bob", "manager=anna"), Person("carl"), Person("d"), staff)
+		w.Applied("hq")
+		w.Applied("hq")
+		equal(t, "staff later", w.Members("staff"), "anna carl other")
+		o := options
+		o.Full = true
+		p, err := w.Engine.Plan(t.Context(), *w.Conn("hq"), o)
+		w.must(err)
+		same(t, "rows of a full reading", w.Rows(p.Plan))
+	})
+}
+
+// Who was made anew under an old name is in none of its groups, until everything is read.
+func TestAFullReadingGivesAnOldNameToItsNewBearer(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		staff := Group("staff", "anna", "carl")
+		others := []rec{Person("carl"), Person("d"), Person("e"), Person("f")}
+		w.Changes("hq", nil, append(others, Person("anna"), staff)...)
+		w.Applied("hq")
+		w.Changes("hq", []rec{Gone("anna")}, append(others, staff)...)
+		w.Applied("hq")
+		anew := Person("other", "ref=uid=anna,ou=people")
+		w.Changes("hq", []rec{anew}, append(others, anew, staff)...)
+		w.Applied("hq")
+		equal(t, "staff", w.Members("staff"), "anna carl") // as documented
+		same(t, "rows of a full run", w.Rows(w.full("hq").Plan), "add membership staff: other")
+		w.Settled("hq")
+		w.must(w.Engine.Reset(t.Context(), *w.Conn("hq"), "tester"))
+		same(t, "rows after a reset", w.Rows(w.Plan("hq")))
+	})
+}

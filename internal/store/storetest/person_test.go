@@ -125,3 +125,27 @@ func TestSafeguardsAndVerdictHoldForOnePersonToo(t *testing.T) {
 		equal(t, "anna", w.Account("anna").Text[account.Email], "other@example.org")
 	})
 }
+
+// Accounts still form the ring when the entry of one cannot be used, or is out of scope.
+func TestACycleOfManagersIsToldOfWhoeverFallsOutOfIt(t *testing.T) {
+	t.Parallel()
+	for _, out := range []string{"mail=", "department=Out"} {
+		for _, first := range []string{"anna", "bob"} {
+			t.Run(out+first, func(t *testing.T) {
+				both(t, func(t *testing.T, w *World) {
+					second := map[string]string{"anna": "bob", "bob": "anna"}[first]
+					w.Connect("hq", func(c *setting.Connection) { c.Scope = []string{`department != "Out"`} })
+					others := []rec{Person(second, "manager="+first), Person("c"), Person("d"), Person("e")}
+					w.Holds("hq", append(others, Person(first, "manager="+second))...)
+					w.Applied("hq")
+					w.Holds("hq", append(others, Person(first, "manager=nobody", out))...)
+					w.Applied("hq")
+					inc := w.Notes(w.Plan("hq"))
+					w.must(w.Engine.Reset(t.Context(), *w.Conn("hq"), "tester"))
+					all := w.Notes(w.Plan("hq"))
+					same(t, "notes", inc, all...)
+				})
+			})
+		}
+	}
+}

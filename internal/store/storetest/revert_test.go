@@ -217,3 +217,48 @@ func TestARevertDoesNotBringBackWhatHangsOnAPurgedAccount(t *testing.T) {
 		w.Settled("hq")
 	})
 }
+
+// Both entries are looked at again: the one that had the account, and the one that has it now.
+func TestALinkThatWasRevertedIsProposedAgain(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq", func(c *setting.Connection) { c.Match = []string{"email"} })
+		others := []rec{Person("b"), Person("c"), Person("d"), Person("e")}
+		w.Holds("hq", append(others, Person("anna"))...)
+		w.Applied("hq")
+		w.Holds("hq", append(others, Person("anna", "id=new"))...)
+		r := w.Applied("hq")
+		first := w.Rows(r.Plan)
+		w.Revert("hq", r.Run)
+		r = w.Sync("hq")
+		same(t, "the next plan", w.Rows(r.Plan), first...)
+		same(t, "its notes", w.Notes(r.Plan))
+		if r.Run.State == "held" {
+			w.Approve("hq", r.Plan)
+		}
+		w.Settled("hq")
+	})
+}
+
+// An account that went to another entry since the run that is undone.
+func TestWhatARevertUndidBehindALinkIsProposedAgain(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq", func(c *setting.Connection) { c.Match = []string{"email"} })
+		others := []rec{Person("b"), Person("c"), Person("d"), Person("e")}
+		w.Holds("hq", append(others, Person("anna"))...)
+		w.Applied("hq")
+		w.Holds("hq", append(others, Person("anna", "title=Boss"))...)
+		titled := w.Applied("hq")
+		w.Holds("hq", append(others, Person("anna", "id=new", "title=Boss"))...)
+		w.Applied("hq")
+		w.Revert("hq", titled.Run)
+		equal(t, "title", w.Account("anna").Text[account.Title], "")
+		r := w.Sync("hq")
+		same(t, "the next plan", w.Brief(r.Plan), "update account anna")
+		if r.Run.State == "held" {
+			w.Approve("hq", r.Plan)
+		}
+		w.Settled("hq")
+	})
+}

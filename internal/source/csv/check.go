@@ -64,9 +64,9 @@ func (t *table) Check(ctx context.Context, tell func(source.Step)) {
 func (t *table) checkTable(ctx context.Context, f *copyOf, report func(source.Step)) {
 	start := time.Now()
 	p := &pass{table: t, file: f, seed: maphash.MakeSeed()}
-	head, valid, err := p.scan(ctx)
+	head, utf8Text, err := p.scan(ctx)
 	if err == nil {
-		p.layout, err = t.inspect(head, valid)
+		p.layout, err = t.inspect(head, utf8Text)
 	}
 	if err != nil {
 		report(failed("header", start, err))
@@ -137,7 +137,11 @@ func (t *table) checkRows(ctx context.Context, f *copyOf, report func(source.Ste
 		step.Hint = "correct these rows; the others are read nevertheless"
 	}
 	if !reading.Complete {
+		step.Verdict = source.Warn
 		step.Detail += "\nnot complete: " + reading.Reason
+		if step.Hint == "" {
+			step.Hint = "give the file anew, whole; until then nobody counts as gone"
+		}
 	}
 	for _, note := range reading.Notes {
 		step.Detail += "\n" + note

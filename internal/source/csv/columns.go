@@ -13,8 +13,9 @@ import (
 // columns are the places of the columns that mean something to us, -1 where
 // there is none.
 type columns struct {
-	key, password int
-	fields        []column // field to column name, in the order found
+	key, password     int
+	username, manager int
+	fields            []column // field to column name, in the order found
 }
 
 // plain is a column name without case and without what people put between words:
@@ -47,7 +48,7 @@ func known() []string { return append(slices.Clone(account.FieldNames()), "manag
 
 // resolve finds the columns in a header.
 func (t *table) resolve(header []string) (*columns, error) {
-	c := &columns{password: -1}
+	c := &columns{password: -1, username: -1, manager: -1}
 	told := map[string]bool{}
 	for _, o := range t.columns {
 		i := place(header, o.name)
@@ -84,6 +85,14 @@ func (t *table) resolve(header []string) (*columns, error) {
 	}
 	if !told["username"] {
 		c.fields = append(c.fields, column{"username", header[c.key]})
+	}
+	for _, f := range c.fields {
+		switch f.field {
+		case "username":
+			c.username = slices.Index(header, f.name)
+		case "manager":
+			c.manager = slices.Index(header, f.name)
+		}
 	}
 	return c, nil
 }

@@ -22,7 +22,8 @@
 //
 // Rows are numbered by the line on which they begin, the header being row 1. A
 // row that cannot be used is a problem of its own; where not even its key is
-// certain, the reading is incomplete, since the person in it may be anybody.
+// certain, the reading is incomplete, since the person in it may be anybody. So
+// it is where the file ends in the middle of a row.
 package csv
 
 import (
@@ -58,11 +59,11 @@ var options = append([]setting.Option{
 	{Name: "password", Label: "Password", Help: "Password for the address.", Secret: true},
 	{Name: "key", Label: "Key column", Help: "The column by which a row is known from one reading to the next.", Default: "username", Basis: true},
 	{Name: "columns", Type: setting.List, Label: "Columns", Help: "Columns that are not called like our fields, as field=Column name; other names become custom attributes."},
-	{Name: "manager", Label: "Manager column", Help: "The column with the key of the person's manager.", Default: "manager"},
+	{Name: "manager", Label: "Manager column", Help: "The column with the username or the key of the person's manager.", Default: "manager"},
 	{Name: "passwords", Label: "Passwords", Help: "Whether each row needs a password of its own or the default one. With none, columns of passwords are not looked at.", Default: "required", Choices: []string{"required", "none"}},
 	{Name: "password_column", Label: "Password column", Help: "The column with a person's password. It is hashed at once and kept nowhere else.", Default: "password"},
 	{Name: "default_password", Label: "Default password", Help: "The password of rows that have none.", Secret: true},
-	{Name: "encoding", Label: "Encoding", Help: "With auto: a byte order mark, then UTF-8 where the whole file is valid, then Windows-1252.", Default: "auto", Choices: []string{"auto", "utf-8", "utf-16", "windows-1252"}, Advanced: true},
+	{Name: "encoding", Label: "Encoding", Help: "With auto: a byte order mark, then UTF-8 unless more bytes are wrong in it than characters right, then Windows-1252.", Default: "auto", Choices: []string{"auto", "utf-8", "utf-16", "windows-1252"}, Advanced: true},
 	{Name: "separator", Label: "Separator", Help: "With auto: the one that is most frequent in the header.", Default: "auto", Choices: []string{"auto", "comma", "semicolon", "tab"}, Advanced: true},
 	{Name: "max_size", Type: setting.Size, Label: "Largest size", Help: "A larger file is refused.", Default: "64MB", Advanced: true},
 	{Name: "timeout", Type: setting.Duration, Label: "Time limit", Help: "For fetching the file.", Default: "60s", Advanced: true},
@@ -167,15 +168,21 @@ func (c *copyOf) Close() error {
 
 // openLocal opens the file on disk.
 func (t *table) openLocal() (*copyOf, error) {
-	f, err := os.Open(t.path)
+	info, err := os.Stat(t.path)
+	if err == nil && !info.Mode().IsRegular() { // to open a named pipe waits for somebody who writes
+		return nil, fault.New(fault.Invalid, "csv: open %s: it is %s, not a file", t.path, irregular(info.Mode())).
+			WithHint("set path to a regular file: the table is read more than once")
+	}
+	var f *os.File
+	if err == nil {
+		f, err = os.Open(t.path)
+	}
 	if err != nil {
 		return nil, fault.New(fault.Unavailable, "csv: %w", err).
 			WithHint("the file must exist and be readable for the user rollcall runs as")
 	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fault.New(fault.Invalid, "csv: open %s: not a regular file", t.path)
-	} else if err == nil && info.Size() > t.settings.Size("max_size") {
+	info, err = f.Stat()
+	if err == nil && info.Size() > t.settings.Size("max_size") {
 		err = t.tooLarge()
 	}
 	if err != nil {
@@ -183,6 +190,21 @@ func (t *table) openLocal() (*copyOf, error) {
 		return nil, err
 	}
 	return &copyOf{File: f, info: info}, nil
+}
+
+// irregular names what stands in a file's place.
+func irregular(mode os.FileMode) string {
+	switch {
+	case mode.IsDir():
+		return "a directory"
+	case mode&os.ModeNamedPipe != 0:
+		return "a named pipe"
+	case mode&os.ModeSocket != 0:
+		return "a socket"
+	case mode&os.ModeDevice != 0:
+		return "a device"
+	}
+	return "something else"
 }
 
 func (t *table) tooLarge() error {

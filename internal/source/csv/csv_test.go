@@ -193,6 +193,12 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 		"a manager column that is told": {header, setting.Values{"manager": "boss"}, `no column "boss" (manager)`, "columns found"},
 		"two columns of one name":       {"username,Name,name\n", nil, "have the same name", "of its own"},
 		"NUL in the header":             {"user\x00name\n", nil, "NUL", "utf-16"},
+		"NUL in a header of UTF-16":     {utf16Bytes("user\x00name\n", false), setting.Values{"encoding": "utf-16"}, "NUL", "save the file as CSV in UTF-8"},
+		"an Excel workbook":             {"PK\x03\x04\x14\x00\x00", nil, "is an Excel workbook", "as CSV"},
+		"a workbook, told as UTF-16":    {"PK\x03\x04\x14\x00\x00", setting.Values{"encoding": "utf-16"}, "is an Excel workbook", "as CSV"},
+		"an old Excel workbook":         {"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\x00", nil, "is an Excel workbook", "as CSV"},
+		"a compressed file":             {"\x1f\x8b\x08\x00\x00", nil, "is a compressed file (gzip)", "unpack"},
+		"a compressed one, told UTF-16": {"\x1f\x8b\x08\x00\x00", setting.Values{"encoding": "utf-16"}, "is a compressed file (gzip)", "unpack"},
 		"an open quote at the end":      {header + "a,A,B,a@x,pw\nb,\"B,C\nd,e,f\n", nil, "begins on line 3", "cut off"},
 		"an open quote in the header":   {"username,\"first\n", nil, "open or misplaced quote", "names of the columns"},
 		"a row beyond a mebibyte":       {header + "a,A,B,a@x,pw\nb,\"" + strings.Repeat(long+"\n", 12000), nil, "the row behind line 2 is longer than 1 MiB", "quote too many"},
@@ -292,9 +298,47 @@ func TestEncodingIsFoundInTheWholeFile(t *testing.T) {
 	if err != nil || len(got) != 20000 || got[19999].First("name") != "José" {
 		t.Fatal(len(got), err)
 	}
-	got, _, err = read(t, openFile(t, content+"last;Jos\xe9\n", setting.Values{"passwords": "none"}), nil)
-	if err != nil || got[20000].First("name") != "José" {
+	got, reading, err := read(t, openFile(t, content+"last;Jos\xe9\n", setting.Values{"passwords": "none"}), nil)
+	if err != nil || !reading.Complete || got[19999].First("name") != "José" || got[20000].First("name") != "Jos\xe9" {
+		t.Fatal(len(got), err) // what is no UTF-8 is a problem of its row, which the mapping tells
+	}
+	content = strings.ReplaceAll(content, "é", "\xe9")
+	got, _, err = read(t, openFile(t, content+"last;José\n", setting.Values{"passwords": "none"}), nil)
+	if err != nil || got[19999].First("name") != "José" {
 		t.Fatal(len(got), err)
+	}
+}
+
+func TestTheMoreFrequentEncodingIsTheFiles(t *testing.T) {
+	for name, c := range map[string]struct{ content, want string }{
+		"nothing but Windows-1252":   {"username,name\na,Zo\xeb\nb,M\xfcller\n", "Zoë Müller"},
+		"one wrong byte in UTF-8":    {"username,name\na,Zoë Müller\nb,L\xe4\n", "Zoë Müller L\xe4"},
+		"as many of both":            {"username,name\na,Zoë\nb,L\xe4\n", "Zoë L\xe4"},
+		"more wrong bytes than UTF8": {"username,name\na,Zo\xeb\nb,L\xe4\xe4\nc,É\n", "Zoë Lää Ã‰"},
+		"a character that was cut":   {"username,name\na,Zoë\nb,L\xc3", "Zoë L\xc3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := openFile(t, c.content, setting.Values{"passwords": "none"})
+			got, reading, err := read(t, s, nil)
+			if err != nil || !reading.Complete {
+				t.Fatal(reading, err)
+			}
+			var all []string
+			for _, r := range got {
+				all = append(all, r.First("name"))
+			}
+			if strings.Join(all, " ") != c.want {
+				t.Errorf("got %q", all)
+			}
+			// What is known from the beginning is judged alike.
+			head, err := s.(*table).head(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if l, err := s.(*table).inspectHead(head); err != nil || (l.encoding == "utf-8") != strings.HasPrefix(c.content, "username,name\na,Zoë") {
+				t.Error(l, err)
+			}
+		})
 	}
 }
 
@@ -496,6 +540,8 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte("sep=;\nusername;password\n\"a\"\"\";x\n"), "auto")
 	f.Add([]byte("\xff\xfeu\x00s\x00e\x00r\x00n\x00a\x00m\x00e\x00\n\x00a\x00"), "utf-16")
 	f.Add([]byte("username,x\na,\"b\nc\nd\"e,f\n\"g"), "windows-1252")
+	f.Add([]byte("username,email,x\na,a@x,\"n\nb,b@x\"\rc,Zo\xeb\n\nd,\"d\r\n\x1a"), "auto")
+	f.Add([]byte("id,username,manager\r\n1,a,b\r2,b,\r\n2,\x1a\x1a"), "auto")
 	dir := f.TempDir()
 	path := filepath.Join(dir, "people.csv")
 	f.Fuzz(func(t *testing.T, content []byte, encoding string) {

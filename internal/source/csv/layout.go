@@ -1,6 +1,7 @@
 package csv
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/csv"
 	"io"
@@ -30,9 +31,9 @@ type layout struct {
 	skip      int      // lines before the header: Excel's "sep=;"
 }
 
-// detect finds the encoding from the first bytes, and valid, which says whether
-// the whole of what is known is UTF-8.
-func (l *layout) detect(head []byte, wanted string, valid bool) {
+// detect finds the encoding from the first bytes, and utf8Text, which says
+// whether the whole of what is known is UTF-8.
+func (l *layout) detect(head []byte, wanted string, utf8Text bool) {
 	switch {
 	case bytes.HasPrefix(head, []byte{0xef, 0xbb, 0xbf}) && (wanted == "auto" || wanted == "utf-8"):
 		l.encoding, l.mark = "utf-8", 3
@@ -44,7 +45,7 @@ func (l *layout) detect(head []byte, wanted string, valid bool) {
 		l.encoding, l.big = "utf-16", len(head) > 1 && head[0] == 0
 	case wanted != "auto":
 		l.encoding = wanted
-	case valid:
+	case utf8Text:
 		l.encoding = "utf-8"
 	default:
 		l.encoding = "windows-1252"
@@ -71,8 +72,28 @@ func (l *layout) text(raw io.Reader) io.Reader {
 	if l.oldMac {
 		raw = &newlines{raw}
 	}
-	return raw
+	return &unmarked{bufio.NewReader(raw)}
 }
+
+// unmarked leaves out the Ctrl-Z, or the few of them, with which programs of DOS
+// mark the end of a file.
+type unmarked struct{ from *bufio.Reader }
+
+func (u *unmarked) Read(p []byte) (int, error) {
+	n, err := u.from.Read(p)
+	end := len(bytes.TrimRight(p[:n], ctrlZ))
+	if end == n {
+		return n, err
+	}
+	rest, err := u.from.Peek(u.from.Size())
+	if err != io.EOF || len(bytes.TrimRight(rest, ctrlZ)) > 0 {
+		return n, nil // more stands behind; an error comes again with the next reading
+	}
+	_, _ = u.from.Discard(len(rest))
+	return end, io.EOF
+}
+
+const ctrlZ = "\x1a"
 
 type broken struct{ err error }
 
@@ -93,27 +114,61 @@ func (n *newlines) Read(p []byte) (int, error) {
 
 // inspectHead finds the layout of a file of which only the beginning is known.
 func (t *table) inspectHead(head []byte) (*layout, error) {
-	return t.inspect(head, validPart(head))
+	var found census
+	if len(head) < headSize {
+		found.count(head)
+	} else {
+		found.count(head[:cutAt(head)])
+	}
+	return t.inspect(head, found.text())
 }
 
-// validPart reports whether bytes are UTF-8, but for a character cut at the end.
-func validPart(b []byte) bool {
-	for cut := 0; cut < utf8.UTFMax && cut <= len(b); cut++ {
-		if utf8.Valid(b[:len(b)-cut]) {
-			return true
+// census counts what tells UTF-8 from encodings of one byte.
+type census struct{ characters, wrong int } // of several bytes; bytes that belong to none
+
+func (c *census) count(b []byte) {
+	for len(b) > 0 {
+		if b[0] < utf8.RuneSelf {
+			b = b[1:]
+			continue
 		}
-		if len(b) < headSize {
-			break
+		_, size := utf8.DecodeRune(b)
+		if size == 1 {
+			c.wrong++
+		} else {
+			c.characters++
+		}
+		b = b[size:]
+	}
+}
+
+// text reports UTF-8. Characters of several bytes hardly ever come about by
+// chance: where they are no fewer than the wrong bytes, these are mistakes in
+// UTF-8, and to read all as Windows-1252 would spoil every name that is right.
+func (c *census) text() bool { return c.wrong == 0 || c.characters >= c.wrong }
+
+// foreign names what is no text at all by the bytes it begins with.
+func (t *table) foreign(head []byte) error {
+	for _, f := range []struct{ magic, what, hint string }{
+		{"PK\x03\x04", "an Excel workbook or a ZIP archive", "save the workbook as CSV, or unpack the archive"},
+		{"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook", "save it as CSV"},
+		{"\x1f\x8b\x08", "a compressed file (gzip)", "unpack it"},
+	} {
+		if bytes.HasPrefix(head, []byte(f.magic)) {
+			return fault.New(fault.Invalid, "csv: %s is %s, not a CSV file", t.where(), f.what).WithHint("%s", f.hint)
 		}
 	}
-	return false
+	return nil
 }
 
-// inspect finds the layout from the beginning of a file. valid says whether the
-// file is UTF-8.
-func (t *table) inspect(head []byte, valid bool) (*layout, error) {
+// inspect finds the layout from the beginning of a file. utf8Text says whether
+// the file is UTF-8.
+func (t *table) inspect(head []byte, utf8Text bool) (*layout, error) {
+	if err := t.foreign(head); err != nil {
+		return nil, err
+	}
 	l := &layout{}
-	l.detect(head, t.settings.String("encoding"), valid)
+	l.detect(head, t.settings.String("encoding"), utf8Text)
 	if l.encoding == "utf-16" {
 		head = head[:len(head)&^1]
 	}
@@ -192,11 +247,18 @@ func (t *table) readHeader(l *layout, text string, cut bool) error {
 		return fault.New(fault.Invalid, "csv: read the header of %s: the first row has an open or misplaced quote, or is longer than 64 KiB", t.where()).
 			WithHint("the first row holds the names of the columns")
 	}
+	if bareReturn([]byte(text[:r.InputOffset()]), false) {
+		return fault.New(fault.Invalid, "csv: read the header of %s: a carriage return stands in the middle of the first row", t.where()).
+			WithHint("the line ends are mixed: save the file with one kind of them")
+	}
 	seen := map[string]bool{}
 	for i, name := range header {
 		if strings.IndexByte(name, 0) >= 0 {
-			return fault.New(fault.Invalid, "csv: read the header of %s: it contains NUL bytes", t.where()).
-				WithHint("the file is probably UTF-16: set encoding to utf-16")
+			f := fault.New(fault.Invalid, "csv: read the header of %s: it contains NUL bytes", t.where())
+			if l.encoding == "utf-16" {
+				return f.WithHint("this is no text in UTF-16: save the file as CSV in UTF-8 and leave encoding out")
+			}
+			return f.WithHint("the file is probably UTF-16: set encoding to utf-16")
 		}
 		name = strings.TrimSpace(name)
 		header[i] = name

@@ -61,23 +61,24 @@ func (t *table) openCopy(ctx context.Context, from source.Cursor) (*copyOf, erro
 
 // pass is one reading of one file.
 type pass struct {
-	table   *table
-	file    *copyOf
-	layout  *layout
-	columns *columns
-	sum     uint64           // of the bytes as first seen
-	twice   map[string][]int // folded keys that occur more than once, with their rows
-	seed    maphash.Seed
+	table    *table
+	file     *copyOf
+	layout   *layout
+	columns  *columns
+	sum      uint64           // of the bytes as first seen
+	twice    map[string][]int // folded keys that occur more than once, with their rows
+	managers managers
+	seed     maphash.Seed
 }
 
 // prepare looks through the file: what it is, and which keys occur twice.
 func (t *table) prepare(ctx context.Context, f *copyOf) (*pass, error) {
 	p := &pass{table: t, file: f, seed: maphash.MakeSeed()}
-	head, valid, err := p.scan(ctx)
+	head, utf8Text, err := p.scan(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if p.layout, err = t.inspect(head, valid); err != nil {
+	if p.layout, err = t.inspect(head, utf8Text); err != nil {
 		return nil, err
 	}
 	if p.layout.encoding == "utf-16" && f.info.Size()%2 != 0 {
@@ -91,11 +92,11 @@ func (t *table) prepare(ctx context.Context, f *copyOf) (*pass, error) {
 }
 
 // scan goes through the raw bytes once.
-func (p *pass) scan(ctx context.Context) (head []byte, valid bool, err error) {
+func (p *pass) scan(ctx context.Context) (head []byte, utf8Text bool, err error) {
 	var sum maphash.Hash
 	sum.SetSeed(p.seed)
 	buf := make([]byte, headSize)
-	valid = true
+	var found census
 	kept := 0 // bytes of a character that was cut at the end of the buffer
 	for {
 		if err := ctx.Err(); err != nil {
@@ -111,19 +112,15 @@ func (p *pass) scan(ctx context.Context) (head []byte, valid bool, err error) {
 		if err != nil && !last {
 			return nil, false, fault.New(fault.Unavailable, "csv: %w", err)
 		}
-		if valid {
-			end := len(all)
-			if !last {
-				end = cutAt(all)
-			}
-			valid = utf8.Valid(all[:end])
-			kept = copy(buf, all[end:])
-		} else {
-			kept = 0
+		end := len(all)
+		if !last {
+			end = cutAt(all)
 		}
+		found.count(all[:end])
+		kept = copy(buf, all[end:])
 		if last {
 			p.sum = sum.Sum64()
-			return head, valid, nil
+			return head, found.text(), nil
 		}
 	}
 }
@@ -165,14 +162,17 @@ func (p *pass) findTwice(ctx context.Context) error {
 	}
 	first := map[directory.Digest]int32{}
 	p.twice = map[string][]int{}
+	p.managers = p.columns.managers()
 	for n := 0; ; n++ {
 		row, err := p.next(rs)
 		if errors.Is(err, io.EOF) {
+			p.managers.settle(first)
 			return nil
 		}
 		if err != nil {
 			return p.sooner(err)
 		}
+		p.managers.add(&row)
 		if n%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -198,46 +198,28 @@ func (p *pass) next(rs *rows) (row, error) {
 	width := len(p.layout.header)
 	for {
 		r, err := rs.next()
-		if err != nil || r.bad != "" {
+		if err != nil {
 			return r, err
+		}
+		if r.cut = p.cut(&r); r.cut {
+			return r, nil
+		}
+		if r.torn {
+			p.doubt(&r)
+			return r, nil
 		}
 		if blank(r.fields) {
 			continue
 		}
-		if len(r.fields) > width && blank(r.fields[width:]) {
-			r.fields = r.fields[:width] // spreadsheets leave separators behind
+		if r.columns > width && blank(r.fields[width:]) {
+			r.fields, r.columns = r.fields[:width], width // spreadsheets leave separators behind
 		}
-		if len(r.fields) != width {
-			r.bad = fmt.Sprintf("%d columns, the header has %d", len(r.fields), width)
+		if r.columns != width {
+			r.bad = fmt.Sprintf("%d columns, the header has %d", r.columns, width)
 		}
-		if r.many && r.bad == "" {
-			for i, f := range r.fields {
-				if p.swallowed(f) {
-					r.bad = fmt.Sprintf("a quote in column %s runs over what look like other rows", p.layout.header[i])
-				}
-			}
-		}
+		p.doubt(&r)
 		return r, nil
 	}
-}
-
-// swallowed reports a value that looks like rows: two stray quotes make one
-// value of everything between them, and the people in it would seem to be gone.
-// k rows that end in it bring k times the separators of a row with them, and
-// each whole row among them as many as a row has. Values of several lines, such
-// as addresses, have fewer. With two columns there is no telling.
-func (p *pass) swallowed(value string) bool {
-	per := len(p.layout.header) - 1
-	breaks := strings.Count(value, "\n")
-	if breaks == 0 || per < 2 {
-		return false
-	}
-	separator := string(p.layout.separator)
-	if strings.Count(value, separator) >= breaks*per {
-		return true
-	}
-	inner := strings.Split(value, "\n")
-	return slices.ContainsFunc(inner[1:len(inner)-1], func(line string) bool { return strings.Count(line, separator) == per })
 }
 
 func blank(fields []string) bool {
@@ -255,7 +237,7 @@ func (p *pass) sooner(err error) error {
 // key is a row's key, and whether it is surely the key of that row and the row
 // the only one in it: a separator or quote too many moves what stands behind it.
 func (p *pass) key(r *row) (key string, sure bool) {
-	if p.columns.key >= len(r.fields) {
+	if r.cut || p.columns.key >= len(r.fields) {
 		return "", false
 	}
 	key = strings.TrimSpace(r.fields[p.columns.key])
@@ -272,6 +254,7 @@ func (p *pass) emitAll(ctx context.Context, progress func(users, groups int), em
 		return reading, err
 	}
 	b := newBuilder(p)
+	halves := 0
 	for {
 		row, err := p.next(rs)
 		if errors.Is(err, io.EOF) {
@@ -279,6 +262,13 @@ func (p *pass) emitAll(ctx context.Context, progress func(users, groups int), em
 		}
 		if err != nil {
 			return reading, p.sooner(err)
+		}
+		if row.cut {
+			reading.Complete, reading.Reason = false, ending(&row)
+			continue
+		}
+		if p.half(&row) {
+			halves++
 		}
 		record, uncertain := b.build(&row)
 		if uncertain && reading.Complete {
@@ -297,6 +287,11 @@ func (p *pass) emitAll(ctx context.Context, progress func(users, groups int), em
 			}
 		}
 	}
+	if halves > 0 && halves == reading.Users && reading.Complete {
+		reading.Complete = false
+		reading.Reason = fmt.Sprintf("the header has %d columns and every row %d: the first person may stand in the header's line, so nobody counts as gone; put a line end behind the header",
+			len(p.layout.header), (len(p.layout.header)+1)/2)
+	}
 	if progress != nil {
 		progress(reading.Users, 0)
 	}
@@ -308,6 +303,9 @@ func (p *pass) emitAll(ctx context.Context, progress func(users, groups int), em
 	}
 	if p.columns.password < 0 && p.table.settings.String("passwords") != "none" && p.table.settings.String("default_password") == "" {
 		reading.Notes = append(reading.Notes, "the file has no column "+p.table.settings.String("password_column")+" and there is no default_password")
+	}
+	if p.managers.both != "" {
+		reading.Notes = append(reading.Notes, p.managers.both+" is named as a manager by key and by username, and found by the key alone: write one of them throughout")
 	}
 	return reading, nil
 }
@@ -341,15 +339,16 @@ func newBuilder(p *pass) *builder {
 func (b *builder) build(r *row) (record *directory.Record, uncertain bool) {
 	key, sure := b.key(r)
 	b.record = directory.Record{Kind: directory.User, Attributes: b.record.Attributes[:0]}
+	if r.bad != "" && !sure {
+		return b.problem(r, "", r.bad), true
+	}
 	if bad := badKey(key); bad != "" {
 		return b.problem(r, "", bad), true
 	}
 	switch {
-	case r.bad != "" && sure:
+	case r.bad != "":
 		b.known(r, key)
 		return b.problem(r, key, r.bad), false
-	case r.bad != "":
-		return b.problem(r, "", r.bad), true
 	case key == "":
 		return b.problem(r, "", "nothing in the key column "+b.layout.header[b.columns.key]), true
 	}
@@ -386,7 +385,9 @@ func (b *builder) known(r *row, key string) {
 			b.record.Ref = fmt.Sprintf("%s (row %d)", key, r.line)
 		}
 		b.told[key] = true
+		return
 	}
+	b.record.Ref = b.managers.ref(r, key)
 }
 
 // password sets the row's password, or says why there is none.

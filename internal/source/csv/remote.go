@@ -49,6 +49,7 @@ func (s remoteState) cursor() source.Cursor {
 // be guessed.
 func (t *table) basis() string {
 	var b strings.Builder
+	b.WriteString("2,") // raised when the same bytes and settings come to be read otherwise
 	for _, name := range []string{"url", "key", "manager", "password_column", "passwords", "encoding", "separator"} {
 		b.WriteString(strconv.Quote(t.settings.String(name)) + ",")
 	}
@@ -131,14 +132,17 @@ func shown(u *url.URL) string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
-var errRedirect = errors.New("the server sends us on to an address that is not https")
+var (
+	errRedirect  = errors.New("the server sends us on to an address that is not https")
+	errRedirects = errors.New("the server sends us on more than five times")
+)
 
 func checkRedirect(req *http.Request, via []*http.Request) error {
 	if !safe(req.URL) || req.URL.Scheme != "https" && via[0].URL.Scheme == "https" {
 		return errRedirect
 	}
-	if len(via) >= 5 {
-		return errors.New("the server sends us on more than five times")
+	if len(via) > 5 { // as many as requests were made before this one
+		return errRedirects
 	}
 	return nil
 }
@@ -202,7 +206,8 @@ func (t *table) status(res *http.Response, conditional bool) error {
 		return fault.New(fault.NotFound, "csv: fetch %s: the server answers %d", t.where(), code).
 			WithHint("check the url")
 	case code != http.StatusOK:
-		return fault.New(fault.Unavailable, "csv: fetch %s: the server answers %d", t.where(), code)
+		return fault.New(fault.Unavailable, "csv: fetch %s: the server answers %d", t.where(), code).
+			WithHint("%s", advice(code))
 	}
 	if kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type")); kind == "text/html" {
 		return fault.New(fault.Invalid, "csv: fetch %s: the answer is a web page", t.where()).
@@ -212,6 +217,25 @@ func (t *table) status(res *http.Response, conditional bool) error {
 		return t.tooLarge()
 	}
 	return nil
+}
+
+// advice says what to do about an answer that is no file.
+func advice(code int) string {
+	switch {
+	case code == http.StatusNoContent, code == http.StatusResetContent:
+		return "there is nothing at this address: is the file made, and is the url its own?"
+	case code == http.StatusPartialContent:
+		return "we asked for the whole file and were given a part: look for a cache or proxy before the server that remembers parts"
+	case code == http.StatusNotModified:
+		return "we did not ask whether the file has changed: look for a cache or proxy before the server that answers for it"
+	case code == http.StatusProxyAuthRequired:
+		return "the proxy wants a user name and password: give them in HTTPS_PROXY"
+	case code == http.StatusTooManyRequests:
+		return "the server is asked too often: read the file more rarely"
+	case code >= 500:
+		return "the server has trouble of its own: its log says which; the next reading tries again"
+	}
+	return "check the url: fetch it with curl, say, and see what the server wants"
 }
 
 // unreachable makes a fault of a transport error, without the address the
@@ -232,11 +256,18 @@ func (t *table) unreachable(ctx context.Context, err error) error {
 	f := fault.New(fault.Unavailable, "csv: fetch %s: %w", t.where(), err)
 	var unknown x509.UnknownAuthorityError
 	var name x509.HostnameError
+	var dial *net.OpError
 	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return f.WithHint("the server hung up before the end: its log may say why; the next reading tries again")
+	case errors.Is(err, errRedirect), errors.Is(err, errRedirects):
+		return f.WithHint("set url to the https address at which the file is in the end")
 	case errors.As(err, &unknown):
 		return f.WithHint("set tls.ca_file to the certificate of the authority that signed the server's")
 	case errors.As(err, &name):
 		return f.WithHint("the url must use a name that stands in the certificate")
+	case errors.As(err, &dial):
+		return f.WithHint("is the server up, and does a firewall let us through?")
 	}
 	return f
 }

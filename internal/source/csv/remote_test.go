@@ -1,6 +1,7 @@
 package csv
 
 import (
+	"compress/gzip"
 	"context"
 	"encoding/pem"
 	"fmt"
@@ -141,10 +142,14 @@ func TestAnswersThatAreNoFile(t *testing.T) {
 	}{
 		"not allowed":   {func(w http.ResponseWriter) { w.WriteHeader(403) }, nil, "answers 403", fault.Denied, "username"},
 		"not there":     {func(w http.ResponseWriter) { w.WriteHeader(404) }, nil, "answers 404", fault.NotFound, "url"},
-		"out of order":  {func(w http.ResponseWriter) { w.WriteHeader(500) }, nil, "answers 500", fault.Unavailable, ""},
-		"304 unasked":   {func(w http.ResponseWriter) { w.WriteHeader(304) }, nil, "answers 304", fault.Unavailable, ""},
-		"no content":    {func(w http.ResponseWriter) { w.WriteHeader(204) }, nil, "answers 204", fault.Unavailable, ""},
+		"out of order":  {func(w http.ResponseWriter) { w.WriteHeader(500) }, nil, "answers 500", fault.Unavailable, "its log"},
+		"a part":        {func(w http.ResponseWriter) { w.WriteHeader(206) }, nil, "answers 206", fault.Unavailable, "cache or proxy"},
+		"too often":     {func(w http.ResponseWriter) { w.WriteHeader(429) }, nil, "answers 429", fault.Unavailable, "more rarely"},
+		"some other":    {func(w http.ResponseWriter) { w.WriteHeader(418) }, nil, "answers 418", fault.Unavailable, "check the url"},
+		"304 unasked":   {func(w http.ResponseWriter) { w.WriteHeader(304) }, nil, "answers 304", fault.Unavailable, "cache or proxy"},
+		"no content":    {func(w http.ResponseWriter) { w.WriteHeader(204) }, nil, "answers 204", fault.Unavailable, "nothing at this address"},
 		"a web page":    {func(w http.ResponseWriter) { w.Header().Set("Content-Type", "text/html; charset=utf-8") }, nil, "web page", fault.Invalid, "sign-in"},
+		"a gzip file":   {func(w http.ResponseWriter) { _, _ = fmt.Fprint(w, "\x1f\x8b\x08\x00") }, nil, "a compressed file", fault.Invalid, "unpack"},
 		"nothing in it": {func(http.ResponseWriter) {}, nil, "is empty", fault.Invalid, "header"},
 		"too large, as announced": {func(w http.ResponseWriter) { _, _ = fmt.Fprint(w, people) }, setting.Values{"max_size": int64(8)},
 			"larger than 8 bytes", fault.Invalid, "max_size"},
@@ -155,7 +160,7 @@ func TestAnswersThatAreNoFile(t *testing.T) {
 		"cut off": {func(w http.ResponseWriter) {
 			w.Header().Set("Content-Length", "1000")
 			_, _ = fmt.Fprint(w, people)
-		}, nil, "unexpected EOF", fault.Unavailable, ""},
+		}, nil, "unexpected EOF", fault.Unavailable, "hung up"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, _ := serve(t, func(w http.ResponseWriter, _ *http.Request) { c.answer(w) }, c.v)
@@ -167,6 +172,47 @@ func TestAnswersThatAreNoFile(t *testing.T) {
 				t.Error("a secret shows:", text)
 			}
 		})
+	}
+}
+
+func TestAFileThatTheServerPacksIsUnpacked(t *testing.T) {
+	s, _ := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(w)
+		_, _ = fmt.Fprint(z, people)
+		_ = z.Close()
+	}, nil)
+	if got, reading, err := read(t, s, nil); err != nil || len(got) != 1 || !reading.Complete {
+		t.Error(got, reading, err)
+	}
+}
+
+func TestFiveRedirectsAreFollowed(t *testing.T) {
+	for _, hops := range []int{5, 6} {
+		s, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			var n int
+			_, _ = fmt.Sscanf(r.URL.Path, "/%d", &n)
+			if n == hops {
+				_, _ = fmt.Fprint(w, people)
+				return
+			}
+			http.Redirect(w, r, fmt.Sprintf("/%d", n+1), http.StatusFound)
+		}, nil)
+		got, _, err := read(t, s, nil)
+		if hops == 5 && (err != nil || len(got) != 1) {
+			t.Error(got, err)
+		}
+		if hops == 6 && (err == nil || !strings.Contains(err.Error(), "more than five times") || fault.HintOf(err) == "") {
+			t.Error(err, fault.HintOf(err))
+		}
+	}
+}
+
+func TestAServerThatIsNotThereIsExplained(t *testing.T) {
+	s, srv := serve(t, func(http.ResponseWriter, *http.Request) {}, nil)
+	srv.Close()
+	if _, _, err := read(t, s, nil); fault.KindOf(err) != fault.Unavailable || !strings.Contains(fault.HintOf(err), "is the server up") {
+		t.Error(err, fault.HintOf(err))
 	}
 }
 
@@ -236,8 +282,8 @@ func TestCredentialsStayWithTheirServer(t *testing.T) {
 		t.Error("the same server", got, err)
 	}
 	for _, target = range []string{"http://example.org/x?token=t0ken", strings.Replace(srv.URL, "https", "http", 1) + "/t0ken", srv.URL + "/people.csv"} {
-		if _, _, err := read(t, s, nil); fault.KindOf(err) != fault.Unavailable || strings.Contains(err.Error(), "t0ken") {
-			t.Error(target, err)
+		if _, _, err := read(t, s, nil); fault.KindOf(err) != fault.Unavailable || strings.Contains(err.Error(), "t0ken") || !strings.Contains(fault.HintOf(err), "set url") {
+			t.Error(target, err, fault.HintOf(err))
 		}
 	}
 }

@@ -2,6 +2,7 @@ package csv
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/csv"
 	"errors"
 	"io"
@@ -13,25 +14,41 @@ import (
 
 // rows goes through the rows below the header.
 type rows struct {
-	reader *csv.Reader
-	guard  *guard
-	skip   int
-	last   int // the line the row before began on
+	reader    *csv.Reader
+	guard     *guard
+	separator []byte
+	skip      int
+	last      int // the line the row before began on
 }
 
 // row is one row of the table.
 type row struct {
-	line   int
-	fields []string // those read before the problem, where there is one
-	bad    string   // why it is no row, or ""
-	many   bool     // more than one line went into it
+	line    int
+	raw     []byte   // as it stands in the file, with the end of its last line
+	fields  []string // those read before the problem, where there is one
+	columns int      // how many there are, as far as that can be told
+	bad     string   // why it is no row, or ""
+	torn    bool     // a quote is misplaced
+	open    bool     // a quote is open at its end
+	many    bool     // more than one line or row may have gone into it
+	cut     bool     // the file ends in the middle of it: it is nobody's
 }
 
-// guard passes a text through until a row becomes too long.
+// unended reports a row that the file ends with, and no line end.
+func (r *row) unended() bool { return !bytes.HasSuffix(r.raw, []byte("\n")) }
+
+// ends is the line on which the row ends.
+func (r *row) ends() int {
+	return r.line + bytes.Count(bytes.TrimSuffix(r.raw, []byte("\n")), []byte("\n"))
+}
+
+// guard passes a text through until a row becomes too long. It keeps the row
+// being read as it stands there.
 type guard struct {
 	from      io.Reader
-	delivered int64 // bytes
-	started   int64 // where the row being read begins
+	delivered int64  // bytes
+	started   int64  // where the row being read begins
+	kept      []byte // the last of what was delivered, from started or before
 	ended     bool
 	tooLong   bool
 }
@@ -42,9 +59,21 @@ func (g *guard) Read(p []byte) (int, error) {
 		return 0, io.ErrShortBuffer
 	}
 	n, err := g.from.Read(p)
+	if past := g.at(g.started); past > 0 {
+		g.kept = append(g.kept[:0], g.kept[past:]...)
+	}
+	g.kept = append(g.kept, p[:n]...)
 	g.delivered += int64(n)
 	g.ended = g.ended || err == io.EOF
 	return n, err
+}
+
+// at is the place in kept of an offset.
+func (g *guard) at(offset int64) int64 { return offset - g.delivered + int64(len(g.kept)) }
+
+// row is what was delivered from started to an offset, without blank lines before.
+func (g *guard) row(end int64) []byte {
+	return bytes.TrimLeft(g.kept[g.at(g.started):g.at(end)], "\r\n")
 }
 
 // rows starts behind the header.
@@ -62,7 +91,7 @@ func (l *layout) rows(raw io.Reader) (*rows, error) {
 		return nil, err
 	}
 	line, _ := r.FieldPos(0)
-	return &rows{reader: r, guard: g, skip: l.skip, last: line + l.skip}, nil
+	return &rows{reader: r, guard: g, separator: []byte(string(l.separator)), skip: l.skip, last: line + l.skip}, nil
 }
 
 // next gives the next row, or io.EOF. Its fields are valid until the next call.
@@ -73,7 +102,7 @@ func (rs *rows) next() (row, error) {
 		line, _ := rs.reader.FieldPos(0)
 		rs.last = line + rs.skip
 		many := slices.ContainsFunc(fields, func(f string) bool { return strings.Contains(f, "\n") })
-		return row{line: rs.last, fields: fields, many: many}, nil
+		return row{line: rs.last, raw: rs.guard.row(rs.reader.InputOffset()), fields: fields, columns: len(fields), many: many}, nil
 	}
 	if err == io.EOF {
 		return row{}, io.EOF
@@ -87,10 +116,23 @@ func (rs *rows) next() (row, error) {
 		return row{}, fault.New(fault.Unavailable, "csv: %w", err)
 	}
 	line := parse.StartLine + rs.skip
-	if rs.guard.ended && rs.reader.InputOffset() >= rs.guard.delivered && errors.Is(parse.Err, csv.ErrQuote) {
-		return row{}, fault.New(fault.Invalid, "csv: the row that begins on line %d has an open or misplaced quote and goes on to the end of the file", line).
+	rs.last = line
+	r := row{line: line, raw: rs.guard.row(rs.reader.InputOffset()), fields: fields, bad: "a quote is open or misplaced", torn: true, many: parse.Line > parse.StartLine}
+	r.columns = bytes.Count(r.raw, rs.separator) + 1
+	r.open = errors.Is(parse.Err, csv.ErrQuote) && parse.Column > lastLine(r.raw)
+	if r.open && !r.unended() {
+		return row{}, fault.New(fault.Invalid, "csv: the row that begins on line %d has an open quote and goes on to the end of the file", line).
 			WithHint("the file was cut off, or there is a quote too many on that line")
 	}
-	rs.last = line
-	return row{line: line, fields: fields, bad: "a quote is open or misplaced", many: parse.Line > parse.StartLine}, nil
+	return r, nil
+}
+
+// lastLine is the length of a row's last line as the reader counts it: behind it
+// stands only the error that a quote is open at the end of the file.
+func lastLine(raw []byte) int {
+	line := raw[bytes.LastIndexByte(bytes.TrimSuffix(raw, []byte("\n")), '\n')+1:]
+	if bytes.HasSuffix(line, []byte("\r\n")) || bytes.HasSuffix(line, []byte("\r")) {
+		return len(line) - 1
+	}
+	return len(line)
 }

@@ -98,7 +98,12 @@ func (r *root) accountsList() *cobra.Command {
 				if r.output == "json" {
 					return list.close()
 				}
-				t.end("No account is like that; `rollcall accounts list` shows all of them.")
+				f.Limit = 0 // it does not say whom
+				if f == (accounts.Filter{}) {
+					t.end("There are no accounts yet.")
+				} else {
+					t.end("No account is like that; `rollcall accounts list` shows all of them.")
+				}
 				return nil
 			})
 		},

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -89,8 +90,14 @@ func Run(ctx context.Context, args []string, std IO) int {
 func (r *root) complain(ctx context.Context, err error) {
 	fmt.Fprintf(r.Err, "rollcall: %s\n", clean(sentence(ctx, err)))
 	if hint := fault.HintOf(err); hint != "" {
-		fmt.Fprintf(r.Err, "  hint: %s\n", clean(hint))
+		hang(r.Err, "  hint: ", hint)
 	}
+}
+
+// hang prints a text after a head, its further lines below the first: the mark
+// under an expression stands where it belongs.
+func hang(w io.Writer, head, text string) {
+	fmt.Fprintln(w, head+strings.ReplaceAll(clean(text), "\n", "\n"+strings.Repeat(" ", columns(head))))
 }
 
 // sentence is an error for a person. Where Ctrl-C cut something short, what broke
@@ -124,7 +131,8 @@ usage (others), 3 held: a plan waits for a person.`,
 	cmd.PersistentFlags().StringVar(&r.server, "server", "", "work through the API of this server instead of on the database (ROLLCALL_SERVER)")
 	cmd.PersistentFlags().StringVar(&r.apiKey, "api-key", "", "the API key for --server, or @FILE; better by ROLLCALL_API_KEY: options show in the list of processes")
 	cmd.PersistentFlags().StringVarP(&r.output, "output", "o", "table", "table or json")
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{plain(err)} })
+	cmd.SetHelpCommand(help())
 	cmd.AddCommand(r.check(), r.plan(), r.sync(), r.runs(), r.plans(), r.why(), r.accounts(), r.groups(), r.events(),
 		r.connections(), r.organizations(), r.apikeys(), r.clients(), r.targets(), r.agents(), r.admins(), r.serve(), r.agent(), r.demo(), r.secrets(), r.backup(), r.doctor(), r.version())
 	strict(cmd)
@@ -141,22 +149,72 @@ func strict(cmd *cobra.Command) {
 			if len(args) == 0 {
 				return c.Help()
 			}
-			err := fmt.Errorf("%s: there is no command %q", c.CommandPath(), args[0])
-			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-				err = fmt.Errorf("%w; did you mean %s?", err, strings.Join(near, " or "))
-			}
-			return usage{err}
+			return unknown(c, args[0])
 		}
 		cmd.Args = cobra.ArbitraryArgs
 		cmd.SuggestionsMinimumDistance = 2
 	}
 }
 
+// unknown is the error for a word that is no command.
+func unknown(c *cobra.Command, word string) error {
+	err := fmt.Errorf("there is no command %q", word)
+	if c.HasParent() {
+		err = fmt.Errorf("%s: %w", called(c), err)
+	}
+	if near := c.SuggestionsFor(word); len(near) > 0 {
+		err = fmt.Errorf("%w; did you mean %s?", err, strings.Join(near, " or "))
+	}
+	return usage{err}
+}
+
+// called is a command without the program's name, which every error begins with.
+func called(c *cobra.Command) string {
+	return strings.TrimPrefix(c.CommandPath(), c.Root().Name()+" ")
+}
+
+// help is cobra's command, but a word that is no command is an error.
+func help() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]", Short: "Help about any command",
+		RunE: func(c *cobra.Command, words []string) error {
+			about, rest, err := c.Root().Find(words)
+			if err != nil || len(rest) > 0 && about.HasSubCommands() {
+				return unknown(about, rest[0])
+			}
+			about.InitDefaultHelpFlag() // the one asked about is not the one that runs
+			return about.Help()
+		},
+	}
+}
+
+// plain puts what is expected in the place of what a parser of Go says.
+func plain(err error) error {
+	before, _, isDuration := strings.Cut(err.Error(), ": time: ")
+	if isDuration {
+		return fmt.Errorf("%s: expected a duration such as 5m", before)
+	}
+	number, isNumber := errors.AsType[*strconv.NumError](err)
+	if !isNumber {
+		return err
+	}
+	expected := "a whole number"
+	switch {
+	case number.Func == "ParseBool":
+		expected = "true or false"
+	case errors.Is(err, strconv.ErrRange):
+		expected = "a smaller number"
+	case number.Func == "ParseUint":
+		expected += ", 0 or more"
+	}
+	return fmt.Errorf("%s: expected %s", strings.TrimSuffix(strings.TrimSuffix(err.Error(), number.Error()), ": "), expected)
+}
+
 // args checks the number of words, as a usage error.
 func args(n int, what string) cobra.PositionalArgs {
 	return func(c *cobra.Command, given []string) error {
 		if len(given) != n {
-			return usage{fmt.Errorf("%s takes %s; see `%s --help`", c.CommandPath(), what, c.CommandPath())}
+			return usage{fmt.Errorf("%s takes %s; see `%s --help`", called(c), what, c.CommandPath())}
 		}
 		return nil
 	}
@@ -166,7 +224,7 @@ func args(n int, what string) cobra.PositionalArgs {
 func atMostOne(what string) cobra.PositionalArgs {
 	return func(c *cobra.Command, given []string) error {
 		if len(given) > 1 {
-			return usage{fmt.Errorf("%s takes %s, or nothing; see `%s --help`", c.CommandPath(), what, c.CommandPath())}
+			return usage{fmt.Errorf("%s takes %s, or nothing; see `%s --help`", called(c), what, c.CommandPath())}
 		}
 		return nil
 	}

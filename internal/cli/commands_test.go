@@ -29,6 +29,9 @@ func TestExitStatuses(t *testing.T) {
 	}{
 		{0, "", ""}, {0, "--help", ""}, {0, "version", ""}, {0, "version -o json", ""},
 		{2, "sink staff", `there is no command "sink"; did you mean sync?`}, {2, "--colour", "unknown flag: --colour"}, {2, "version --output xml", `--output is table or json, not "xml"`},
+		{0, "help", ""}, {0, "help runs show", ""}, {2, "help sinc", `there is no command "sinc"; did you mean sync?`}, {2, "help runs undo", `runs: there is no command "undo"`},
+		{2, "sync staff --watch --every 0s", "a second is the least"}, {2, "sync staff --watch --every soon", `"soon" for "--every" flag: expected a duration such as 5m`}, {2, "sync staff --full=maybe", "expected true or false"},
+		{2, "runs list --limit x", `"x" for "--limit" flag: expected a whole number, 0 or more` + "\n"}, {2, "runs list --limit 99999999999999999999", "expected a smaller number"},
 		{0, "check staff", ""}, {2, "check", "takes the alias of a connection"}, {1, "check stuff", `there is no connection "stuff"` + "\n  hint: did you mean \"staff\"?"},
 		{0, "plan staff", ""}, {2, "plan", "takes the alias"}, {1, "plan payroll-of-1987", "`rollcall connections list` shows those there are"}, {2, "plan staff --fast", "unknown flag"},
 		{0, "sync staff", ""}, {0, "sync staff --full", ""}, {2, "sync staff staff", "takes the alias"}, {1, "sync stuff", "did you mean"},
@@ -47,6 +50,7 @@ func TestExitStatuses(t *testing.T) {
 		{0, "accounts import " + h.path("local.csv"), ""}, {1, "accounts import " + h.path("local.csv"), "line 2"}, {1, "accounts import " + h.path("nowhere.csv"), "no such file"},
 		{0, "groups list", ""}, {1, "groups show nothing", "there is no group"}, {1, "groups list --connection stuff", "did you mean"},
 		{0, "events tail", ""}, {0, "events tail --after 2 --limit 2", ""}, {2, "events head", `there is no command "head"`},
+		{0, "events tail --after 0", ""}, {2, "events tail --after -5", "--after -5: the first event is 1"}, {2, "events tail --after x", "expected a whole number\n"},
 		{0, "connections list", ""}, {0, "connections export", ""}, {0, "connections export staff", ""}, {1, "connections export stuff", "did you mean"},
 		{0, "connections reset staff", ""}, {1, "connections reset stuff", "did you mean"}, {2, "connections reset", "takes the alias"},
 		{0, "organizations list", ""}, {0, "doctor", ""}, {0, "doctor -o json", ""}, {2, "doctor me", "takes no words"},
@@ -62,7 +66,7 @@ func TestExitStatuses(t *testing.T) {
 			}
 			continue
 		}
-		if !strings.Contains(r.err, test.says) || !strings.HasPrefix(r.err, "rollcall: ") {
+		if !strings.Contains(r.err, test.says) || !strings.HasPrefix(r.err, "rollcall: ") || strings.HasPrefix(r.err, "rollcall: rollcall") {
 			t.Errorf("rollcall %s says %q, want %q", test.args, r.err, test.says)
 		}
 	}
@@ -105,6 +109,33 @@ connections:
 	has(t, newHouse(t, "database: sqlite:nowhere/rollcall.db").refuses(1, "doctor"), "nowhere", "hint: the folder must exist")
 	password := secret("password-of-postgres")
 	has(t, newHouse(t, "database: postgres://rollcall:"+password+"@127.0.0.1:1/rollcall").refuses(1, "doctor"), "127.0.0.1:1", "cannot be reached", "hint: ")
+}
+
+// A variable with a slip in its name would leave a policy out and say nothing.
+func TestAVariableThatReachesNoKeyStopsACommand(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, staff)
+	h.apart = true
+	h.write("people.csv", threePeople)
+	h.env["ROLLCALL_PORT_8080_TCP"], h.env["ROLLCALL_SERVICE_HOST"] = "tcp://10.0.0.7:8080", "10.0.0.7" // Kubernetes
+	h.env["ROLLCALL_CONNECTIONS_STAFF_SETTINGS_DRYRUN"] = "true"
+	has(t, h.refuses(1, "sync", "staff"), "environment variable ROLLCALL_CONNECTIONS_STAFF_SETTINGS_DRYRUN: there is no such key; did you mean ROLLCALL_CONNECTIONS_STAFF_SETTINGS_DRY_RUN?")
+	delete(h.env, "ROLLCALL_CONNECTIONS_STAFF_SETTINGS_DRYRUN")
+	has(t, h.run(0, "accounts", "list"), "There are no accounts yet.")
+	h.env["ROLLCALL_CONNECTIONS_STAFF_SETTINGS_DRY_RUN"] = "true"
+	h.run(3, "sync", "staff")
+}
+
+// The mark under an expression stands below the place that it is about.
+func TestAHintOfSeveralLinesKeepsItsColumns(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, staff+"    mapping: {title: {expr: 'upper(titel) + foo('}}\n")
+	h.write("people.csv", threePeople)
+	lines := strings.Split(h.refuses(1, "plan", "staff"), "\n")
+	i := slices.IndexFunc(lines, func(l string) bool { return strings.HasSuffix(l, "hint: upper(titel) + foo(") })
+	if i < 0 || i+1 == len(lines) || strings.TrimLeft(lines[i+1], " ") != "^" || len(lines[i+1]) != len(lines[i]) {
+		t.Errorf("%s", strings.Join(lines, "\n"))
+	}
 }
 
 // adc is a file of Kopano's adc: its two blocks are the two of a connection.

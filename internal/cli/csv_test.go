@@ -158,7 +158,7 @@ func TestPasswordsAreNeverShown(t *testing.T) {
 		t.Fatalf("%d accounts", n)
 	}
 	h.write("people.csv", "username,first_name,last_name,email,password\njdoe,Jane,Doe,jane@example.org,"+secret("jane-thought-better")+"\nksmit,Kees,Smit,kees@example.org,\n")
-	h.run(2, "plan", "staff")
+	has(t, h.run(2, "plan", "staff"), "update  account  jdoe  password changed\n")
 	h.run(0, "sync", "staff")
 	has(t, h.run(0, "plan", "staff"), "nothing to do")
 	delete(h.env, "START_PASSWORD")
@@ -171,8 +171,8 @@ func TestPasswordsAreNeverShown(t *testing.T) {
 	if r.status != 0 {
 		t.Errorf("accounts create: %d %s", r.status, r.err)
 	}
-	h.write("locals.csv", "username,email,first_name,last_name,password\nloc,loc@example.org,Lo,Cal,"+secret("another-local-secret")+"\n")
-	has(t, h.run(0, "accounts", "import", h.path("locals.csv")), "1 local account")
+	h.write("locals.csv", "\ufeffusername;email;first_name;last_name;password\r\nloc;loc@example.org;Lo;Cal;"+secret("another-local-secret")+"\r\n")
+	has(t, h.run(0, "accounts", "import", h.path("locals.csv")), "Created 1 local account in default.")
 	files, err := filepath.Glob(h.path("rollcall.*"))
 	if err != nil || len(files) < 2 {
 		t.Fatal(files, err)

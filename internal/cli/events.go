@@ -30,6 +30,9 @@ func (r *root) eventsTail() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "tail", Short: "Show the newest events, or those after an ID; --follow waits for more", Args: args(0, "no words"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if after < 0 {
+				return usage{fmt.Errorf("--after %d: the first event is 1; 0 shows all there are", after)}
+			}
 			return r.at(cmd.Context(), func(a place) error {
 				t := tail{r: r, a: a, last: after, who: names{a: a, known: map[account.ID]string{}}, groups: map[account.ID]string{}}
 				newest, err := a.NewestEvent(cmd.Context())

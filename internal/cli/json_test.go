@@ -19,7 +19,7 @@ var forms = map[string]struct{ must, may []string }{
 	"run":     {words(`id connection trigger state reading summary plan started_at finished_at error`), words(`organization actor reverts`)},
 	"reading": {words(`complete full entries reason`), words(`users groups changed gone notes swept method last_full`)},
 	"summary": {words(`create update link disable enable delete restore keep refused problems disputes seats_needed`),
-		words(`add remove groups warnings failed out_of_scope identity_changes seats_change`)},
+		words(`add remove groups warnings failed out_of_scope purge identity_changes seats_change`)},
 	"event": {words(`id type organization connection run account at actor before after`), words(`group why`)},
 	"group": {must: words(`id organization connection external_id name status members created_at updated_at`)},
 }

@@ -100,7 +100,8 @@ func (r *root) accountsImport() *cobra.Command {
 		Use: "import FILE", Short: "Create local accounts from a CSV file (\"-\" for standard input): all of them or none",
 		Long: `The first line names the columns: username, email, first_name, last_name, and
 any of display_name, mobile_phone, phone, language, title, department, location,
-role, password, and attributes.NAME for custom attributes. Every line is checked before any account is created.`,
+role, password, and attributes.NAME for custom attributes; commas, semicolons or
+tabs stand between them. Every line is checked before any account is created.`,
 		Args: args(1, "a CSV file"),
 		RunE: func(cmd *cobra.Command, words []string) error {
 			return r.at(cmd.Context(), func(a place) error {
@@ -124,7 +125,7 @@ role, password, and attributes.NAME for custom attributes. Every line is checked
 				if r.output == "json" {
 					return r.json(list)
 				}
-				fmt.Fprintf(r.Out, "Created %s local accounts in %s.\n", number(len(list)), org)
+				fmt.Fprintf(r.Out, "Created %s in %s.\n", counted(len(list), "local account"), org)
 				return nil
 			})
 		},

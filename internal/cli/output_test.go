@@ -153,6 +153,9 @@ func TestProgress(t *testing.T) {
 	b := &bar{w: &live, live: true, width: 80}
 	tell(b)
 	has(t, live.String(), "\r\x1b[K", "[============            ]  50 %  50 of 100", "reading    1 200")
+	if !strings.HasSuffix(live.String(), anew) {
+		t.Errorf("what is printed next stands behind the rest of a bar: %q", live.String())
+	}
 	b.phase, b.last, b.began = "reading", engine.Progress{Phase: "reading", Done: 5000, Total: 10000}, time.Unix(0, 0)
 	if got := b.line(time.Unix(10, 0)); !strings.HasSuffix(got, "5 000 of 10 000  500/s") || columns(got) > 79 {
 		t.Errorf("%q", got)

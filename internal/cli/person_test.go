@@ -31,6 +31,6 @@ changetype: delete
 	if len(after) != len(before)+1 || after["joiner"].Email != "joy@partner.example" {
 		t.Errorf("%d people, %d before: %+v", len(after), len(before), after["joiner"])
 	}
-	has(t, h.refuses(1, "sync", "hq", "--who", " "), "--who names nobody")
+	has(t, h.refuses(2, "sync", "hq", "--who", " "), "--who names nobody")
 	has(t, h.run(0, "sync", "hq"), "1 disabled")
 }

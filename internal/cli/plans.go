@@ -84,8 +84,10 @@ func (r *root) plansApprove() *cobra.Command {
 		Long: `Applies exactly the rows of a stored plan, or refuses when the directory, the
 settings or an account of the plan has changed since.
 
-Excluded rows are proposed again by the next plan. A plan that needs more seats
-than the licence has cannot be approved; exclude people or raise the limit.`,
+Excluded rows are proposed again by the next plan, but for people who would be
+disabled or deleted: the runs that follow leave them out as well. A plan that
+needs more seats than the licence has cannot be approved; exclude people or raise
+the limit.`,
 		Args: args(1, "the ID of a plan"),
 		RunE: func(cmd *cobra.Command, words []string) error {
 			if _, err := plan.RowNumbers(exclude); err != nil {

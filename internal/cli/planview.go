@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/engine"
@@ -29,6 +31,12 @@ func (r *root) showPlan(ctx context.Context, a place, p *engine.Plan, limit int)
 	if r.output == "json" {
 		return r.planJSON(ctx, a, p)
 	}
+	r.planHead(p)
+	r.summary(&p.Summary, planned)
+	return r.planBody(ctx, a, p, limit)
+}
+
+func (r *root) planHead(p *engine.Plan) {
 	undoes := ""
 	if p.Basis.Reverts != "" {
 		undoes = ", undoing run " + p.Basis.Reverts
@@ -40,7 +48,9 @@ func (r *root) showPlan(ctx context.Context, a place, p *engine.Plan, limit int)
 	if !p.Basis.Complete && p.Basis.Reverts == "" {
 		r.paragraph("  ", "The reading was NOT COMPLETE: nobody is removed, disabled or emptied.")
 	}
-	r.summary(&p.Summary, planned)
+}
+
+func (r *root) planBody(ctx context.Context, a place, p *engine.Plan, limit int) error {
 	if p.Pruned {
 		fmt.Fprintln(r.Out, "\nIts rows were pruned and are no longer kept (`retention.plans`).")
 		return nil
@@ -52,14 +62,36 @@ func (r *root) showPlan(ctx context.Context, a place, p *engine.Plan, limit int)
 }
 
 func verdictText(p *engine.Plan) string {
+	changes := counted(p.Summary.Changes(), "change")
 	switch p.Verdict {
 	case plan.Nothing:
+		if n := p.Summary.Purge; n > 0 {
+			return "nothing to change; " + counted(n, "account") + " flagged deleted to be purged"
+		}
 		return "nothing to do"
 	case plan.Held:
-		return fmt.Sprintf("HELD, %s for a person to look at", counted(p.Summary.Changes(), "change"))
+		return heldText(p, changes)
 	case plan.Go:
 	}
-	return counted(p.Summary.Changes(), "change")
+	return changes
+}
+
+// heldText tells of a plan that was held, by what became of it.
+func heldText(p *engine.Plan, changes string) string {
+	by := ""
+	if p.DecidedBy != nil {
+		by = " by " + *p.DecidedBy
+	}
+	switch p.State {
+	case plan.Applying, plan.Applied:
+		return changes + ", held and then approved" + by
+	case plan.Rejected:
+		return changes + ", held and then rejected" + by
+	case plan.Superseded:
+		return changes + ", held; a later plan took its place"
+	case plan.Waiting, plan.Ready, plan.Building:
+	}
+	return "HELD, " + changes + " for a person to look at"
 }
 
 func (r *root) planRows(ctx context.Context, a place, p *engine.Plan, limit int) error {
@@ -205,6 +237,9 @@ func (n *names) parts(row *plan.Row) []string {
 			return []string{fmt.Sprintf("name: %s -> %s", value(before["name"]), value(after["name"]))}
 		}
 		return nil
+	case row.Action != plan.Create && len(after) == 0:
+		// No field of it changes: what does is the one that no row may tell.
+		return []string{"password changed"}
 	case row.Action == plan.Create:
 		return []string{fmt.Sprint(after["first_name"], " ", after["last_name"]), fmt.Sprint(after["email"])}
 	}
@@ -289,11 +324,7 @@ func (r *root) planNotes(ctx context.Context, a place, p *engine.Plan, limit int
 		if !ok {
 			word = string(n.Kind)
 		}
-		text := n.Text
-		if n.Name != "" && !strings.Contains(text, n.Name) {
-			text = n.Name + ": " + text
-		}
-		t.add(word, text)
+		t.add(word, ofWhom(n.Name, n.Text))
 		return nil
 	})
 	if err != nil {
@@ -304,6 +335,17 @@ func (r *root) planNotes(ctx context.Context, a place, p *engine.Plan, limit int
 		fmt.Fprintf(r.Out, "... and %s; all of them: rollcall plans show %s\n", counted(more, "more note"), p.ID)
 	}
 	return nil
+}
+
+// ofWhom puts the name of the entry that a note is about before its text, unless the
+// text begins with it. One that has the name further on may be about another entry.
+func ofWhom(name, text string) string {
+	rest, begins := strings.CutPrefix(text, name)
+	next, _ := utf8.DecodeRuneInString(rest)
+	if name == "" || begins && (rest == "" || !unicode.IsLetter(next) && !unicode.IsDigit(next) && !strings.ContainsRune("_-.@+=", next)) {
+		return text
+	}
+	return name + ": " + text
 }
 
 // planJSON prints a plan of any length without holding it: the head, then the

@@ -36,9 +36,10 @@ func newBar(w io.Writer) *bar {
 	return b
 }
 
-// terminal is w where it is one, or nil.
+// terminal is w where it is one whose line can be taken away, or nil: a dumb one
+// shows our signs for it.
 func terminal(w io.Writer) *os.File {
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" {
 		return f
 	}
 	return nil
@@ -95,16 +96,18 @@ func (b *bar) line(now time.Time) string {
 	return shorten(text, b.width-1)
 }
 
-// close ends the phase that is shown.
+// close ends the phase that is shown. One that did nothing leaves nothing behind.
 func (b *bar) close() {
-	if b.phase == "" || b.last.Done == 0 {
+	if b.phase == "" {
 		return
 	}
 	now := time.Now()
 	if b.live {
 		fmt.Fprint(b.w, anew)
 	}
-	fmt.Fprintf(b.w, "%s  %.1f s\n", b.line(now), now.Sub(b.began).Seconds())
+	if b.last.Done > 0 {
+		fmt.Fprintf(b.w, "%s  %.1f s\n", b.line(now), now.Sub(b.began).Seconds())
+	}
 	b.phase, b.last = "", engine.Progress{}
 }
 

@@ -80,19 +80,33 @@ func (r *root) runsShow() *cobra.Command {
 				if run.Error != nil {
 					r.paragraph("  ", *run.Error)
 				}
-				r.paragraph("Started  ", fmt.Sprintf("%s, %s, by %s; took %s", stamp(run.StartedAt), run.Trigger, run.Actor, took(run)))
+				var p *engine.Plan
+				if run.Plan != nil {
+					if p, err = a.Plan(cmd.Context(), *run.Plan); err != nil {
+						return err
+					}
+				}
+				ended := "took " + took(run)
+				if waited(run, p) && run.FinishedAt != nil {
+					ended = "waited for a person, ended " + stamp(*run.FinishedAt)
+				}
+				r.paragraph("Started  ", fmt.Sprintf("%s, %s, by %s; %s", stamp(run.StartedAt), run.Trigger, run.Actor, ended))
 				if run.Reverts != nil {
 					fmt.Fprintf(r.Out, "Undoes   run %s\n", *run.Reverts)
 				}
 				r.reading(run.Reading)
-				if run.Plan == nil {
+				switch {
+				case p == nil:
 					return nil
+				case run.Summary == nil || run.State != engine.RunApplied && run.State != engine.RunReverted:
+					return r.showPlan(cmd.Context(), a, p, int(limit))
 				}
-				p, err := a.Plan(cmd.Context(), *run.Plan)
-				if err != nil {
+				// What was done, in the place of what the plan would have done.
+				if err := r.written(cmd.Context(), a, run, p); err != nil {
 					return err
 				}
-				return r.showPlan(cmd.Context(), a, p, int(limit))
+				r.planHead(p)
+				return r.planBody(cmd.Context(), a, p, int(limit))
 			})
 		},
 	}

@@ -332,3 +332,105 @@ func read(t *testing.T, name string) string {
 	}
 	return string(b)
 }
+
+// numbered are people of a file, as many as are asked for.
+func numbered(n int) string {
+	var b strings.Builder
+	b.WriteString("username,first_name,last_name,email\n")
+	for i := range n {
+		fmt.Fprintf(&b, "p%d,First,Last%d,p%d@example.org\n", i, i, i)
+	}
+	return b.String()
+}
+
+// A plan says what it would do; the run that carried it out says what it did.
+func TestARunShowsWhatWasDoneAndWhatWasLeftOut(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, staff)
+	h.write("people.csv", numbered(12))
+	h.run(0, "sync", "staff")
+	h.write("people.csv", numbered(2))
+	has(t, h.run(3, "sync", "staff"), "HELD, 10 changes for a person to look at", "10 disable", "Carry it out: ")
+	text := h.run(0, "plans", "approve", "last", "--exclude", "1-3,7")
+	has(t, text, "6 disabled", "Left out 4 rows by a person\n", " applied.\n")
+	hasNot(t, text, " applied in ") // that is how long the person took
+	text = h.run(0, "runs", "show", "last")
+	has(t, text, "6 disabled", "6 active accounts\n", "Left out 4 rows by a person\n", "[excluded]", "10 changes, held and then approved by ", "waited for a person, ended ")
+	hasNot(t, text, "10 disable", "afterwards", "HELD", "took ")
+	var run ran
+	h.json(0, &run, "runs", "show", "last")
+	if run.Summary.Disable != 6 || run.Summary.SeatsNeeded != 6 {
+		t.Errorf("%+v", run.Summary)
+	}
+	has(t, h.run(0, "plans", "show", "last"), "10 disable", "2 active accounts afterwards", "held and then approved by ")
+
+	// One that is rejected says so, and one that nobody had to wait for how long it took.
+	h.run(3, "plan", "staff")
+	h.run(0, "plans", "reject", "last")
+	has(t, h.run(0, "plans", "show", "last"), "4 changes, held and then rejected by ")
+	h.write("people.csv", numbered(12)+"zoe,Zoe,Zebra,zoe@example.org\n")
+	h.run(2, "plan", "staff")
+	has(t, h.run(0, "plans", "approve", "last"), " applied in ", "1 created, 6 enabled")
+	text = h.run(0, "runs", "show", "last")
+	has(t, text, "took ", "1 created, 6 enabled")
+	hasNot(t, text, "Left out")
+}
+
+// A change that could not be written is told apart from one that a person left out.
+func TestARunShowsWhatCouldNotBeWritten(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, staff)
+	h.write("people.csv", numbered(4))
+	h.run(2, "plan", "staff")
+	h.run(0, "accounts", "create", "--username", "p2", "--email", "other@example.org", "--first-name", "An", "--last-name", "Other")
+	var p planned_
+	h.json(0, &p, "plans", "show", "last")
+	exclude := ""
+	for _, c := range p.Changes {
+		if c.Name == "p0" {
+			exclude = fmt.Sprint(c.Seq)
+		}
+	}
+	has(t, h.run(0, "plans", "approve", "last", "--exclude", exclude), "2 created", "Noted    1 failed", "Left out 1 row by a person, 1 row that could not be written\n", "what and why: rollcall runs show r")
+	has(t, h.run(0, "runs", "show", "last"), "2 created", "Left out 1 row by a person, 1 row that could not be written\n", "failed  p2: create: ")
+}
+
+// Nobody is told to approve what dry-run does not let anybody carry out.
+func TestAHeldPlanUnderDryRunIsNotOfferedForApproval(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, strings.Replace(staff, "    backend", "    settings: {dry-run: true}\n    limits: {creates: 2}\n    backend", 1))
+	h.write("people.csv", threePeople)
+	for _, command := range []string{"plan", "sync"} {
+		text := h.run(3, command, "staff")
+		has(t, text, "HELD", "dry-run is on for this connection", "rollcall plans show p", "rollcall plans reject p")
+		hasNot(t, text, "plans approve")
+	}
+	has(t, h.refuses(1, "plans", "approve", "last"), "dry-run")
+}
+
+// A dispute, a refusal, a warning is about somebody: always by name.
+func TestNotesSayWhoseTheyAre(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, staff)
+	h.write("people.csv", "username,first_name,last_name,email\nann,Ann,Ant,bob@example.org\n")
+	has(t, h.run(0, "sync", "staff"), "Read     1 person, 0 groups")
+	h.write("people.csv", "username,first_name,last_name,email\nann,Ann,Ant,bob@example.org\nbob,Bob,Bee,bob@example.org\n")
+	h.run(0, "sync", "staff")
+	has(t, h.run(0, "runs", "show", "last"), "dispute  bob")
+	for name, test := range map[string]struct{ name, text, want string }{
+		"an address that contains the name":     {"bob", "the email it claims belongs to ann <bob@example.org>", "bob: the email it claims belongs to ann <bob@example.org>"},
+		"the name in the middle of the text":    {"bob", "manager cycle: ann -> bob -> ann", "bob: manager cycle: ann -> bob -> ann"},
+		"a text that begins with the name":      {"bob", "bob and ann both claim the email", "bob and ann both claim the email"},
+		"a text that is the name":               {"bob", "bob", "bob"},
+		"a text that begins with a longer name": {"bob", "bob.smith and ann both claim the email", "bob: bob.smith and ann both claim the email"},
+		"a text that begins with an address":    {"bob", "bob@example.org is no address", "bob: bob@example.org is no address"},
+		"a letter of another alphabet after it": {"bob", "bobó has it", "bob: bobó has it"},
+		"nobody's note":                         {"", "something", "something"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := ofWhom(test.name, test.text); got != test.want {
+				t.Errorf("got  %s\nwant %s", got, test.want)
+			}
+		})
+	}
+}

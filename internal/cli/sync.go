@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,7 +13,6 @@ import (
 	"rollcall.dev/rollcall/internal/app"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/engine/plan"
-	"rollcall.dev/rollcall/internal/fault"
 )
 
 func (r *root) plan() *cobra.Command {
@@ -57,7 +57,7 @@ func (r *root) next(ctx context.Context, a place, p *engine.Plan) error {
 			return err
 		}
 		if c.DryRun {
-			fmt.Fprintln(r.Out, "\ndry-run is on for this connection: nothing of it is carried out.")
+			fmt.Fprintln(r.Out, "\n"+inDryRun)
 		} else {
 			fmt.Fprintf(r.Out, "\nCarry out exactly this: rollcall plans approve %s\nRead again and do it:   rollcall sync %s\n", p.ID, p.Connection)
 		}
@@ -65,7 +65,9 @@ func (r *root) next(ctx context.Context, a place, p *engine.Plan) error {
 	case plan.Held:
 		if r.output != "json" {
 			fmt.Fprintln(r.Out)
-			r.decide(p)
+			if err := r.decide(ctx, a, p); err != nil {
+				return err
+			}
 		}
 		return status(exitHeld)
 	case plan.Nothing:
@@ -94,6 +96,12 @@ not read.
 Exit status: 0 done, 3 held (also under dry-run), 1 error.`,
 		Args: args(1, "the alias of a connection"),
 		RunE: func(cmd *cobra.Command, words []string) error {
+			if watch && every < time.Second {
+				return usage{fmt.Errorf("--every %s: a second is the least", every)}
+			}
+			if cmd.Flags().Changed("who") && strings.TrimSpace(who) == "" {
+				return usage{errors.New("--who names nobody; give a name, DN, e-mail address or external ID")}
+			}
 			if watch {
 				return r.open(cmd.Context(), func(a *app.App) error {
 					c, err := a.Registry.Connection(cmd.Context(), words[0])
@@ -108,9 +116,6 @@ Exit status: 0 done, 3 held (also under dry-run), 1 error.`,
 				var run *engine.Run
 				var err error
 				if cmd.Flags().Changed("who") {
-					if strings.TrimSpace(who) == "" {
-						return fault.New(fault.Invalid, "--who names nobody").WithHint("give a name, DN, e-mail address or external ID")
-					}
 					run, err = a.SyncPerson(cmd.Context(), words[0], strings.TrimSpace(who), bar.report)
 				} else {
 					run, err = a.Sync(cmd.Context(), words[0], full, bar.report)
@@ -148,40 +153,110 @@ func (r *root) outcome(ctx context.Context, a place, run *engine.Run) error {
 }
 
 func (r *root) runText(ctx context.Context, a place, run *engine.Run) error {
+	var p *engine.Plan
+	if a != nil && run.Plan != nil {
+		var err error
+		if p, err = a.Plan(ctx, *run.Plan); err != nil {
+			return err
+		}
+	}
 	if run.State != engine.RunHeld {
-		fmt.Fprintf(r.Out, "Run %s %s in %s.\n", run.ID, run.State, took(run))
+		in := " in " + took(run)
+		if waited(run, p) {
+			in = ""
+		}
+		fmt.Fprintf(r.Out, "Run %s %s%s.\n", run.ID, run.State, in)
 		r.reading(run.Reading)
-		if run.Summary != nil {
-			r.summary(run.Summary, applied)
-			if run.Summary.Failed > 0 {
-				fmt.Fprintf(r.Out, "Some changes could not be written; what and why: rollcall runs show %s\n", run.ID)
-			}
+		if run.Summary == nil {
+			return nil
+		}
+		if err := r.written(ctx, a, run, p); err != nil {
+			return err
+		}
+		if run.Summary.Failed > 0 {
+			fmt.Fprintf(r.Out, "Some changes could not be written; what and why: rollcall runs show %s\n", run.ID)
 		}
 		return nil
-	}
-	p, err := a.Plan(ctx, *run.Plan)
-	if err != nil {
-		return err
 	}
 	if err := r.showPlan(ctx, a, p, 20); err != nil {
 		return err
 	}
 	fmt.Fprintf(r.Out, "\nRun %s is held; nothing was written.\n", run.ID)
 	if p.Verdict == plan.Held {
-		r.decide(p)
-	} else if run.Error != nil {
+		return r.decide(ctx, a, p)
+	}
+	if run.Error != nil {
 		r.paragraph("Because: ", *run.Error+".")
 	}
 	return nil
 }
 
+// written shows what a run did, and how many rows of its plan it left out. p is nil
+// where the plan is not to be had.
+func (r *root) written(ctx context.Context, a place, run *engine.Run, p *engine.Plan) error {
+	r.summary(run.Summary, applied)
+	if p == nil {
+		return nil
+	}
+	rows := p.Summary.Changes() - run.Summary.Changes()
+	if rows <= 0 {
+		return nil
+	}
+	text := counted(rows, "row") + " by a person"
+	switch {
+	case run.Summary.Failed > 0 && p.Pruned:
+		text = counted(rows, "row") + " by a person, or because they failed"
+	case run.Summary.Failed > 0:
+		var parts []string
+		excluded := 0
+		err := eachRow(ctx, a, p, func(row plan.Row) error {
+			if row.Excluded {
+				excluded++
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if excluded > 0 {
+			parts = append(parts, counted(excluded, "row")+" by a person")
+		}
+		if failed := rows - excluded; failed > 0 {
+			parts = append(parts, counted(failed, "row")+" that could not be written")
+		}
+		text = strings.Join(parts, ", ")
+	}
+	r.paragraph("Left out ", text)
+	return nil
+}
+
+const inDryRun = "dry-run is on for this connection: nothing of it is carried out."
+
 // decide says what a person can do about a plan that waits.
-func (r *root) decide(p *engine.Plan) {
-	fmt.Fprintf(r.Out, `All of it:         rollcall plans show %[1]s
+func (r *root) decide(ctx context.Context, a place, p *engine.Plan) error {
+	c, err := a.Connection(ctx, p.Connection)
+	if err != nil {
+		return err
+	}
+	approve := ""
+	if c.DryRun {
+		fmt.Fprintln(r.Out, inDryRun) // approve refuses too
+	} else {
+		approve = `
 Carry it out:      rollcall plans approve %[1]s
- but for rows:     rollcall plans approve %[1]s --exclude 3,7,10-14
+ but for rows:     rollcall plans approve %[1]s --exclude 3,7,10-14`
+	}
+	fmt.Fprintf(r.Out, `All of it:         rollcall plans show %[1]s`+approve+`
 Or end it:         rollcall plans reject %[1]s
 `, p.ID)
+	return nil
+}
+
+// waited is true of a run whose plan was decided on by a person before it ended: the
+// time from its start to its end is how long that took them. A run by which a plan is
+// approved begins when it is.
+func waited(run *engine.Run, p *engine.Plan) bool {
+	return p != nil && p.Verdict == plan.Held && run.State != engine.RunHeld && run.Trigger != "approve"
 }
 
 func took(run *engine.Run) string {
@@ -196,7 +271,11 @@ func (r *root) reading(g *engine.ReadingReport) {
 	if g == nil {
 		return
 	}
-	text := fmt.Sprintf("%s people, %s; since the last reading %s changed, %s gone", number(g.Users), counted(g.Groups, "group"), number(g.Changed), number(g.Gone))
+	people := number(g.Users) + " people"
+	if g.Users == 1 {
+		people = "1 person"
+	}
+	text := fmt.Sprintf("%s, %s; since the last reading %s changed, %s gone", people, counted(g.Groups, "group"), number(g.Changed), number(g.Gone))
 	if !g.Full {
 		text += "\nOnly changes were read, by " + g.Method
 		if g.Swept {
@@ -228,8 +307,8 @@ const (
 )
 
 var verbs = map[tense][]string{
-	planned: {"create", "update", "link", "enable", "restore", "disable", "delete", "keep", "add", "remove"},
-	applied: {"created", "updated", "linked", "enabled", "restored", "disabled", "deleted", "kept", "added", "removed"},
+	planned: {"create", "update", "link", "enable", "restore", "disable", "delete", "keep", "add", "remove", "purge"},
+	applied: {"created", "updated", "linked", "enabled", "restored", "disabled", "deleted", "kept", "added", "removed", "purged"},
 }
 
 // summary prints what a plan holds, leaving out what is zero.
@@ -255,7 +334,7 @@ func (r *root) summary(s *plan.Summary, t tense) {
 		}
 		return counted(n, what)
 	}
-	line("Accounts", counts(s.Counts)...)
+	line("Accounts", append(counts(s.Counts), some(10, s.Purge))...)
 	line("Groups", counts(s.Groups)...)
 	line("Members", some(8, s.Add), some(9, s.Remove))
 	line("Noted", plain(s.Refused, "refused"), noted(s.Problems, "problem"), noted(s.Disputes, "dispute"), noted(s.Warnings, "warning"),

@@ -21,9 +21,6 @@ const settle = 500 * time.Millisecond
 // watch keeps a connection in step until it is interrupted. Runs that changed or
 // held something are shown; what happens to the listening goes to standard error.
 func (r *root) watch(ctx context.Context, a *app.App, c setting.Connection, o engine.Options, every time.Duration) error {
-	if every < time.Second {
-		return fault.New(fault.Invalid, "--every %s: a second is the least", every)
-	}
 	list := stream{w: r.Out}
 	var failed error
 	err := a.Engine.Watch(ctx, c, engine.WatchOptions{Options: o, Every: every, Settle: settle, Retry: time.Second, Told: func(n engine.Notice) {
@@ -38,7 +35,7 @@ func (r *root) watch(ctx context.Context, a *app.App, c setting.Connection, o en
 		case n.Err != nil:
 			fmt.Fprintf(r.Err, "%s %s\n", now, flat(n.Err.Error()))
 			if hint := fault.HintOf(n.Err); hint != "" {
-				fmt.Fprintf(r.Err, "         %s\n", flat(hint))
+				hang(r.Err, "         ", hint)
 			}
 		case n.Result.Plan.Verdict == plan.Nothing:
 		case r.output == "json":

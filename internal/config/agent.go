@@ -39,7 +39,10 @@ func ReadAgent(name string, data []byte, kinds []source.Kind, lookup func(env st
 	const env = "ROLLCALL_AGENT"
 	var c setting.Connection
 	keys := slices.DeleteFunc(d.connectionKeys(&c, env), func(k key) bool { return k.name != "settings" && k.name != "backend" })
+	d.environ(env + "_")
+	d.environment.bases = []string{env + "_SETTINGS", env + "_BACKEND"}
 	d.block("", env, root, keys)
+	d.stray(nil)
 	for _, u := range c.Unset {
 		d.problems = append(d.problems, problem{text: u.Problem})
 	}

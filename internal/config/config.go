@@ -101,8 +101,12 @@ func parse(name string, data []byte, kinds []source.Kind, lookup func(env string
 		d.add(root, "expected keys such as connections:, found %s", root.shape)
 		return nil, d.err()
 	}
+	if !apart { // otherwise the variables are those of an installation's own file
+		d.environ("ROLLCALL_")
+	}
 	d.block("", "ROLLCALL", root, d.topKeys(c))
 	d.tell(root, c)
+	d.stray([]string{"ROLLCALL_CONNECTIONS", "ROLLCALL_ORGANIZATIONS"})
 	d.finish(c)
 	if err := d.err(); err != nil {
 		return nil, err
@@ -144,11 +148,13 @@ func (d *decoder) topKeys(c *Config) []key {
 		{
 			name: "organizations", typ: "a list", help: "The tenants. Without any, one called `default` is made.",
 			schema: schema{"type": "array", "items": object(organizationKeys(&setting.Organization{}))},
+			deeper: true,
 			node:   func(path string, n *node) { d.organizations(path, n, c) },
 		},
 		{
 			name: "connections", typ: "a list", help: "The directories, one entry each.",
 			larger: func() schema { return schema{"type": "array", "items": d.connectionSchema()} },
+			deeper: true,
 			node:   func(path string, n *node) { d.connections(path, n, c) },
 		},
 	}

@@ -52,7 +52,9 @@ func (d *decoder) organizations(path string, n *node, c *Config) {
 	seen := map[string]int{}
 	for _, item := range n.items {
 		var o setting.Organization
-		d.block(path, "ROLLCALL_ORGANIZATIONS_"+variableName(item.get("id").value()), item, organizationKeys(&o))
+		env := "ROLLCALL_ORGANIZATIONS_" + variableName(item.get("id").value())
+		d.environment.item(env)
+		d.block(path, env, item, organizationKeys(&o))
 		if o.Name == "" {
 			o.Name = o.ID
 		}
@@ -96,7 +98,9 @@ func (d *decoder) connections(path string, n *node, c *Config) {
 			d.add(item, "%s: expected a block of keys, found %s", path, item.shape)
 			continue
 		}
-		conn := d.connection(item, "ROLLCALL_CONNECTIONS_"+variableName(item.get("alias").value()))
+		env := "ROLLCALL_CONNECTIONS_" + variableName(item.get("alias").value())
+		d.environment.item(env)
+		conn := d.connection(item, env)
 		d.organization(&conn, item, c)
 		if d.unique(path, "alias", conn.Alias, item, seen) {
 			c.Connections = append(c.Connections, conn)
@@ -185,6 +189,7 @@ func (d *decoder) connectionKeys(c *setting.Connection, env string) []key {
 		{
 			name: "backend", typ: "one kind of source", help: "The directory: exactly one kind, with its own settings.",
 			larger: d.backendSchema,
+			deeper: true,
 			node:   func(path string, n *node) { d.backend(path, env+"_BACKEND", n, c) },
 		},
 		{

@@ -29,6 +29,8 @@ type key struct {
 	set  func(text string) error
 	keys []key
 	node func(path string, n *node)
+
+	deeper bool // of a node: what is in it has variables
 }
 
 // decoder collects every problem instead of stopping at the first.
@@ -41,6 +43,8 @@ type decoder struct {
 	absent   *absent // what is not there is noted in here and is no problem; nil outside of backends
 	apart    bool    // organizations are kept elsewhere: a connection may name any
 	literal  bool    // values mean what they say: no variable and no file is put in their place
+
+	environment environment
 }
 
 type problem struct {
@@ -95,14 +99,21 @@ func (d *decoder) block(path, env string, n *node, keys []key) {
 		variable := env + "_" + variableName(k.name)
 		switch {
 		case k.keys != nil:
+			d.environment.note(&d.environment.blocks, variable)
 			d.block(join(path, k.name), variable, value, k.keys)
 		case k.node != nil:
+			if !k.deeper {
+				d.environment.note(&d.environment.inFile, variable)
+			}
 			if value != nil && value.shape != null {
 				k.node(join(path, k.name), value)
 			}
 		default:
 			if v := d.variable(variable, k.secret); v != nil {
 				value = v
+			}
+			if value != nil {
+				d.environment.note(&d.environment.given, variable)
 			}
 			d.scalar(join(path, k.name), value, k.set)
 		}
@@ -184,9 +195,11 @@ func variableName(key string) string {
 // file that NAME_FILE names, as container platforms hand secrets over.
 func (d *decoder) variable(name string, secret bool) *node {
 	n := &node{shape: scalar, env: name}
-	text, ok := d.lookup(name)
+	text, ok := d.look(name)
+	d.environment.note(&d.environment.known, name)
 	if secret {
-		if path, has := d.lookup(name + "_FILE"); has {
+		d.environment.note(&d.environment.known, name+"_FILE")
+		if path, has := d.look(name + "_FILE"); has {
 			if ok {
 				d.add(n, "set together with %s_FILE; use one of them", name)
 				return nil
@@ -262,7 +275,7 @@ func (d *decoder) expand(n *node) (string, bool) {
 			out.WriteString(text)
 			continue
 		}
-		text, set := d.lookup(name)
+		text, set := d.look(name)
 		if !set {
 			d.lacks(n, "environment variable %s is not set", name)
 			ok = false

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bufio"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -31,16 +32,23 @@ func NewLocal(ctx context.Context, row map[string]string, now time.Time) (Local,
 }
 
 // ReadTable reads local accounts from a CSV table whose first line names the
-// fields. The first line that cannot be is a fault.Invalid.
+// fields, with commas, semicolons or tabs between them. The first line that cannot
+// be is a fault.Invalid.
 func ReadTable(ctx context.Context, in io.Reader, now time.Time) ([]Local, error) {
-	c := csv.NewReader(in)
+	b := bufio.NewReaderSize(in, longestHead)
+	if mark, _ := b.Peek(len(byteOrder)); string(mark) == byteOrder { //nolint:errcheck // whoever reads on is told
+		_, _ = b.Discard(len(byteOrder)) //nolint:errcheck // it was just looked at
+	}
+	first, _ := b.Peek(longestHead) //nolint:errcheck // as above
+	c := csv.NewReader(b)
+	c.Comma = separator(string(first))
 	head, err := c.Read()
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "accounts import: the first line cannot be read: %w", err).WithHint("it names the columns: username,email,first_name,last_name")
 	}
 	known := append(slices.Clone(account.FieldNames()), "password")
 	for i, name := range head {
-		name = strings.TrimPrefix(strings.TrimSpace(name), "\ufeff")
+		name = strings.TrimSpace(name)
 		if custom, ok := strings.CutPrefix(name, AttributePrefix); ok {
 			if err := config.CheckAttribute(custom); err != nil {
 				return nil, fault.New(fault.Invalid, "accounts import: line 1: column %q: %w", name, err)
@@ -78,4 +86,35 @@ func ReadTable(ctx context.Context, in io.Reader, now time.Time) ([]Local, error
 		one.Line = line
 		list = append(list, one)
 	}
+}
+
+// byteOrder is what spreadsheet programs put before a table in UTF-8.
+const byteOrder = "\ufeff"
+
+// longestHead is how much of a table is looked at for what is between its columns.
+const longestHead = 64 << 10
+
+// separator is what stands in the first line most often, outside of quotes.
+func separator(table string) rune {
+	counts := map[rune]int{}
+	quoted := false
+scan:
+	for _, c := range strings.TrimLeft(table, "\r\n") {
+		switch {
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '\n':
+			break scan
+		case c == ',' || c == ';' || c == '\t':
+			counts[c]++
+		}
+	}
+	best := ','
+	for _, c := range []rune{';', '\t'} {
+		if counts[c] > counts[best] {
+			best = c
+		}
+	}
+	return best
 }

@@ -2,11 +2,13 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/engine/apply"
+	"rollcall.dev/rollcall/internal/engine/match"
 	"rollcall.dev/rollcall/internal/engine/mirror"
 	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/fault"
@@ -147,6 +149,17 @@ func (e *Engine) undo(ctx context.Context, target *Run, b *builder) error {
 	if err != nil {
 		return err
 	}
+	// Whom the run brought, or brought back, goes again, and gives their names free.
+	goes := map[account.ID]bool{}
+	err = e.EachChange(ctx, done, func(c *plan.Change) error {
+		if a := opposite[c.Action]; c.Target == plan.Account && (a == plan.Delete || a == plan.Disable) {
+			goes[c.Account] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
 	for seq := range done.Chunks {
 		body, err := e.Store.Plans().Chunk(ctx, done.ID, "changes", seq)
 		if err != nil {
@@ -156,14 +169,14 @@ func (e *Engine) undo(ctx context.Context, target *Run, b *builder) error {
 		if err != nil {
 			return err
 		}
-		if err := e.undoChunk(ctx, apply.Without(changes, excluded), failed, groups, target, b); err != nil {
+		if err := e.undoChunk(ctx, apply.Without(changes, excluded), failed, goes, groups, target, b); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (e *Engine) undoChunk(ctx context.Context, changes []plan.Change, failed map[directory.Digest]bool, groups map[account.ID]account.Group, target *Run, b *builder) error {
+func (e *Engine) undoChunk(ctx context.Context, changes []plan.Change, failed map[directory.Digest]bool, goes map[account.ID]bool, groups map[account.ID]account.Group, target *Run, b *builder) error {
 	var ids []account.ID
 	for i := range changes {
 		if changes[i].Target == plan.Account {
@@ -174,12 +187,19 @@ func (e *Engine) undoChunk(ctx context.Context, changes []plan.Change, failed ma
 	if err != nil {
 		return err
 	}
+	holders, err := e.holders(ctx, target.Organization, have)
+	if err != nil {
+		return err
+	}
 	for i := range changes {
 		c := &changes[i]
 		if c.Target != plan.Membership && failed[c.Key] {
 			continue
 		}
 		back, refused := inverse(c, have[c.Account], groups[c.Group])
+		if back != nil && back.Target == plan.Account && refused == "" {
+			refused = givenAway(back, have[c.Account], holders, goes)
+		}
 		if refused != "" {
 			if err := b.note(plan.Note{Kind: plan.Refused, Key: c.Key, Name: c.Name, ExternalID: c.ExternalID, Account: c.Account, Text: refused}); err != nil {
 				return err
@@ -194,6 +214,42 @@ func (e *Engine) undoChunk(ctx context.Context, changes []plan.Change, failed ma
 		}
 	}
 	return nil
+}
+
+// holders gives the accounts that have names of accounts whose people left, by name.
+func (e *Engine) holders(ctx context.Context, organization string, of map[account.ID]*account.Account) (map[string][]match.Holder, error) {
+	var usernames, emails []string
+	for _, a := range of {
+		if a.Left() {
+			usernames, emails = append(usernames, account.Fold(a.Text[account.Username])), append(emails, account.Fold(a.Text[account.Email]))
+		}
+	}
+	list, err := e.Store.Accounts().Holders(ctx, organization, usernames, emails, nil)
+	out := map[string][]match.Holder{}
+	for _, h := range list {
+		out["username "+h.UsernameKey] = append(out["username "+h.UsernameKey], h)
+		out["email "+h.EmailKey] = append(out["email "+h.EmailKey], h)
+	}
+	return out, err
+}
+
+// givenAway says which name of somebody whom an undone removal would bring back belongs
+// to somebody else by now; "" where none does.
+func givenAway(back *plan.Change, now *account.Account, holders map[string][]match.Holder, goes map[account.ID]bool) string {
+	if now == nil || !now.Left() || !back.Fields.Has(plan.FieldStatus) || account.HasLeft(back.After.Status, back.After.Cause) {
+		return ""
+	}
+	for _, f := range [...]account.Field{account.Username, account.Email} {
+		if back.Fields.Has(plan.Text(f)) {
+			continue
+		}
+		for _, h := range holders[f.String()+" "+account.Fold(now.Text[f])] {
+			if h.ID != now.ID && !h.Leaver() && !goes[h.ID] {
+				return fmt.Sprintf("its %s %q belongs to account %s by now", f, now.Text[f], h.Username)
+			}
+		}
+	}
+	return ""
 }
 
 var opposite = map[plan.Action]plan.Action{

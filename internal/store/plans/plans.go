@@ -357,7 +357,7 @@ func (s *Plans) Complete(ctx context.Context, lease mirror.Lease, p *engine.Plan
 			if err := s.settle(ctx, tx, p); err != nil {
 				return err
 			}
-		} else {
+		} else if undid(run.Summary) {
 			if _, err := tx.Exec(ctx, `UPDATE runs SET state = 'reverted' WHERE id = $1`, p.Basis.Reverts); err != nil {
 				return err
 			}
@@ -375,6 +375,10 @@ func (s *Plans) Complete(ctx context.Context, lease mirror.Lease, p *engine.Plan
 		return runs.Write(ctx, tx, run)
 	})
 }
+
+// undid reports that a run of which this is the summary undid another: one of which
+// nothing could be undone is not over by that.
+func undid(s *plan.Summary) bool { return s.Changes() > 0 || s.Failed == 0 && s.Refused == 0 }
 
 // settle makes the plan's basis the connection's own: from here on only what
 // moves later, and what this plan left open, is planned.

@@ -262,3 +262,33 @@ func TestWhatARevertUndidBehindALinkIsProposedAgain(t *testing.T) {
 		w.Settled("hq")
 	})
 }
+
+// Nobody comes back by a revert under a name that somebody else has by now; and a run of
+// which nothing could be undone can still be reverted, when that is over.
+func TestARevertBringsNobodyBackUnderANameThatIsTaken(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		others := []rec{Person("b"), Person("c"), Person("d"), Person("e")}
+		w.Holds("hq", append(others, Person("anna"))...)
+		w.Applied("hq")
+		w.Holds("hq", others...)
+		left := w.Applied("hq").Run
+		w.Holds("hq", append(others, Person("eve", "mail=anna@example.org"))...)
+		came := w.Applied("hq").Run
+		r := w.Revert("hq", left)
+		same(t, "rows", w.Rows(r.Plan))
+		contains(t, w.Notes(r.Plan), "refused", `its email "anna@example.org" belongs to account eve by now`)
+		equal(t, "anna", w.Account("anna").Status, account.Disabled)
+		kept, err := w.Store.RunTable.Get(t.Context(), left.ID)
+		w.must(err)
+		equal(t, "the run", kept.State, engine.RunApplied)
+		w.Settled("hq")
+		// It goes when the other is undone first.
+		w.Revert("hq", came)
+		r = w.Revert("hq", left)
+		same(t, "rows", w.Brief(r.Plan), "enable account anna")
+		equal(t, "anna", w.Account("anna").Status, account.Active)
+		w.Examine()
+	})
+}

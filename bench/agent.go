@@ -15,7 +15,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
 )
 
 // leastOfDirect is how much of the speed without an agent a run through one has to have.

@@ -358,7 +358,7 @@ func (b *builder) manager(pair *match.Pair, settled map[directory.Digest]account
 }
 
 func (b *builder) one(pair *match.Pair, moved bool) error {
-	return b.take(pair, b.without(pair, plan.Decide(pair, &b.rules)), moved)
+	return b.take(pair, plan.Decide(pair, &b.rules), moved)
 }
 
 // take makes a decision part of the plan. moved says that the entry changed.
@@ -387,6 +387,9 @@ func (b *builder) take(pair *match.Pair, d plan.Decision, moved bool) error {
 	}
 	if c == nil {
 		return nil
+	}
+	if n, ok := b.taken[pair.Key]; ok && n.TakesOut(c.Action) {
+		b.again++
 	}
 	left := pair.Account != nil && pair.Account.Left()
 	b.regroup = b.regroup || c.Action != plan.Update || left

@@ -17,7 +17,10 @@ func (b *builder) look() error {
 		return err
 	}
 	rules := match.Rules{Organization: b.p.c.Organization, Connection: b.p.c.Alias, Match: b.p.c.Match, Policy: b.p.c.Policy,
-		Incomplete: b.rules.Incomplete, Owner: func(x, y string) string { return owner(all, x, y) }, Overlaps: map[directory.Digest]match.Claimant{}}
+		Incomplete: b.rules.Incomplete, Owner: func(x, y string) string { return owner(all, x, y) }, Overlaps: map[directory.Digest]match.Claimant{}, Spared: map[directory.Digest]bool{}}
+	for key := range b.rules.Spared {
+		rules.Spared[key] = true
+	}
 	err = b.p.e.Store.Mirror().Claims(b.ctx, b.p.c.Alias, func(key directory.Digest, claimant, name string) {
 		rules.Overlaps[key] = match.Claimant{Connection: claimant, Name: name}
 	})

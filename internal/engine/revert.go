@@ -149,11 +149,15 @@ func (e *Engine) undo(ctx context.Context, target *Run, b *builder) error {
 	if err != nil {
 		return err
 	}
-	// Whom the run brought, or brought back, goes again, and gives their names free.
-	goes := map[account.ID]bool{}
+	// Whom the run brought, or brought back, goes again and gives their names free; who got
+	// another name gives that one back.
+	gives := map[account.ID]plan.Fields{}
 	err = e.EachChange(ctx, done, func(c *plan.Change) error {
-		if a := opposite[c.Action]; c.Target == plan.Account && (a == plan.Delete || a == plan.Disable) {
-			goes[c.Account] = true
+		if a := opposite[c.Action]; c.Target == plan.Account {
+			gives[c.Account] = c.Fields
+			if a == plan.Delete || a == plan.Disable {
+				gives[c.Account] = plan.Text(account.Username) | plan.Text(account.Email)
+			}
 		}
 		return nil
 	})
@@ -169,14 +173,14 @@ func (e *Engine) undo(ctx context.Context, target *Run, b *builder) error {
 		if err != nil {
 			return err
 		}
-		if err := e.undoChunk(ctx, apply.Without(changes, excluded), failed, goes, groups, target, b); err != nil {
+		if err := e.undoChunk(ctx, apply.Without(changes, excluded), failed, gives, groups, target, b); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (e *Engine) undoChunk(ctx context.Context, changes []plan.Change, failed map[directory.Digest]bool, goes map[account.ID]bool, groups map[account.ID]account.Group, target *Run, b *builder) error {
+func (e *Engine) undoChunk(ctx context.Context, changes []plan.Change, failed map[directory.Digest]bool, gives map[account.ID]plan.Fields, groups map[account.ID]account.Group, target *Run, b *builder) error {
 	var ids []account.ID
 	for i := range changes {
 		if changes[i].Target == plan.Account {
@@ -198,7 +202,7 @@ func (e *Engine) undoChunk(ctx context.Context, changes []plan.Change, failed ma
 		}
 		back, refused := inverse(c, have[c.Account], groups[c.Group])
 		if back != nil && back.Target == plan.Account && refused == "" {
-			refused = givenAway(back, have[c.Account], holders, goes)
+			refused = givenAway(back, have[c.Account], holders, gives)
 		}
 		if refused != "" {
 			if err := b.note(plan.Note{Kind: plan.Refused, Key: c.Key, Name: c.Name, ExternalID: c.ExternalID, Account: c.Account, Text: refused}); err != nil {
@@ -235,7 +239,7 @@ func (e *Engine) holders(ctx context.Context, organization string, of map[accoun
 
 // givenAway says which name of somebody whom an undone removal would bring back belongs
 // to somebody else by now; "" where none does.
-func givenAway(back *plan.Change, now *account.Account, holders map[string][]match.Holder, goes map[account.ID]bool) string {
+func givenAway(back *plan.Change, now *account.Account, holders map[string][]match.Holder, gives map[account.ID]plan.Fields) string {
 	if now == nil || !now.Left() || !back.Fields.Has(plan.FieldStatus) || account.HasLeft(back.After.Status, back.After.Cause) {
 		return ""
 	}
@@ -244,7 +248,7 @@ func givenAway(back *plan.Change, now *account.Account, holders map[string][]mat
 			continue
 		}
 		for _, h := range holders[f.String()+" "+account.Fold(now.Text[f])] {
-			if h.ID != now.ID && !h.Leaver() && !goes[h.ID] {
+			if h.ID != now.ID && !h.Leaver() && !gives[h.ID].Has(plan.Text(f)) {
 				return fmt.Sprintf("its %s %q belongs to account %s by now", f, now.Text[f], h.Username)
 			}
 		}

@@ -148,6 +148,9 @@ type Rules struct {
 	// Incomplete: the reading did not see everything. Then nothing is taken to
 	// have left.
 	Incomplete bool
+	// Spared are entries whose accounts this plan does not remove, whatever became of
+	// them: they free no name.
+	Spared map[directory.Digest]bool
 	// Owner says which of two connections was declared the owner of entries
 	// both claim, or "".
 	Owner func(a, b string) string

@@ -267,7 +267,7 @@ func (s *Survey) frees(h *found) bool {
 	if h.Leaver() || !s.leaves(h) {
 		return s.leaves(h)
 	}
-	return !s.rules.Policy.NoDelete && !s.refused[s.byKey[h.Key]]
+	return !s.rules.Policy.NoDelete && !s.rules.Spared[h.Key] && !s.refused[s.byKey[h.Key]]
 }
 
 // foreign says who holds a name outside of this connection.

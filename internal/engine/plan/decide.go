@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/engine/match"
 	"rollcall.dev/rollcall/internal/setting"
 )
@@ -23,6 +24,9 @@ type Rules struct {
 	// Managed fields have a rule; the others are the application's own.
 	Managed Fields
 	Now     time.Time
+	// Spared are removals, by entry, that a person took out of an earlier plan: this one
+	// leaves them out and says so.
+	Spared map[directory.Digest]Note
 }
 
 // Why an account is updated, where there is nothing to add.
@@ -97,6 +101,17 @@ func (d *Decision) refuse(p *match.Pair, action Action, format string, args ...a
 	d.Notes[len(d.Notes)-1].Action = action
 }
 
+// spares notes a removal that a person took out of an earlier plan, and that this one
+// leaves out.
+func (d *Decision) spares(p *match.Pair, r *Rules, action Action) bool {
+	n, ok := r.Spared[p.Key]
+	if !ok || !n.TakesOut(action) {
+		return false
+	}
+	d.Notes = append(d.Notes, n)
+	return true
+}
+
 func leave(p *match.Pair, r *Rules) Decision {
 	d := Decision{Out: p.State == match.OutOfScope}
 	if p.How != match.Linked || p.Account == nil {
@@ -123,6 +138,9 @@ func leave(p *match.Pair, r *Rules) Decision {
 	}
 	if r.Policy.NoDelete {
 		d.refuse(p, action, "%s; `no-delete` is on", why)
+		return d
+	}
+	if d.spares(p, r, action) {
 		return d
 	}
 	after := *p.Account
@@ -229,6 +247,10 @@ func change(p *match.Pair, r *Rules) Decision {
 	}
 	if r.Incomplete && action == Disable {
 		d.refuse(p, Disable, "the reading was not complete (%s)", r.Reason)
+		action, why = plain, plainWhy
+		after.Status, after.Cause = was.Status, was.Cause
+	}
+	if d.spares(p, r, action) {
 		action, why = plain, plainWhy
 		after.Status, after.Cause = was.Status, was.Cause
 	}

@@ -4,6 +4,7 @@
 package plan
 
 import (
+	"strings"
 	"time"
 
 	"rollcall.dev/rollcall/internal/account"
@@ -82,6 +83,12 @@ const (
 	Failed     NoteKind = "failed"   // apply could not write it
 	Excluded   NoteKind = "excluded" // a person took it out of the plan
 )
+
+// TakesOut reports that a note is of a row with this action that a person took out of a
+// plan.
+func (n *Note) TakesOut(action Action) bool {
+	return n.Kind == Excluded && strings.HasPrefix(n.Text, string(action)+": ")
+}
 
 // WentTo begins what is noted, as Excluded, of an entry whose account another connection
 // took over; its alias follows.

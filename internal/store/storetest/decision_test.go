@@ -322,3 +322,33 @@ func TestAPlanOverTheLicenceIsHeldAndOnlyExcludingMakesRoom(t *testing.T) {
 		w.Settled("hq")
 	})
 }
+
+// Who is kept by a person keeps their names as well, and everything else about them goes on.
+func TestWhoWasLeftOutOfARemovalKeepsTheirNames(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		others := []rec{Person("b"), Person("c"), Person("d"), Person("e")}
+		w.Holds("hq", append(others, Person("anna"), Person("dora"))...)
+		w.Applied("hq")
+		off := Person("dora", "userAccountControl=514")
+		w.Holds("hq", append(others, off)...)
+		p := w.Plan("hq")
+		w.Approve("hq", p, w.RowOf(p, "disable account anna"), w.RowOf(p, "disable account dora"))
+		// Somebody new wants the names of the one, and the other gets a title.
+		w.Holds("hq", append(others, Person("dora", "userAccountControl=514", "title=Boss"), Person("eve", "mail=anna@example.org"))...)
+		r := w.Applied("hq")
+		same(t, "rows", w.Brief(r.Plan), "update account dora")
+		contains(t, w.Notes(r.Plan), "dispute", "eve", "anna@example.org")
+		contains(t, w.Notes(r.Plan), "excluded", "disable: taken out of plan "+p.ID)
+		equal(t, "dora's title", w.Account("dora").Text[account.Title], "Boss")
+		equal(t, "dora", w.Account("dora").Status, account.Active)
+		w.Examine()
+		// With a yes to all of it everything is as the directory says.
+		w.Approve("hq", w.Plan("hq"))
+		equal(t, "anna", w.Account("anna").Status, account.Disabled)
+		equal(t, "dora", w.Account("dora").Status, account.Disabled)
+		equal(t, "eve", w.Account("eve").Status, account.Active)
+		w.Settled("hq")
+	})
+}

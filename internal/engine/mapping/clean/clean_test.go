@@ -90,7 +90,7 @@ func TestLanguage(t *testing.T) {
 	for in, want := range map[string]string{
 		"nl": "nl", "NL": "nl", "nl-BE": "nl", "zh_CN": "zh", "pt-br": "pt", "eng": "en", "fr_FR.UTF-8": "fr", "de_DE@euro": "de",
 		"de-CH, de;q=0.9": "de", "en;q=1": "en", "Français": "fr", "FRANCAIS": "fr", "Dutch": "nl", "nederlands": "nl", "English": "en",
-		"iw": "he", "xx": "", "klingon": "", "tlh": "", "und": "", "12": "", "*": "",
+		"iw": "he", "tl": "tl", "TL": "tl", "tl-PH": "tl", "fil": "tl", "xx": "", "klingon": "", "tlh": "", "und": "", "12": "", "*": "",
 	} {
 		t.Run(in, func(t *testing.T) {
 			if got, why := Language(in); got != want || (why == "") != (want != "") {

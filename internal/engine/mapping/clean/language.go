@@ -35,6 +35,9 @@ func Language(s string) (value, why string) {
 	}
 	base, _, _ := tag.Raw()
 	code := base.String()
+	if code == "fil" { // what the library makes of tl, which ISO 639-1 has for both
+		code = "tl"
+	}
 	if len(code) != 2 || !codes()[[2]byte{code[0], code[1]}] {
 		return "", "is not a language with a two-letter code"
 	}
@@ -43,7 +46,7 @@ func Language(s string) (value, why string) {
 
 // codes are the two-letter codes that stand for themselves.
 var codes = sync.OnceValue(func() map[[2]byte]bool {
-	out := map[[2]byte]bool{}
+	out := map[[2]byte]bool{{'t', 'l'}: true}
 	for a := byte('a'); a <= 'z'; a++ {
 		for b := byte('a'); b <= 'z'; b++ {
 			text := string([]byte{a, b})

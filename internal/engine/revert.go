@@ -273,6 +273,9 @@ func inverse(c *plan.Change, now *account.Account, group account.Group) (back *p
 		if group.ID.IsZero() {
 			return nil, "the group no longer exists"
 		}
+		if group.Status == account.Deleted && c.Action != plan.Delete {
+			return nil, "the group was deleted since"
+		}
 		if group.Name != c.GroupName[1] {
 			return nil, "the group was changed since"
 		}

@@ -292,3 +292,24 @@ func TestARevertBringsNobodyBackUnderANameThatIsTaken(t *testing.T) {
 		w.Examine()
 	})
 }
+
+// A group that went since is not given its old name back: nobody told that it is there.
+func TestARevertLeavesAGroupAloneThatWentSince(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		w.Holds("hq", Person("anna"), Group("staff", "anna"), Group("other", "anna"))
+		made := w.Applied("hq")
+		w.Holds("hq", Person("anna"), Group("staff", "anna", "cn=crew"), Group("other", "anna"))
+		named := w.Applied("hq")
+		w.Holds("hq", Person("anna"), Group("other", "anna"))
+		w.Applied("hq")
+		r := w.Revert("hq", named.Run)
+		same(t, "rows", w.Rows(r.Plan))
+		contains(t, w.Notes(r.Plan), "refused", "the group was deleted since")
+		w.Replay()
+		w.Revert("hq", made.Run)
+		w.Replay()
+		w.Examine()
+	})
+}

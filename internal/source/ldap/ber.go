@@ -336,7 +336,7 @@ func (f *frames) tooBig(head int, n uint64) error {
 	}
 	c = c[skip:]
 	if dn, e := c.take(tagOctetString); e == nil {
-		return fmt.Errorf("the entry %q: %w", clean(string(dn)), err)
+		return fmt.Errorf("the entry %s: %w", quoted(string(dn)), err)
 	}
 	return err
 }

@@ -101,7 +101,7 @@ func (r *reading) basis() (string, error) {
 	put := func(format string, args ...any) { _, _ = fmt.Fprintf(h, format+"\n", args...) }
 	put("%s %s %q %q", r.preset.vendor, r.anchor, r.set.bindDN, r.set.deny)
 	for _, half := range halves {
-		asked := half.decoder.request()
+		asked := append(half.decoder.request(), half.decoder.handed()...)
 		for i := range asked {
 			asked[i] = strings.ToLower(asked[i])
 		}

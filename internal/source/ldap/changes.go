@@ -19,6 +19,7 @@ type found struct {
 	odd     []string               // DNs of entries to be read that have no usable anchor
 	places  []string               // DNs of containers, below which everything is to be read
 	records []directory.Record     // of entries that came whole
+	omitted []directory.Record     // of groups that include leaves out
 	gone    []directory.ExternalID //
 	present []syncUUID             // of entries that are there and did not change
 	named   bool                   // every entry there is is among records and present
@@ -34,6 +35,11 @@ func (f *found) ids(anchor string) []directory.ExternalID {
 	}
 	for i := range f.records {
 		if id := f.records[i].ID; id != "" {
+			ids = append(ids, id)
+		}
+	}
+	for i := range f.omitted {
+		if id := f.omitted[i].ID; id != "" {
 			ids = append(ids, id)
 		}
 	}
@@ -74,6 +80,11 @@ func (r *reading) apply(h *half, f *found, sweep bool) error {
 	}
 	for _, id := range f.gone {
 		if err := r.gone(h.kind, id); err != nil {
+			return err
+		}
+	}
+	for i := range f.omitted {
+		if err := r.omit(&f.omitted[i]); err != nil {
 			return err
 		}
 	}
@@ -220,8 +231,12 @@ func (r *reading) sweep(h *half) error {
 	var keys, odd []string
 	e, err := r.pages(h.what, q, func(op cursor) error {
 		rec, _, err := names.record(op)
-		if err != nil || names.excluded {
+		if err != nil {
 			return err
+		}
+		if names.excluded {
+			r.left.omit(rec)
+			return nil
 		}
 		if rec.Kind == directory.User {
 			r.logins.add(names.logins, rec.Ref)
@@ -254,7 +269,8 @@ func (r *reading) sweep(h *half) error {
 	if err != nil {
 		return err
 	}
-	_, err = r.judge(h.what, q, e)
+	whole, err := r.judge(h.what, q, e)
+	r.left.all = r.left.all || whole && h.kind == directory.Group
 	return err
 }
 

@@ -272,7 +272,7 @@ func (d *doctor) people(c *conn, root *rootDSE) bool {
 	say := func(v source.Verdict, detail, hint string) {
 		d.report(d.step("search", v, detail, hint).Counted(count, some))
 	}
-	found := fmt.Sprintf("%d people below %q with %s", count, r.base, d.set.presetFor(root).Filter)
+	found := fmt.Sprintf("%d people below %s with %s", count, quoted(r.base), d.set.presetFor(root).Filter)
 	switch {
 	case !got.Complete:
 		say(source.Warn, found+"\n"+got.Reason+notes(got), "A reading that is not complete removes nobody.")
@@ -302,6 +302,39 @@ func (d *doctor) logins(root *rootDSE) {
 	d.say("sign-ins", source.OK, fmt.Sprintf("people who sign in are found by %s, %%s being what they type", d.set.loginText(root.preset())), "")
 }
 
+// manyGroups is how many it pays to ask for one by one. Beyond that all are read.
+const manyGroups = 1000
+
+// membersOf looks at the members of groups for groups that include leaves out.
+func (r *reading) membersOf(ids []directory.ExternalID) error {
+	if r.set.groups.include == nil || r.logins != nil {
+		return nil
+	}
+	again, err := newReading(r.c, r.set, r.dse, nil, func(*directory.Record) error { return nil })
+	if err != nil {
+		return err
+	}
+	h, err := again.groups(true)
+	if err != nil {
+		return err
+	}
+	again.left = r.left
+	if len(ids) > manyGroups {
+		err = again.whole(h)
+	} else {
+		keys := make([]string, len(ids))
+		for i, id := range ids {
+			keys[i] = anchorValue(r.anchor, string(id))
+		}
+		err = again.fetch(h, keys)
+	}
+	r.left = again.left
+	for _, reason := range again.reasons {
+		r.incomplete(reason)
+	}
+	return err
+}
+
 // sample is how many groups a line names.
 const sample = 5
 
@@ -312,9 +345,13 @@ func (d *doctor) groups(c *conn, root *rootDSE) bool {
 		return true
 	}
 	var names []string
+	var ids []directory.ExternalID
 	r, err := newReading(c, d.set, root, nil, func(rec *directory.Record) error {
 		if len(names) < source.MostNames && len(rec.Attributes) > 0 {
 			names = append(names, clean(rec.Attributes[0].Values[0]))
+		}
+		if rec.ID != "" {
+			ids = append(ids, directory.ExternalID(strings.Clone(string(rec.ID))))
 		}
 		return nil
 	})
@@ -324,6 +361,9 @@ func (d *doctor) groups(c *conn, root *rootDSE) bool {
 	}
 	if err == nil {
 		err = r.whole(h)
+	}
+	if err == nil {
+		err = r.membersOf(ids)
 	}
 	if err != nil {
 		d.fail("groups", source.Fail, err)
@@ -346,6 +386,8 @@ func (d *doctor) groups(c *conn, root *rootDSE) bool {
 		say(source.Warn, detail+"\n"+got.Reason, "A reading that is not complete removes nobody.")
 	case got.Groups == 0:
 		say(source.Warn, detail, "Check groups.base_dn, groups.filter and groups.include.")
+	case len(r.left.inner) > 0:
+		say(source.Warn, detail, "Have groups.include match the names of these groups too, if their people are to count as members.")
 	default:
 		say(source.OK, detail, "")
 	}

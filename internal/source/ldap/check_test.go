@@ -32,7 +32,7 @@ func TestTheDoctorGoesThroughAllSteps(t *testing.T) {
 		want string // name and verdict of each step
 		text string // in the detail or hint of the last step that is not ok
 	}{
-		{"all is well", setting.Values{"addr": []string{rig.TLSURL}, "tls.ca_file": rig.CAFile, "groups.include": "^App-"},
+		{"all is well", setting.Values{"addr": []string{rig.TLSURL}, "tls.ca_file": rig.CAFile, "groups.include": "^App-Admins"},
 			"DNS ok, TCP ok, TLS ok, bind ok, root DSE ok, search ok, anchor ok, groups ok, sign-ins ok, changes ok", ""},
 		{"a clear connection", nil, "DNS skip, TCP ok, TLS warn, bind ok, root DSE ok, search ok, anchor ok, groups skip, sign-ins ok, changes ok", "not read"},
 		{"an unknown CA", setting.Values{"addr": []string{rig.TLSURL}}, "DNS ok, TCP ok, TLS fail", "CN=localhost, issued by CN=Rollcall rig CA"},

@@ -101,7 +101,7 @@ func (s *settings) tlsFor(srv server) *tls.Config {
 
 func (s *settings) signIn(c *conn, srv server) error {
 	if err := c.bind(s.bindDN, s.password); err != nil {
-		return s.explain(fmt.Sprintf("sign in to %s as %q", srv, s.bindDN), err)
+		return s.explain(fmt.Sprintf("sign in to %s as %s", srv, quoted(s.bindDN)), err)
 	}
 	return nil
 }

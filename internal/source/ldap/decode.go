@@ -31,6 +31,7 @@ type field struct {
 	name string
 	role role
 	text func(value string) string // turns binary values into their usual text; nil leaves them
+	as   []string                  // the names under which it is handed on
 }
 
 // decoder turns search entries into records, again and again the same one: its
@@ -60,10 +61,7 @@ func newDecoder(kind directory.Kind, anchor string, wanted []string, name string
 		d.ask(name, roleName)
 	}
 	for _, a := range wanted {
-		// Everything is never asked for: some servers would hand out password hashes.
-		if attributePattern.MatchString(a) {
-			d.ask(a, roleWanted)
-		}
+		d.want(a, a)
 	}
 	d.ask(anchor, roleAnchor)
 	for _, a := range members {
@@ -82,6 +80,29 @@ func (d *decoder) ask(name string, r role) {
 	d.asked = append(d.asked, field{name: name, role: r})
 }
 
+// want asks for an attribute that is handed on as it was named.
+func (d *decoder) want(as, name string) {
+	d.ask(name, roleWanted)
+	for i := range d.asked {
+		if a := &d.asked[i]; strings.EqualFold(a.name, name) && !containsFold(a.as, as) {
+			a.as = append(a.as, as)
+		}
+	}
+}
+
+// handed are the names of what is asked for and handed on under another one.
+func (d *decoder) handed() []string {
+	var out []string
+	for _, a := range d.asked {
+		for _, as := range a.as {
+			if !strings.EqualFold(as, a.name) {
+				out = append(out, a.name+"="+as)
+			}
+		}
+	}
+	return out
+}
+
 // request is the attribute list of the search request.
 func (d *decoder) request() []string {
 	out := make([]string, len(d.asked))
@@ -92,20 +113,21 @@ func (d *decoder) request() []string {
 }
 
 // field finds what an attribute of an answer is. A server may use another
-// spelling than it was asked with, and sends the subtypes of what was asked for
+// spelling or another name than it was asked with, and sends the subtypes of what was asked for
 // too (cn;lang-de). Some send more than was asked for, which has no role.
 func (d *decoder) field(name string) field {
 	if f, ok := d.known[name]; ok {
 		return f
 	}
 	f := field{name: strings.Clone(name), text: textOf(name)}
-	whole, _, _ := strings.Cut(name, ";")
+	first := typeName(name)
+	whole, _, _ := strings.Cut(first, ";")
 	for _, a := range d.asked {
 		switch {
-		case strings.EqualFold(a.name, name):
-			f.role = a.role
+		case strings.EqualFold(a.name, first), strings.EqualFold(a.name, name):
+			f.role, f.as = a.role, a.handedAs(f.name, "")
 		case f.role == 0 && strings.EqualFold(a.name, whole):
-			f.role = a.role & roleWanted
+			f.role, f.as = a.role&roleWanted, a.handedAs(f.name, first[len(whole):])
 		}
 	}
 	// A server that answers with ever new names must not fill the memory.
@@ -113,6 +135,22 @@ func (d *decoder) field(name string) field {
 		d.known[f.name] = f
 	}
 	return f
+}
+
+// handedAs are the names under which what was asked for is handed on: those it was
+// asked for by, the server's own spelling where that is the same one. options are those
+// of a subtype.
+func (f field) handedAs(name, options string) []string {
+	if len(f.as) == 0 {
+		return []string{name}
+	}
+	out := make([]string, len(f.as))
+	for i, as := range f.as {
+		if out[i] = as + options; strings.EqualFold(out[i], name) {
+			out[i] = name
+		}
+	}
+	return out
 }
 
 // meet takes down an attribute in which a group has members.
@@ -169,7 +207,9 @@ func (d *decoder) record(op cursor) (*directory.Record, []part, error) {
 			if f.text != nil {
 				values = texts(values, f.text)
 			}
-			rec.Attributes = append(rec.Attributes, directory.Attribute{Name: f.name, Values: values})
+			for _, as := range f.as {
+				rec.Attributes = append(rec.Attributes, directory.Attribute{Name: as, Values: values})
+			}
 		}
 		if f.role&roleName != 0 {
 			// Where a group's name goes: first.

@@ -69,7 +69,7 @@ func (r *reading) readDenied() error {
 			at = []string{dn}
 		}
 		if len(at) == 0 {
-			return fault.New(fault.Invalid, "ldap: setting sync.deny_groups: there is no group %q", group).
+			return fault.New(fault.Invalid, "ldap: setting sync.deny_groups: there is no group %s", quoted(group)).
 				WithHint("It is a group's name or DN. Until it is found nobody is read: people who are locked out would be let in.")
 		}
 		queue = append(queue, at...)
@@ -94,6 +94,9 @@ func (r *reading) membersOfGroups() (members, named map[string][]string, err err
 		// Domino's groups lie above all bases.
 		set.groups = &groupSettings{hasBase: r.preset.vendor == vendorDomino}
 	}
+	every := *set.groups
+	every.include = nil
+	set.groups = &every
 	members, named = map[string][]string{}, map[string][]string{}
 	all, err := newReading(r.c, &set, r.dse, nil, func(rec *directory.Record) error {
 		dn := Refer(rec.Ref)
@@ -115,7 +118,6 @@ func (r *reading) membersOfGroups() (members, named map[string][]string, err err
 	if err != nil {
 		return nil, nil, err
 	}
-	h.decoder.include = nil
 	if err := all.whole(h); err != nil {
 		return nil, nil, err
 	}

@@ -75,6 +75,9 @@ func clean(text string) string {
 	return text
 }
 
+// quoted is a name in quotes as it is: a backslash in a DN is one, and stays one.
+func quoted(name string) string { return `"` + clean(name) + `"` }
+
 // explain makes an error of a conn the caller's: what was being done, the
 // cause, what kind it is and what to do.
 func (s *settings) explain(doing string, err error) error {
@@ -131,7 +134,7 @@ func (s *settings) explainResult(doing string, r *resultError) error {
 	case codeNoSuchObject:
 		kind, hint = fault.Invalid, "Check base_dn and groups.base_dn: the entry is not there, or the account may not see it."
 		if r.matched != "" {
-			hint += fmt.Sprintf(" The nearest one above it is %q.", r.matched)
+			hint += fmt.Sprintf(" The nearest one above it is %s.", quoted(r.matched))
 		}
 	case codeInvalidDN:
 		kind, hint = fault.Invalid, "A DN looks like ou=people,dc=example,dc=org."

@@ -14,12 +14,12 @@ func compileFilter(option, text string) ([]byte, error) {
 	text = bracketed(text)
 	p, err := ldap.CompileFilter(text)
 	if err != nil {
-		return nil, fault.New(fault.Invalid, "ldap: setting %s: the filter %q cannot be read: %w", option, text, err).
+		return nil, fault.New(fault.Invalid, "ldap: setting %s: the filter %s cannot be read: %w", option, quoted(text), err).
 			WithHint("Check the brackets and operators, as in (&(objectClass=inetOrgPerson)(mail=*)); a bracket, star or backslash in a value is written \\28, \\29, \\2a or \\5c.")
 	}
 	b := p.Bytes()
 	if err := trueAsFF(b); err != nil {
-		return nil, fault.New(fault.Invalid, "ldap: setting %s: the filter %q cannot be read: %w", option, text, err)
+		return nil, fault.New(fault.Invalid, "ldap: setting %s: the filter %s cannot be read: %w", option, quoted(text), err)
 	}
 	return b, nil
 }

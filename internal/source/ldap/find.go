@@ -149,7 +149,7 @@ func (f *finder) search(q query, attempt bool) ([]string, error) {
 		err = res.err()
 	}
 	if err != nil {
-		return nil, f.set.explain(fmt.Sprintf("search %q", q.base), err)
+		return nil, f.set.explain("search "+quoted(q.base), err)
 	}
 	return out, nil
 }
@@ -186,7 +186,7 @@ func (f *finder) clauses(dn string, parts []filterPart) (source.Found, error) {
 // placed is the clause of base and scope.
 func (f *finder) placed(dn string) source.Clause {
 	at, base := Refer(dn), Refer(f.base)
-	name := fmt.Sprintf("the base %q", clean(f.base))
+	name := "the base " + quoted(f.base)
 	c := source.Clause{Name: "base"}
 	switch {
 	case !under(at, base):

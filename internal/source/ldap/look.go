@@ -50,7 +50,7 @@ func (s *ldapSource) Look(ctx context.Context, who string, attributes []string, 
 		}
 	}
 	if len(r.reasons) > 0 {
-		return fault.New(fault.Unavailable, "ldap: read the entry of %q: %s", who, r.reasons[0])
+		return fault.New(fault.Unavailable, "ldap: read the entry of %s: %s", quoted(who), r.reasons[0])
 	}
 	return nil
 }

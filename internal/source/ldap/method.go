@@ -103,6 +103,7 @@ func (r *reading) choose() choice {
 // 389 Directory Server writes memberOf into the entry as a change of it.
 func (r *reading) computed(attributes []string) string {
 	i := slices.IndexFunc(attributes, func(a string) bool {
+		a = typeName(a)
 		return containsFold(computed, a) && (r.preset.vendor != vendor389 || !strings.EqualFold(a, "memberOf"))
 	})
 	if i < 0 {

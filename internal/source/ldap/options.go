@@ -149,7 +149,7 @@ func decode(v setting.Values, env source.Env) (*settings, error) {
 		bindDN: v.String("bind_dn"), password: v.String("bind_password"),
 		base: strings.TrimSpace(v.String("base_dn")), scope: scopeSub,
 		name: v.String("tls.server_name"), startTLS: v.Bool("tls.start_tls"),
-		pageSize: v.Int("sync.page_size"), filter: v.String("sync.filter"), anchor: v.String("sync.anchor"),
+		pageSize: v.Int("sync.page_size"), filter: v.String("sync.filter"), anchor: typeName(v.String("sync.anchor")),
 		idle: v.Duration("sync.idle_timeout"), resolver: net.DefaultResolver,
 		method: v.String("sync.method"), sweepEvery: v.Duration("sync.sweep_every"), fullEvery: v.Duration("sync.full_every"),
 		deny: v.List("sync.deny_groups"), patience: v.Duration("authentication.timeout"),
@@ -172,7 +172,7 @@ func decode(v setting.Values, env source.Env) (*settings, error) {
 	case len(s.servers) == 0:
 		return nil, fault.New(fault.Invalid, "ldap: setting addr: there is no server").WithHint("Name the server, as in addr: ldaps://dc1.example.org")
 	case s.bindDN != "" && s.password == "":
-		return nil, fault.New(fault.Invalid, "ldap: setting bind_password: %q has no password", s.bindDN).
+		return nil, fault.New(fault.Invalid, "ldap: setting bind_password: %s has no password", quoted(s.bindDN)).
 			WithHint("Many servers let in a name without a password as nobody, who then sees an empty directory; so it is refused.")
 	case s.bindDN == "" && s.password != "":
 		return nil, fault.New(fault.Invalid, "ldap: setting bind_dn: there is a password, but no account").WithHint("Set bind_dn to the account's DN.")
@@ -214,7 +214,7 @@ func decode(v setting.Values, env source.Env) (*settings, error) {
 func decodeGroups(v setting.Values) (*groupSettings, error) {
 	g := &groupSettings{
 		base: strings.TrimSpace(v.String("groups.base_dn")),
-		name: v.String("groups.name_attribute"), member: v.String("groups.member_attribute"),
+		name: typeName(v.String("groups.name_attribute")), member: typeName(v.String("groups.member_attribute")),
 	}
 	_, g.hasBase = v["groups.base_dn"]
 	filter, include := v.String("groups.filter"), v.String("groups.include")

@@ -77,7 +77,7 @@ func (r *reading) pages(what string, q query, entry func(op cursor) error, betwe
 }
 
 func (r *reading) failed(what string, q query, err error, entries int) error {
-	return r.set.explain(fmt.Sprintf("search %q, after %d %s", q.base, entries, what), err)
+	return r.set.explain(fmt.Sprintf("search %s, after %d %s", quoted(q.base), entries, what), err)
 }
 
 // judge tells whether a search ended with everything. What cuts it short makes

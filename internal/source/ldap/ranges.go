@@ -79,9 +79,9 @@ func (r *reading) completeHeld() error {
 		for _, p := range h.parts {
 			values, err := r.rest(p)
 			if e := (*rangeError)(nil); errors.As(err, &e) {
-				r.incomplete(fmt.Sprintf("the attribute %s of %q could not be read to its end: %s", p.field.name, clean(p.dn), e.why))
+				r.incomplete(fmt.Sprintf("the attribute %s of %s could not be read to its end: %s", p.field.name, quoted(p.dn), e.why))
 			} else if err != nil {
-				return r.set.explain(fmt.Sprintf("read the rest of %s of %q", p.field.name, clean(p.dn)), err)
+				return r.set.explain(fmt.Sprintf("read the rest of %s of %s", p.field.name, quoted(p.dn)), err)
 			}
 			h.add(p.field, values)
 		}
@@ -110,13 +110,15 @@ func (h *held) add(f field, values []string) {
 	if f.text != nil {
 		values = texts(values, f.text)
 	}
-	for i := range h.rec.Attributes {
-		if a := &h.rec.Attributes[i]; a.Name == f.name {
-			a.Values = append(a.Values, values...)
-			return
+	for _, as := range f.as {
+		i := slices.IndexFunc(h.rec.Attributes, func(a directory.Attribute) bool { return a.Name == as })
+		if i < 0 {
+			h.rec.Attributes = append(h.rec.Attributes, directory.Attribute{Name: as, Values: values})
+			continue
 		}
+		a := &h.rec.Attributes[i]
+		a.Values = append(a.Values, values...)
 	}
-	h.rec.Attributes = append(h.rec.Attributes, directory.Attribute{Name: f.name, Values: values})
 }
 
 // rangeError is why an attribute could not be read to its end.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall.dev/rollcall/internal/directory"
+	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/source"
 )
 
@@ -72,9 +73,42 @@ func (p *passage) run(r *reading) (source.Reading, error) {
 		}
 	}
 	if err := p.everything(r); err != nil {
-		return source.Reading{}, err
+		return source.Reading{}, p.moved(r, err)
 	}
 	return r.end(), nil
+}
+
+// moved says of a base that is not there what it is called now. The bookmark of the
+// last reading has its external ID.
+func (p *passage) moved(r *reading, err error) error {
+	var answer *resultError
+	if !errors.As(err, &answer) || answer.code != codeNoSuchObject {
+		return err
+	}
+	b, no := decodeBookmark(p.req.From)
+	if no != nil {
+		return err
+	}
+	halves, no := r.halves()
+	if no != nil {
+		return err
+	}
+	f := finder{c: r.c, set: p.set, base: r.base}
+	for i, setting := range []string{"base_dn", "groups.base_dn"}[:len(halves)] {
+		base := halves[i].query.base
+		value := anchorValue(r.anchor, b.Bases[Refer(base)])
+		if value == "" {
+			continue
+		}
+		q := query{base: r.contextOf(base), scope: scopeSub, filter: compare(filterEqual, r.anchor, value)}
+		// It is for the hint alone: that it cannot be found changes nothing.
+		found, no := f.search(q, true)
+		if no == nil && len(found) == 1 && Refer(found[0]) != Refer(base) {
+			return fault.New(fault.KindOf(err), "%w", err).
+				WithHint("The entry that was %s at the last reading is called %s now: set %s to that, or rename it back.", quoted(base), quoted(found[0]), setting)
+		}
+	}
+	return err
 }
 
 // changes reads what changed. An *unusable is returned before anything was
@@ -134,6 +168,9 @@ func (p *passage) changes(r *reading) error {
 	}
 	if known {
 		b.meet(halves)
+	}
+	if err := r.askLeftOut(halves[len(halves)-1]); err != nil {
+		return err
 	}
 	r.out.Swept, b.At = sweep, r.c.srv.String()
 	if sweep {
@@ -225,6 +262,7 @@ func (p *passage) everything(r *reading) error {
 		if err := r.whole(h); err != nil {
 			return err
 		}
+		r.noteNumbers(h)
 	}
 	if t == nil {
 		return nil

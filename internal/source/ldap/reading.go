@@ -2,6 +2,7 @@ package ldap
 
 import (
 	"fmt"
+	"hash/maphash"
 	"maps"
 	"net/url"
 	"slices"
@@ -50,6 +51,7 @@ type reading struct {
 	newcomers newcomers
 	logins    logins
 	denied    denied
+	left      leftOut
 	primaries map[string]string // DNs of groups by SID
 	stamped   bool              // stamps are looked at
 	newest    stamp             // the latest of them
@@ -63,7 +65,8 @@ func newReading(c *conn, set *settings, d *rootDSE, wanted []string, emit func(*
 	if err != nil {
 		return nil, err
 	}
-	r := &reading{c: c, set: set, dse: d, preset: d.preset(), base: base, emit: emit, seen: map[string]bool{}, primaries: map[string]string{}}
+	r := &reading{c: c, set: set, dse: d, preset: d.preset(), base: base, emit: emit, seen: map[string]bool{}, primaries: map[string]string{},
+		left: leftOut{seed: maphash.MakeSeed(), names: map[uint64]string{}, inner: map[int]*inside{}}}
 	r.anchor = set.presetFor(d).Anchor
 	r.wanted = slices.DeleteFunc(slices.Clone(wanted), func(a string) bool { return strings.EqualFold(a, deniedAttribute) && r.denies() })
 	r.logins = loginsFor(set.groups)
@@ -82,7 +85,13 @@ func (r *reading) people() (*half, error) {
 			return nil, err
 		}
 	}
-	h.decoder = newDecoder(directory.User, r.anchor, r.wanted, "", nil)
+	h.decoder = newDecoder(directory.User, r.anchor, nil, "", nil)
+	for _, a := range r.wanted {
+		// Everything is never asked for: some servers would hand out password hashes.
+		if attributePattern.MatchString(a) {
+			h.decoder.want(a, r.preset.typeName(a))
+		}
+	}
 	if r.logins != nil {
 		h.decoder.ask(uid, roleLogin)
 	}
@@ -152,8 +161,26 @@ func (r *reading) part(h *half, q query) error {
 	if err != nil {
 		return err
 	}
+	if e.entries == 0 && e.whole() {
+		if e.result, err = r.placeOf(h.what, q); err != nil {
+			return err
+		}
+	}
 	_, err = r.judge(h.what, q, e)
 	return err
+}
+
+// placeOf asks whether the place is there in which nothing was found: 389 Directory
+// Server answers a search in pages below a base that is not there with success.
+func (r *reading) placeOf(what string, q query) (result, error) {
+	res, err := r.c.ask(&query{base: q.base, scope: scopeBase, filter: everything, attributes: []string{"1.1"}}, func(cursor) error { return nil }, func([]string) {})
+	if err != nil {
+		return result{}, r.failed(what, q, err, 0)
+	}
+	if res.code != codeNoSuchObject {
+		return result{}, nil
+	}
+	return res, nil
 }
 
 // entry decodes one entry and hands it on, or keeps it until the rest of it can
@@ -166,7 +193,7 @@ func (r *reading) entry(h *half, op cursor) error {
 	}
 	r.noteStamps(d.stamps)
 	if d.excluded {
-		return r.gone(h.kind, rec.ID)
+		return r.omit(rec)
 	}
 	if rec.Kind == directory.User {
 		r.logins.add(d.logins, rec.Ref)
@@ -186,6 +213,9 @@ func (r *reading) entry(h *half, op cursor) error {
 func (r *reading) deliver(rec *directory.Record) error {
 	if rec.Kind == directory.Group {
 		r.logins.resolve(rec)
+		if r.set.groups.include != nil && r.logins == nil {
+			r.left.take(rec)
+		}
 	} else {
 		r.denied.mark(rec)
 	}
@@ -242,6 +272,7 @@ func (r *reading) end() source.Reading {
 		r.out.Reason = r.reasons[0]
 		r.out.Notes = append(r.out.Notes, r.reasons[1:]...)
 	}
+	r.out.Notes = append(r.out.Notes, r.left.notes()...)
 	r.out.Notes = append(r.out.Notes, slices.Sorted(maps.Keys(r.seen))...)
 	return r.out
 }

@@ -307,12 +307,14 @@ func (f *found) conclude(r *reading, got refresh) {
 func (r *reading) takeWhole(f *found, rec *directory.Record, whole bool, d *decoder, id syncUUID) error {
 	want := id.externalID(r.anchor)
 	switch {
-	case len(f.records)+len(f.keys) >= mostChanges:
+	case len(f.records)+len(f.omitted)+len(f.keys) >= mostChanges:
 		return errTooMany
 	case rec.ID != "" && !strings.EqualFold(string(rec.ID), string(want)):
-		return cannot("the server tells of %q under another %s than it shows", clean(rec.Name), r.anchor)
+		return cannot("the server tells of %s under another %s than it shows", quoted(rec.Name), r.anchor)
 	case d.excluded:
-		f.gone = append(f.gone, rec.ID)
+		// Its members, which may be very many, do not matter.
+		f.omitted = append(f.omitted, directory.Record{Kind: rec.Kind, ID: directory.ExternalID(strings.Clone(string(rec.ID))), Name: strings.Clone(rec.Name), Ref: strings.Clone(rec.Ref),
+			Attributes: []directory.Attribute{{Name: d.name, Values: []string{strings.Clone(nameOf(rec))}}}})
 		return nil
 	case !whole:
 		f.keys = append(f.keys, anchorValue(r.anchor, string(want)))

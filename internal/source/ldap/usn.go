@@ -171,7 +171,7 @@ func (r *reading) contextsOf(halves []*half) ([]string, error) {
 	for _, h := range halves {
 		context := r.contextOf(h.query.base)
 		if context == "" {
-			return nil, cannot("the base %q lies in none of the server's naming contexts", clean(h.query.base))
+			return nil, cannot("the base %s lies in none of the server's naming contexts", quoted(h.query.base))
 		}
 		out = append(out, context)
 	}

@@ -225,6 +225,14 @@ type Accounts interface {
 	// says that most of those between the first and the last are asked for.
 	Texts(ctx context.Context, connection string, keys []directory.Digest, dense bool, fields []account.Field) (map[directory.Digest]*account.Account, error)
 	Find(ctx context.Context, organization, word string) ([]*account.Account, error)
+	// Entries gives the keys of the people in a connection's mirror who carry a ref,
+	// those who are gone too.
+	Entries(ctx context.Context, connection string, ref directory.Digest) ([]directory.Digest, error)
+	// Called gives the keys of the accounts of a connection whose display name, or first
+	// and last name, is a word; Formerly of those whose username or e-mail address was,
+	// as far back as events go. Both take the time of a scan.
+	Called(ctx context.Context, connection, word string) ([]directory.Digest, error)
+	Formerly(ctx context.Context, connection, word string) ([]directory.Digest, error)
 	// Purgeable counts the accounts of a connection that are flagged deleted since before a time.
 	Purgeable(ctx context.Context, connection string, before time.Time) (int, error)
 	// Any reports whether an organization has accounts at all.
@@ -257,6 +265,12 @@ type Plans interface {
 	Same(ctx context.Context, p *Plan) (*Plan, error)
 	Keep(ctx context.Context, lease mirror.Lease, waits, built *Plan) error
 	Get(ctx context.Context, id string) (*Plan, error)
+	// Waiting gives the plans of a connection that are ready or held, the oldest first,
+	// without those made with settings that were not saved.
+	Waiting(ctx context.Context, connection string) ([]*Plan, error)
+	// RowsOf hands on the rows of a plan behind one of its row numbers, of those changes
+	// alone that somebody wants to see.
+	RowsOf(ctx context.Context, p *Plan, after int64, only plan.Narrow, fn func(plan.Row) error) error
 	Notes(ctx context.Context, id string, fn func(plan.Note) error) error
 	Standing(ctx context.Context, connection string, s Selection, fn func(plan.Note) error) error
 	// Open hands on what is left standing for one entry.

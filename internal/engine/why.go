@@ -3,7 +3,9 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/directory"
@@ -36,7 +38,7 @@ type Why struct {
 
 // Explain says of a name, DN, e-mail or external ID whether that person is in,
 // and through which step they got in or fell out. Each entry the word names has
-// a trace of its own.
+// a trace of its own, up to mostNamed of them.
 func (e *Engine) Explain(ctx context.Context, c setting.Connection, who string) ([]Why, error) {
 	c, err := e.Settled(ctx, c)
 	if err != nil {
@@ -47,25 +49,31 @@ func (e *Engine) Explain(ctx context.Context, c setting.Connection, who string) 
 		return nil, err
 	}
 	defer src.Close() //nolint:errcheck // nothing depends on it any more
-	rows, err := e.entriesNamed(ctx, c, kind, who)
+	found, err := e.named(ctx, c, kind, who)
 	if err != nil {
 		return nil, err
 	}
-	if len(rows) == 0 {
-		w, err := e.notInMirror(ctx, c, src, who)
+	x := explainer{e: e, c: c, kind: kind, src: src, ctx: ctx, who: who}
+	if len(found.rows) == 0 {
+		w, err := x.notInMirror()
 		return []Why{*w}, err
 	}
-	preset, unreachable := src.Preset(ctx)
-	x := explainer{e: e, c: c, kind: kind, ctx: ctx, who: who}
-	if unreachable == nil {
+	var preset source.Preset
+	if preset, x.unreachable = src.Preset(ctx); x.unreachable == nil {
 		if x.rules, err = e.compile(c, kind, preset); err != nil {
 			return nil, err
 		}
 	}
 	var out []Why
-	for i := range rows {
-		w, err := x.trace(&rows[i], unreachable)
-		if err != nil {
+	for i := range found.rows {
+		w := &Why{Who: who, History: []event.Event{}}
+		if i == 0 && found.all > len(found.rows) {
+			w.Steps = append(w.Steps, WhyStep{Step: "name", Detail: fmt.Sprintf("%d entries are called so, of which %d are shown; a DN or external ID leads to one alone", found.all, len(found.rows))})
+		}
+		if found.former {
+			w.Steps = append(w.Steps, WhyStep{Step: "name", Detail: "nobody is called so now; this entry was"})
+		}
+		if err := x.trace(w, &found.rows[i]); err != nil {
 			return nil, err
 		}
 		out = append(out, *w)
@@ -73,81 +81,38 @@ func (e *Engine) Explain(ctx context.Context, c setting.Connection, who string) 
 	return out, nil
 }
 
-// entriesNamed looks through the mirror: external ID, name, ref, or any value of
-// any attribute. It is asked by hand, so it may take the time of a scan.
-func (e *Engine) entriesNamed(ctx context.Context, c setting.Connection, kind source.Kind, who string) ([]mirror.Row, error) {
-	const most = 5
-	word, ref := account.Fold(who), directory.RefOf(kind.Refer(who))
-	var exact, loose []mirror.Row
-	err := e.Store.Mirror().Each(ctx, Selection{Connection: c.Alias, All: true, Batch: batchSize}, directory.User, func(rows []mirror.Row) error {
-		for _, row := range rows {
-			if string(row.ExternalID) == who || row.Ref == ref {
-				exact = append(exact, row)
-				continue
-			}
-			var r directory.Record
-			if err := r.Decode(row.Record); err != nil {
-				return err
-			}
-			if len(loose) < most && names(&r, word) {
-				loose = append(loose, row)
-			}
-		}
-		return nil
-	})
-	if len(exact) > 0 {
-		return exact, err
-	}
-	return loose, err
-}
-
-func names(r *directory.Record, word string) bool {
-	if account.Fold(r.Name) == word {
-		return true
-	}
-	for i := range r.Attributes {
-		for _, v := range r.Attributes[i].Values {
-			if account.Fold(v) == word {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // notInMirror explains somebody the last reading did not bring, by asking the
 // directory where the source can look for one entry.
-func (e *Engine) notInMirror(ctx context.Context, c setting.Connection, src source.Source, who string) (*Why, error) {
-	w := &Why{Who: who, Steps: []WhyStep{step("directory", false, "the last reading brought no entry with this name, DN, e-mail or external ID")}, History: []event.Event{}}
-	w.Answer = "Not in: the last reading of " + c.Alias + " brought no such entry."
-	if finder, ok := source.As[source.Finder](src); ok {
-		found, err := finder.Find(ctx, who)
-		if err != nil {
-			w.Steps = append(w.Steps, WhyStep{Step: "directory now", Detail: "could not be asked: " + err.Error()})
-		}
+func (x *explainer) notInMirror() (*Why, error) {
+	w := &Why{Who: x.who, Steps: []WhyStep{step("directory", false, "the last reading brought no entry with this name, DN, e-mail or external ID")}, History: []event.Event{}}
+	w.Answer = "Not in: the last reading of " + x.c.Alias + " brought no such entry."
+	switch found, unasked := x.ask(x.who); {
+	case unasked != "":
+		w.Steps = append(w.Steps, WhyStep{Step: directoryNow, Detail: unasked})
+	case len(found) == 0:
+		w.Steps = append(w.Steps, step(directoryNow, false, "the directory, asked just now, has no such entry under the base"))
+	default:
+		w.Answer = fmt.Sprintf("Not in: the last reading of %s brought no such entry, but %s is there now.", x.c.Alias, found[0].Name)
 		for _, f := range found {
-			name := f.Name
-			w.Entry = &name
-			w.Steps = append(w.Steps, step("directory now", true, "there is an entry "+f.Name))
-			for _, clause := range f.Clauses {
-				w.Steps = append(w.Steps, step(clause.Name, clause.Holds, clause.Detail))
-				if !clause.Holds {
-					w.Answer = fmt.Sprintf("Not in: the entry %s is there, but %s.", f.Name, clause.Detail)
-				}
+			if kept := w.tell(f); kept != "" {
+				w.Answer = fmt.Sprintf("Not in: the entry %s is there, but %s.", f.Name, kept)
 			}
 		}
-		if err == nil && len(found) == 0 {
-			w.Steps = append(w.Steps, step("directory now", false, "the directory, asked just now, has no such entry under the base"))
-		}
 	}
-	accounts, err := e.Store.Accounts().Find(ctx, c.Organization, who)
+	accounts, err := x.e.Store.Accounts().Find(x.ctx, x.c.Organization, x.who)
 	if err != nil && fault.KindOf(err) != fault.NotFound {
 		return w, err
 	}
-	if len(accounts) > 0 {
-		w.Account = accounts[0]
-		w.Steps = append(w.Steps, step("account", true, fmt.Sprintf("there is an account %s, kept by %s, status %s", accounts[0].ID, accounts[0].Connection, accounts[0].Status)))
-		w.Answer += fmt.Sprintf(" The account of that name is kept by %s.", accounts[0].Connection)
+	if len(accounts) == 0 {
+		return w, nil
+	}
+	a := accounts[0]
+	w.Account = a
+	w.Steps = append(w.Steps, step("account", true, fmt.Sprintf("there is an account %s, kept by %s, status %s", a.ID, a.Connection, a.Status)))
+	if w.In = a.Connection == x.c.Alias && a.Status == account.Active; w.In {
+		w.Answer = fmt.Sprintf("In: %s is active as account %s, though no reading of %s brought its entry.", a.Text[account.Username], a.ID, x.c.Alias)
+	} else {
+		w.Answer += fmt.Sprintf(" The account of that name is kept by %s.", a.Connection)
 	}
 	return w, nil
 }
@@ -160,58 +125,91 @@ type explainer struct {
 	e     *Engine
 	c     setting.Connection
 	kind  source.Kind
+	src   source.Source
 	rules *rules
 	ctx   context.Context
 	who   string
+	// unreachable is why the directory cannot be asked.
+	unreachable error
+	until       time.Time // when asking it ends
+	waiting     []*Plan
+	loaded      bool // waiting is
 }
 
-func (x *explainer) trace(row *mirror.Row, unreachable error) (*Why, error) {
-	w := &Why{Who: x.who, Entry: &row.Name, History: []event.Event{}}
+func (x *explainer) trace(w *Why, row *mirror.Row) error {
+	w.Entry = &row.Name
 	say := func(name string, holds bool, format string, args ...any) bool {
 		w.Steps = append(w.Steps, step(name, holds, fmt.Sprintf(format, args...)))
 		return holds
 	}
 	in := say("directory", !row.Gone, "%s", map[bool]string{true: "no longer there in the last complete reading", false: "there, as " + row.Name}[row.Gone])
 	if !in {
-		w.Answer = "Not in: the entry is no longer in the directory."
+		if err := x.gone(w, row); err != nil {
+			return err
+		}
 	}
 	var r directory.Record
 	if err := r.Decode(row.Record); err != nil {
-		return nil, err
+		return err
 	}
 	if in && !say("external ID", row.ExternalID != "", "%s", map[bool]string{true: string(row.ExternalID), false: r.Problem}[row.ExternalID != ""]) {
 		in, w.Answer = false, "Not in: "+r.Problem+"."
 	}
 	switch {
+	case !in:
 	case x.rules == nil:
-		w.Steps = append(w.Steps, WhyStep{Step: "mapping", Detail: "the directory cannot be reached now, so its starting rules are not known: " + unreachable.Error()})
-	case in:
+		w.Steps = append(w.Steps, WhyStep{Step: "mapping", Detail: "the directory cannot be reached now, so its starting rules are not known: " + x.unreachable.Error()})
+	default:
 		var err error
 		if in, err = x.rulesHold(w, row, &r, say); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	a, err := x.account(w, row, say)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	in = in && a != nil && a.Status == account.Active
+	active := a != nil && a.Status == account.Active
+	w.In = in && active
 	open, err := x.standing(w, row)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	w.In = in
+	p, err := x.pending(w, row, a, w.In)
+	if err != nil {
+		return err
+	}
+	if open == "" {
+		open = p.open
+	}
+	x.answer(w, a, open, &p)
+	return nil
+}
+
+// answer makes one sentence of it all, and one more of the plan that waits where that
+// would change the answer.
+func (x *explainer) answer(w *Why, a *account.Account, open string, p *pending) {
+	active := a != nil && a.Status == account.Active
+	changes := active && takes(p.action) || !active && leads(p.action)
 	switch {
-	case in:
+	case w.In:
 		w.Answer = fmt.Sprintf("In: %s is active as account %s.", a.Text[account.Username], a.ID)
-	case w.Answer == "" && open != "":
+	case w.Answer != "":
+		if active {
+			w.Answer += fmt.Sprintf(" Account %s is still active.", a.ID)
+		}
+	case a == nil && changes:
+		w.Answer = "Not in yet: the entry qualifies, and its plan was not applied."
+	case open != "" && !changes:
 		w.Answer = "Not in: " + open
-	case w.Answer == "" && a == nil:
+	case a == nil:
 		w.Answer = "Not in yet: the entry qualifies, and no applied run has made its account."
-	case w.Answer == "":
+	default:
 		w.Answer = fmt.Sprintf("Not active: account %s is %s.", a.ID, a.Status)
 	}
-	return w, nil
+	if changes {
+		w.Answer += " " + p.says + "."
+	}
 }
 
 func (x *explainer) rulesHold(w *Why, row *mirror.Row, r *directory.Record, say func(string, bool, string, ...any) bool) (bool, error) {
@@ -327,14 +325,41 @@ func (x *explainer) account(w *Why, row *mirror.Row, say func(string, bool, stri
 		detail += ": " + why
 	}
 	say("account", a.Status == account.Active, "%s", detail)
-	return a, x.e.Store.Events().OfAccount(x.ctx, a.ID, 20, func(ev event.Event) error {
+	err = x.e.Store.Events().OfAccount(x.ctx, a.ID, 20, func(ev event.Event) error {
 		w.History = append(w.History, ev)
 		return nil
 	})
+	if err == nil {
+		err = x.nameDeleted(w.History)
+	}
+	return a, err
 }
 
-// standing tells what the last applied plan left open for the entry, and what a
-// plan that waits would do.
+// OfDeletedGroup begins the reason of an event whose group was deleted since; its name
+// follows.
+const OfDeletedGroup = "of the deleted group "
+
+// nameDeleted puts the names of groups that were deleted since into the reasons of
+// events: nobody who reads them can look those up any more.
+func (x *explainer) nameDeleted(history []event.Event) error {
+	if !slices.ContainsFunc(history, func(ev event.Event) bool { return ev.Group != nil }) {
+		return nil
+	}
+	groups, err := x.e.Store.Accounts().Groups(x.ctx, x.c.Alias)
+	if err != nil {
+		return err
+	}
+	for i := range history {
+		ev := &history[i]
+		if ev.Group == nil || groups[*ev.Group].Status != account.Deleted {
+			continue
+		}
+		ev.Why = strings.TrimSuffix(OfDeletedGroup+groups[*ev.Group].Name+": "+ev.Why, ": ")
+	}
+	return nil
+}
+
+// standing tells what the last applied plan left open for the entry.
 func (x *explainer) standing(w *Why, row *mirror.Row) (string, error) {
 	open := ""
 	err := x.e.Store.Plans().Open(x.ctx, x.c.Alias, row.Key, func(n plan.Note) error {

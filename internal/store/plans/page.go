@@ -30,6 +30,12 @@ func (s *Plans) Page(ctx context.Context, f Filter) ([]*engine.Plan, error) {
 		f.Organization, f.Connection, string(f.State), before(f.BeforeAt), f.BeforeID, f.Limit, f.NoDrafts)
 }
 
+// Waiting gives the plans of a connection that are ready or held, the oldest first,
+// without those made with settings that were not saved.
+func (s *Plans) Waiting(ctx context.Context, connection string) ([]*engine.Plan, error) {
+	return s.query(ctx, `SELECT `+columns+` FROM plans WHERE connection = $1 AND state IN ('ready', 'held') AND NOT `+Draft+` ORDER BY created_at, id`, connection)
+}
+
 // Draft is the condition of a row of plans that was made with settings which are
 // not saved: nobody has to decide about it.
 const Draft = `(basis LIKE '%"draft":"%')`

@@ -378,12 +378,15 @@ func (b *builder) take(pair *match.Pair, d plan.Decision, moved bool) error {
 		b.summary.OutOfScope++
 	}
 	c := d.Change
-	switch a := pair.Account; {
-	case a == nil:
-	case !pair.Manager.IsZero():
-		b.managers[a.ID] = pair.Manager
-	case !a.Manager.IsZero() && (pair.State == match.OutOfScope || pair.State == match.Broken):
-		b.managers[a.ID] = a.Manager // it stays as it is, and part of a cycle
+	// Cycles are of what accounts say when the plan is done, whatever their entries say.
+	if a := pair.Account; a != nil {
+		manager, changes := a.Manager, c != nil && c.Fields.Has(plan.FieldManager)
+		if changes {
+			manager = c.After.Manager
+		}
+		if changes || !manager.IsZero() {
+			b.managers[a.ID] = manager
+		}
 	}
 	if c == nil {
 		return nil

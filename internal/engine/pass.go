@@ -373,7 +373,8 @@ func (p *pass) make(ctx context.Context, run *Run) (*Plan, error) {
 	if err := p.e.index(ctx, p.lease, p.c); err != nil {
 		return nil, err
 	}
-	all := p.state.Rules != p.rules.fingerprint || p.o.draft // whatever the mirror holds, the copy was read anew
+	// Of a draft the copy was read anew, whatever the mirror holds.
+	all := p.state.Rules != p.rules.fingerprint || p.state.Planned == 0 || p.o.draft
 	var revised *revision
 	if all {
 		revised = p.revise()

@@ -198,3 +198,21 @@ func TestAFullReadingGivesAnOldNameToItsNewBearer(t *testing.T) {
 		same(t, "rows after a reset", w.Rows(w.Plan("hq")))
 	})
 }
+
+// What earlier plans noted of others is noted again when a full reading has everybody
+// planned anew, also where a plan that was made before looks the same.
+func TestWhatIsNotedStaysWhenNamesHaveEverybodyPlannedAnew(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		bob, odd, noted := Person("bob"), Person("odd", "mail="), "problem uid=odd,ou=people: email is empty (attribute mail)"
+		w.Changes("hq", nil, Person("anna"), bob, odd)
+		w.Applied("hq")
+		anna := Person("anna", "ref=uid=anna2,ou=people")
+		w.Changes("hq", []rec{anna}, anna, bob, odd)
+		w.Applied("hq")
+		w.Plan("hq")
+		same(t, "notes", w.Notes(w.full("hq").Plan), noted)
+		same(t, "notes of the next run", w.Notes(w.Applied("hq").Plan), noted)
+	})
+}

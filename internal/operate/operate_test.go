@@ -197,6 +197,10 @@ func TestTheRestOfARunThatWasCancelledWaitsForAPerson(t *testing.T) {
 		if n := len(s.w.Accounts()); n == 0 || n == 40 {
 			t.Errorf("%d accounts", n)
 		}
+		s.until("the indexes it put off are built", func() bool {
+			away, err := s.w.Store.DB.Deferred(t.Context())
+			return err == nil && !away
+		})
 		s.w.Examine()
 		s.w.Replay()
 		run, err = o.Sync(t.Context(), "hq", false, "manual", "tester")

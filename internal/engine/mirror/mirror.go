@@ -69,8 +69,8 @@ type Store interface {
 	// an unidentified row of the picture carries), the verdict is kept. After a
 	// reading of changes it is kept besides what the refs of entries that went, or
 	// have another ref now, meant before: rows that were not read again still
-	// mean that. A complete full reading ends this; and where names lead to other entries
-	// by a full reading than before, everything is planned again.
+	// mean that. A complete full reading ends this: rows to which names meant others until
+	// then count as changed.
 	Publish(ctx context.Context, lease Lease, p Publication) (users, groups int, err error)
 }
 

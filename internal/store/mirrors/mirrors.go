@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -134,13 +135,7 @@ func (m *Mirrors) Publish(ctx context.Context, lease mirror.Lease, p mirror.Publ
 			Scan(&published, &users, &groups); err != nil {
 			return db.Explain("read the connection", err)
 		}
-		again := false
-		switch {
-		case reading.Full && published > 0:
-			if again, err = renamed(ctx, tx, lease.Connection, p, published); err != nil {
-				return err
-			}
-		case p.Generation != published:
+		if p.Generation != published && published > 0 {
 			if err := keepFormer(ctx, tx, lease.Connection, p); err != nil {
 				return err
 			}
@@ -169,6 +164,17 @@ func (m *Mirrors) Publish(ctx context.Context, lease mirror.Lease, p mirror.Publ
 			set, args = ", cursor = $7, complete_at = "+tx.Now(), append(args, []byte(reading.Next))
 			if reading.Full {
 				set += ", last_full_at = " + tx.Now()
+				misled, err := misled(ctx, tx, lease.Connection)
+				if err != nil {
+					return err
+				}
+				if len(misled) > 0 && p.Generation == published {
+					p.Generation++
+					args[1] = p.Generation
+				}
+				if err := lift(ctx, tx, lease.Connection, p.Generation, misled); err != nil {
+					return err
+				}
 				if _, err := tx.Exec(ctx, `DELETE FROM former WHERE connection = $1`, lease.Connection); err != nil {
 					return err
 				}
@@ -177,9 +183,6 @@ func (m *Mirrors) Publish(ctx context.Context, lease mirror.Lease, p mirror.Publ
 			// What it did not bring is in no later reading of changes: the next one
 			// is a full one again. One of changes is repeated from where it began.
 			set = ", cursor = NULL"
-		}
-		if again {
-			set += ", planned = 0"
 		}
 		_, err = tx.Exec(ctx, `UPDATE connections SET generation = $2, complete = $3, reading = $4, users = $5, groups = $6`+set+` WHERE alias = $1`, args...)
 		return err
@@ -201,12 +204,13 @@ const many = 1000
 // not in its statistics. PostgreSQL knows.
 
 // keepFormer takes down what refs mean to rows read before this reading: of
-// entries that have another one now, and of those that went.
+// entries that have another one now, and of those that went. Who is found to be gone by
+// reading everything is not among these: their people and groups are planned with them.
 func keepFormer(ctx context.Context, tx *db.Tx, connection string, p mirror.Publication) error {
 	_, err := tx.Exec(ctx, `INSERT INTO former (connection, ref, until, key) SELECT old.connection, old.ref, $2, old.key
 		FROM mirror fresh CROSS JOIN mirror old WHERE old.connection = fresh.connection AND old.key = fresh.key AND old.generation < $2
 		AND fresh.connection = $1 AND fresh.generation = $2 AND old.gone = 0 AND old.ref <> fresh.ref ON CONFLICT DO NOTHING`, connection, p.Generation)
-	if err != nil {
+	if err != nil || p.Reading.Full {
 		return err
 	}
 	return parts(p.Gone, func(in string, args []any) error {
@@ -227,25 +231,74 @@ func readAgain(ctx context.Context, tx *db.Tx, connection string, p mirror.Publi
 	if err != nil || !some {
 		return db.Explain("look for former names", err)
 	}
-	return parts(p.Told, func(in string, args []any) error {
-		_, err := tx.Exec(ctx, `UPDATE mirror SET generation = $2 WHERE connection = $1 AND generation < $2 AND gone = 0 AND key IN `+in, args...)
-		return err
-	}, connection, p.Generation)
+	return lift(ctx, tx, connection, p.Generation, p.Told)
 }
 
-// renamed reports that names lead to other entries by a full reading than by what was
-// planned before: some entries have other names now, or what names meant to older rows
-// ends with this reading. Rows that name them did not change, and what they say does: all
-// is planned again.
-func renamed(ctx context.Context, tx *db.Tx, connection string, p mirror.Publication, published int64) (yes bool, err error) {
-	if p.Reading.Complete {
-		err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM former WHERE connection = $1)`, connection).Scan(&yes)
+// misled gives the rows that did not change and say names which meant others to them, and
+// which lead elsewhere from now on: of somebody's manager, of somebody's group, or of
+// members of a group. A server that mends such names has changed the rows itself.
+func misled(ctx context.Context, tx *db.Tx, connection string) (keys []directory.Digest, err error) {
+	until := map[directory.Digest]int64{}
+	err = db.Each(ctx, tx, `SELECT ref, max(until) FROM former WHERE connection = $1 GROUP BY ref`, []any{connection}, func(rows *sql.Rows) error {
+		var ref directory.Digest
+		var last int64
+		err := rows.Scan(db.Digest{To: (*[16]byte)(&ref)}, &last)
+		until[ref] = last
+		return err
+	})
+	if err != nil || len(until) == 0 {
+		return nil, err
 	}
-	if err == nil && !yes && p.Generation != published {
-		err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM mirror fresh CROSS JOIN mirror old WHERE old.connection = fresh.connection AND old.key = fresh.key AND old.generation < $2
-			AND fresh.connection = $1 AND fresh.generation = $2 AND old.gone = 0 AND old.ref <> fresh.ref)`, connection, p.Generation).Scan(&yes)
+	err = db.Each(ctx, tx, `SELECT m.key FROM former f CROSS JOIN accounts b CROSS JOIN accounts a CROSS JOIN mirror m
+		WHERE f.connection = $1 AND b.connection = f.connection AND b.key = f.key AND a.manager = b.id
+		AND m.connection = f.connection AND m.key = a.key AND m.gone = 0 AND m.generation < f.until`,
+		[]any{connection}, func(rows *sql.Rows) error {
+			var key directory.Digest
+			err := rows.Scan(db.Digest{To: (*[16]byte)(&key)})
+			keys = append(keys, key)
+			return err
+		})
+	if err != nil {
+		return nil, err
 	}
-	return yes, db.Explain("look for entries with other names", err)
+	err = parts(slices.Collect(maps.Keys(until)), func(in string, args []any) error {
+		return db.Each(ctx, tx, `SELECT key, primary_ref, generation FROM mirror WHERE connection = $1 AND primary_ref IS NOT NULL AND gone = 0 AND primary_ref IN `+in, args, func(rows *sql.Rows) error {
+			var key, ref directory.Digest
+			var generation int64
+			err := rows.Scan(db.Digest{To: (*[16]byte)(&key)}, db.Digest{To: (*[16]byte)(&ref)}, &generation)
+			if until[ref] > generation {
+				keys = append(keys, key)
+			}
+			return err
+		})
+	}, connection)
+	if err != nil {
+		return nil, err
+	}
+	err = db.Each(ctx, tx, `SELECT key, generation, refs FROM mirror WHERE connection = $1 AND kind = 2 AND gone = 0 AND refs IS NOT NULL`, []any{connection}, func(rows *sql.Rows) error {
+		var key directory.Digest
+		var generation int64
+		var refs sql.RawBytes
+		if err := rows.Scan(db.Digest{To: (*[16]byte)(&key)}, &generation, &refs); err != nil {
+			return err
+		}
+		for ; len(refs) >= len(key); refs = refs[len(key):] {
+			if until[directory.Digest(refs)] > generation {
+				keys = append(keys, key)
+				break
+			}
+		}
+		return nil
+	})
+	return keys, err
+}
+
+// lift makes rows that are as they were rows of a generation: they count as changed.
+func lift(ctx context.Context, tx *db.Tx, connection string, generation int64, keys []directory.Digest) error {
+	return parts(keys, func(in string, args []any) error {
+		_, err := tx.Exec(ctx, `UPDATE mirror SET generation = $2 WHERE connection = $1 AND generation < $2 AND gone = 0 AND key IN `+in, args...)
+		return err
+	}, connection, generation)
 }
 
 // Former calls fn for every ref that meant another entry, or one that went, to

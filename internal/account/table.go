@@ -1,5 +1,7 @@
 package account
 
+import "strings"
+
 // Columns are those of a table of accounts, for spreadsheets: no lists, no
 // custom attributes.
 func Columns() []string {
@@ -32,4 +34,31 @@ func FormulaSafe(s string) string {
 		}
 	}
 	return s
+}
+
+// Separator gives what stands between the columns of a table, as spreadsheets of
+// different countries write it: the comma, semicolon or tab that its first line has most
+// often outside of quotes, a comma where it has none.
+func Separator(table string) rune {
+	counts := map[rune]int{}
+	quoted := false
+scan:
+	for _, c := range strings.TrimLeft(table, "\r\n") {
+		switch {
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '\n':
+			break scan
+		case c == ',' || c == ';' || c == '\t':
+			counts[c]++
+		}
+	}
+	best := ','
+	for _, c := range []rune{';', '\t'} {
+		if counts[c] > counts[best] {
+			best = c
+		}
+	}
+	return best
 }

@@ -176,6 +176,8 @@ func (p *pass) pass(ctx context.Context, run *Run) (*Plan, error) {
 // connection's own and the run is applied.
 func (p *pass) settleNothing(ctx context.Context, made *Plan, run *Run) error {
 	if p.c.Policy.DryRun {
+		summary := made.Summary
+		summary.Purge, run.Summary = 0, &summary // that is not done either
 		run.end(RunApplied, p.e.now(), "")
 		return p.e.Store.Runs().Save(ctx, p.lease, run)
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
 
+	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/fault"
 )
 
@@ -89,7 +90,9 @@ func (u *unmarked) Read(p []byte) (int, error) {
 	if err != io.EOF || len(bytes.TrimRight(rest, ctrlZ)) > 0 {
 		return n, nil // more stands behind; an error comes again with the next reading
 	}
-	_, _ = u.from.Discard(len(rest))
+	if _, err := u.from.Discard(len(rest)); err != nil {
+		return end, err
+	}
 	return end, io.EOF
 }
 
@@ -197,7 +200,7 @@ func (t *table) inspect(head []byte, utf8Text bool) (*layout, error) {
 		l.separator = '\t'
 	default:
 		if l.separator == 0 {
-			l.separator = separatorOf(text)
+			l.separator = account.Separator(text)
 		}
 	}
 	return l, t.readHeader(l, text, len(head) >= headSize)
@@ -211,32 +214,6 @@ func excelHint(text string) (rest string, sep rune, ok bool) {
 		return text, 0, false
 	}
 	return rest, rune(line[4]), true
-}
-
-// separatorOf counts the candidates in the header outside of quotes.
-func separatorOf(text string) rune {
-	counts := map[rune]int{}
-	quoted := false
-	text = strings.TrimLeft(text, "\r\n")
-scan:
-	for _, c := range text {
-		switch {
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '\n':
-			break scan
-		case c == ',' || c == ';' || c == '\t':
-			counts[c]++
-		}
-	}
-	best := ','
-	for _, c := range []rune{';', '\t'} {
-		if counts[c] > counts[best] {
-			best = c
-		}
-	}
-	return best
 }
 
 func (t *table) readHeader(l *layout, text string, cut bool) error {

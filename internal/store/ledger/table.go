@@ -37,11 +37,13 @@ func NewLocal(ctx context.Context, row map[string]string, now time.Time) (Local,
 func ReadTable(ctx context.Context, in io.Reader, now time.Time) ([]Local, error) {
 	b := bufio.NewReaderSize(in, longestHead)
 	if mark, _ := b.Peek(len(byteOrder)); string(mark) == byteOrder { //nolint:errcheck // whoever reads on is told
-		_, _ = b.Discard(len(byteOrder)) //nolint:errcheck // it was just looked at
+		if _, err := b.Discard(len(byteOrder)); err != nil {
+			return nil, err
+		}
 	}
 	first, _ := b.Peek(longestHead) //nolint:errcheck // as above
 	c := csv.NewReader(b)
-	c.Comma = separator(string(first))
+	c.Comma = account.Separator(string(first))
 	head, err := c.Read()
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "accounts import: the first line cannot be read: %w", err).WithHint("it names the columns: username,email,first_name,last_name")
@@ -93,28 +95,3 @@ const byteOrder = "\ufeff"
 
 // longestHead is how much of a table is looked at for what is between its columns.
 const longestHead = 64 << 10
-
-// separator is what stands in the first line most often, outside of quotes.
-func separator(table string) rune {
-	counts := map[rune]int{}
-	quoted := false
-scan:
-	for _, c := range strings.TrimLeft(table, "\r\n") {
-		switch {
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '\n':
-			break scan
-		case c == ',' || c == ';' || c == '\t':
-			counts[c]++
-		}
-	}
-	best := ','
-	for _, c := range []rune{';', '\t'} {
-		if counts[c] > counts[best] {
-			best = c
-		}
-	}
-	return best
-}

@@ -142,8 +142,6 @@ func (m *Mirrors) Publish(ctx context.Context, lease mirror.Lease, p mirror.Publ
 			if err := readAgain(ctx, tx, lease.Connection, p); err != nil {
 				return err
 			}
-		}
-		if p.Generation != published && published > 0 {
 			if _, err := tx.Exec(ctx, `DELETE FROM mirror WHERE connection = $1 AND generation < $2
 				AND key IN (SELECT f.key FROM mirror f WHERE f.connection = $1 AND f.generation = $2 AND f.kind > 0)`, lease.Connection, p.Generation); err != nil {
 				return err

@@ -208,6 +208,10 @@ func TestAccountsFlaggedDeletedArePurgedAfterTheirTime(t *testing.T) {
 		equal(t, "no-delete purges nobody", w.Account("anna") != nil, true)
 		w.Conn("hq").Policy.NoDelete = false
 		equal(t, "to be purged", w.Plan("hq").Summary.Purge, 2)
+		w.Conn("hq").Policy.DryRun = true
+		equal(t, "purged in a dry run", w.Sync("hq").Run.Summary.Purge, 0)
+		equal(t, "a dry run purges nobody", w.Account("anna") != nil, true)
+		w.Conn("hq").Policy.DryRun = false
 		r := w.Applied("hq")
 		equal(t, "purged, as the run counts", r.Run.Summary.Purge, 2)
 		equal(t, "purged", w.Account("anna") == nil && w.Account("dora") == nil, true)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
@@ -49,12 +50,13 @@ type builder struct {
 	taken    map[directory.Digest]plan.Note        // what a person took out of earlier plans, by entry
 	again    int                                   // removals among them that this plan has again
 	lost     []account.ID                          // accounts that other connections took over since the last plan
+	back     map[account.ID]bool                   // accounts flagged deleted whose people are in the directory again
 	total    int
 	done     int
 }
 
 func newBuilder(ctx context.Context, p *pass, made *Plan) *builder {
-	b := &builder{ctx: ctx, p: p, plan: made, compared: map[directory.Digest]bool{}, managers: map[account.ID]account.ID{}, primary: map[directory.Digest]directory.Digest{}, further: match.Further(p.c.Match),
+	b := &builder{ctx: ctx, p: p, plan: made, compared: map[directory.Digest]bool{}, managers: map[account.ID]account.ID{}, back: map[account.ID]bool{}, primary: map[directory.Digest]directory.Digest{}, further: match.Further(p.c.Match),
 		sel: Selection{Connection: p.c.Alias, All: made.Basis.All, Planned: p.state.Planned, Now: made.Basis.At, Batch: batchSize}}
 	keep := func(part string) func(plan.Chunk) error {
 		return func(c plan.Chunk) error {
@@ -378,6 +380,9 @@ func (b *builder) take(pair *match.Pair, d plan.Decision, moved bool) error {
 		b.summary.OutOfScope++
 	}
 	c := d.Change
+	if a := pair.Account; a != nil && a.Status == account.Deleted && (c != nil || slices.ContainsFunc(d.Notes, plan.Note.Open)) {
+		b.back[a.ID] = true
+	}
 	// Cycles are of what accounts say when the plan is done, whatever their entries say.
 	if a := pair.Account; a != nil {
 		manager, changes := a.Manager, c != nil && c.Fields.Has(plan.FieldManager)

@@ -12,6 +12,7 @@ import (
 	"io"
 	"time"
 
+	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/engine/apply"
 	"rollcall.dev/rollcall/internal/engine/match"
@@ -230,14 +231,18 @@ func (e *Engine) carryOut(ctx context.Context, lease mirror.Lease, c setting.Con
 		return err
 	}
 	summary := made.Summary
-	if summary.Purge = 0; purges(c) && made.Basis.Reverts == "" && made.Basis.Complete {
-		if summary.Purge, err = e.Store.Ledger().Purge(ctx, batch, e.now().Add(-c.Policy.PurgeAfter)); err != nil {
-			return err
-		}
-	}
 	extra, err := e.leftOut(ctx, made, excluded, &summary)
 	if err != nil {
 		return err
+	}
+	if summary.Purge = 0; purges(c) && made.Basis.Reverts == "" && made.Basis.Complete {
+		spare := make([]account.ID, len(extra))
+		for i := range extra {
+			spare[i] = extra[i].Account
+		}
+		if summary.Purge, err = e.Store.Ledger().Purge(ctx, batch, purgedBefore(c, made.Basis), spare); err != nil {
+			return err
+		}
 	}
 	for _, o := range failed {
 		summary.Uncount(o.Change)
@@ -250,6 +255,12 @@ func (e *Engine) carryOut(ctx context.Context, lease mirror.Lease, c setting.Con
 
 // purges reports whether runs of a connection end accounts that are flagged deleted.
 func purges(c setting.Connection) bool { return c.Policy.PurgeAfter > 0 && !c.Policy.NoDelete }
+
+// purgedBefore is since when accounts are flagged deleted that a plan ends. It is reckoned
+// from the plan, however much later somebody approves it: that many were shown.
+func purgedBefore(c setting.Connection, basis plan.Basis) time.Time {
+	return basis.At.Add(-c.Policy.PurgeAfter)
+}
 
 func (p *Plan) stored() *apply.Stored {
 	return &apply.Stored{ID: p.ID, Hash: p.Hash, Chunks: p.Chunks, Applied: p.Applied, BasisText: p.BasisText, Basis: p.Basis}

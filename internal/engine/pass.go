@@ -421,7 +421,12 @@ func (p *pass) make(ctx context.Context, run *Run) (*Plan, error) {
 	s.Keep = facts.Accounts - b.touched
 	s.Groups.Keep = max(0, facts.Groups-s.Groups.Update-s.Groups.Delete)
 	if purges(p.c) && basis.Complete {
-		if s.Purge, err = p.e.Store.Accounts().Purgeable(ctx, p.c.Alias, p.began.Add(-p.c.Policy.PurgeAfter)); err != nil {
+		err := p.e.Store.Accounts().Purgeable(ctx, p.c.Alias, purgedBefore(p.c, basis), func(id account.ID) {
+			if !b.back[id] {
+				s.Purge++
+			}
+		})
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -233,8 +233,9 @@ type Accounts interface {
 	// as far back as events go. Both take the time of a scan.
 	Called(ctx context.Context, connection, word string) ([]directory.Digest, error)
 	Formerly(ctx context.Context, connection, word string) ([]directory.Digest, error)
-	// Purgeable counts the accounts of a connection that are flagged deleted since before a time.
-	Purgeable(ctx context.Context, connection string, before time.Time) (int, error)
+	// Purgeable calls fn for the accounts of a connection that are flagged deleted since
+	// before a time, and of whose entries nothing is left open.
+	Purgeable(ctx context.Context, connection string, before time.Time, fn func(account.ID)) error
 	// Any reports whether an organization has accounts at all.
 	Any(ctx context.Context, organization string) (bool, error)
 	Secrets(ctx context.Context, ids []account.ID) (map[account.ID]string, error)

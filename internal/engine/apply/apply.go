@@ -54,8 +54,9 @@ type Ledger interface {
 	// what no connection of the organization finds them by any more. configured are
 	// the connections there are.
 	Index(ctx context.Context, lease mirror.Lease, organization string, names, configured []string) error
-	// Purge ends accounts that have been flagged deleted since before a time.
-	Purge(ctx context.Context, b Batch, before time.Time) (int, error)
+	// Purge ends accounts that have been flagged deleted since before a time, but for those
+	// of whose entries something is left open, by the batch's plan too, and those to spare.
+	Purge(ctx context.Context, b Batch, before time.Time, spare []account.ID) (int, error)
 	// Ready does what the ledger put off to be quicker while much was written: no
 	// answer depends on it, but how soon it comes. Whoever is about to ask much calls
 	// it too, and so does who ends without having come to the last batch. It fails

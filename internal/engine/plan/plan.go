@@ -90,6 +90,12 @@ func (n *Note) TakesOut(action Action) bool {
 	return n.Kind == Excluded && strings.HasPrefix(n.Text, string(action)+": ")
 }
 
+// Open reports that what should have become of the entry did not, and waits for a person
+// or the directory.
+func (n Note) Open() bool {
+	return n.Kind == Refused || n.Kind == Problem || n.Kind == Dispute || n.Kind == Failed || n.Kind == Excluded
+}
+
 // WentTo begins what is noted, as Excluded, of an entry whose account another connection
 // took over; its alias follows.
 const WentTo = "its account went to connection "

@@ -225,14 +225,20 @@ func (s *Accounts) Any(ctx context.Context, organization string) (found bool, er
 }
 
 // OfPurgeable selects the accounts of a connection ($1) that are flagged deleted since
-// before a time ($2).
-const OfPurgeable = ` FROM accounts WHERE connection = $1 AND status = 'deleted' AND deleted_at > 0 AND deleted_at < $2`
+// before a time ($2), but for those of whose entries something is left open: they are
+// back, and did not get their accounts yet.
+const OfPurgeable = ` FROM accounts WHERE connection = $1 AND status = 'deleted' AND deleted_at > 0 AND deleted_at < $2
+	AND NOT EXISTS (SELECT 1 FROM standing s WHERE s.connection = $1 AND s.key = accounts.key AND s.kind IN ('refused', 'problem', 'dispute', 'failed', 'excluded'))`
 
-// Purgeable counts the accounts of a connection that are flagged deleted since before a
-// time.
-func (s *Accounts) Purgeable(ctx context.Context, connection string, before time.Time) (n int, err error) {
-	err = s.DB.Reader().QueryRowContext(ctx, `SELECT count(*)`+OfPurgeable, connection, db.Micros(before)).Scan(&n)
-	return n, db.Explain("count deleted accounts", err)
+// Purgeable calls fn for the accounts of a connection that are flagged deleted since
+// before a time, and of whose entries nothing is left open.
+func (s *Accounts) Purgeable(ctx context.Context, connection string, before time.Time, fn func(account.ID)) error {
+	return db.Each(ctx, s.DB.Reader(), `SELECT id`+OfPurgeable, []any{connection, db.Micros(before)}, func(rows *sql.Rows) error {
+		var id account.ID
+		err := rows.Scan(&id)
+		fn(id)
+		return err
+	})
 }
 
 // Secrets gives the password hashes that accounts were given. One that a person

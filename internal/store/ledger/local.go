@@ -4,9 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"time"
 
 	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/engine/apply"
 	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/event"
@@ -135,7 +137,7 @@ func namesFree(ctx context.Context, tx *db.Tx, organization string, list []Local
 // Purge ends accounts of a connection that have been flagged deleted since
 // before a time, with their memberships and credentials. The event keeps the ID
 // alone.
-func (l *Ledger) Purge(ctx context.Context, b apply.Batch, before time.Time) (int, error) {
+func (l *Ledger) Purge(ctx context.Context, b apply.Batch, before time.Time, spare []account.ID) (int, error) {
 	var ids []account.ID
 	err := l.DB.Write(ctx, func(tx *db.Tx) error {
 		if err := leases.Hold(ctx, tx, b.Lease); err != nil {
@@ -145,15 +147,25 @@ func (l *Ledger) Purge(ctx context.Context, b apply.Batch, before time.Time) (in
 			return err
 		}
 		ids = nil
-		err := db.Each(ctx, tx, `SELECT id`+accounts.OfPurgeable+` ORDER BY id`,
+		entries := map[account.ID]directory.Digest{}
+		err := db.Each(ctx, tx, `SELECT id, key`+accounts.OfPurgeable+` ORDER BY id`,
 			[]any{b.Lease.Connection, db.Micros(before)}, func(rows *sql.Rows) error {
 				var id account.ID
-				err := rows.Scan(&id)
-				ids = append(ids, id)
+				var key directory.Digest
+				err := rows.Scan(&id, db.Digest{To: (*[16]byte)(&key)})
+				ids, entries[id] = append(ids, id), key
 				return err
 			})
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		open, err := plans.LeavesOpen(ctx, tx, b.Plan)
 		if err != nil {
 			return err
+		}
+		ids = slices.DeleteFunc(ids, func(id account.ID) bool { return open[entries[id]] || slices.Contains(spare, id) })
+		if len(ids) == 0 {
+			return nil
 		}
 		now := time.Now().UTC()
 		if err := logins.EndAll(ctx, tx, now, ids...); err != nil {
@@ -171,9 +183,6 @@ func (l *Ledger) Purge(ctx context.Context, b apply.Batch, before time.Time) (in
 			}
 			told = append(told, event.Event{Type: event.AccountPurged, Organization: b.Organization, Connection: &b.Lease.Connection, Run: &b.Run,
 				Account: &ids[i], At: now, Actor: b.Actor, Why: "flagged deleted since before " + before.Format(time.DateOnly)})
-		}
-		if len(ids) == 0 {
-			return nil
 		}
 		if err := events.Append(ctx, tx, told); err != nil {
 			return err

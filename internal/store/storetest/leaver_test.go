@@ -184,6 +184,36 @@ func TestAPersonOutOfScopeIsALeaverToo(t *testing.T) {
 	})
 }
 
+func TestWhoIsBackIsNotPurged(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq", policy(func(p *setting.Policy) { p.DeleteDisables, p.PurgeAfter = false, 30*24*time.Hour }))
+		w.Holds("hq", Person("anna"), Person("bob"), Person("carl"), Person("dora"), Person("eve"), Person("zoe"))
+		w.Applied("hq")
+		w.Holds("hq", Person("zoe"))
+		w.Approve("hq", w.Plan("hq"))
+		w.Clock = w.Clock.Add(31 * 24 * time.Hour)
+		w.Holds("hq", Person("anna"), Person("bob", "mail="), Person("carl"), Person("eve"), Person("zoe"))
+		p := w.Plan("hq")
+		equal(t, "to be purged", p.Summary.Purge, 1)
+		w.Clock = w.Clock.Add(31 * 24 * time.Hour)
+		r := w.Approve("hq", p, w.RowOf(p, "restore account carl"))
+		equal(t, "purged", r.Run.Summary.Purge, 1)
+		equal(t, "dora, who is not back", w.Account("dora") == nil, true)
+		for name, want := range map[string]account.Status{"anna": account.Active, "bob": account.Deleted, "carl": account.Deleted, "eve": account.Active} {
+			if a := w.Account(name); a == nil || a.Status != want {
+				t.Errorf("%s is %+v, want %s", name, a, want)
+			}
+		}
+		p = w.Plan("hq")
+		equal(t, "left to be purged", p.Summary.Purge, 0)
+		w.Approve("hq", p, w.RowOf(p, "restore account carl"))
+		equal(t, "bob, whose entry has no e-mail address yet", w.Account("bob") != nil, true)
+		equal(t, "carl, whom somebody wants to look at", w.Account("carl") != nil, true)
+		w.Examine()
+	})
+}
+
 func TestAccountsFlaggedDeletedArePurgedAfterTheirTime(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *World) {

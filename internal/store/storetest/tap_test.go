@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/engine/apply"
 	"rollcall.dev/rollcall/internal/engine/mirror"
@@ -152,9 +153,9 @@ func (l tapLedger) Ready(ctx context.Context) {
 // opReady is the one operation whose failure no run tells of.
 const opReady = "ledger ready"
 
-func (l tapLedger) Purge(ctx context.Context, b apply.Batch, before time.Time) (n int, err error) {
+func (l tapLedger) Purge(ctx context.Context, b apply.Batch, before time.Time, spare []account.ID) (n int, err error) {
 	err = l.t.do("ledger purge", func() error {
-		n, err = l.Ledger.Purge(ctx, b, before)
+		n, err = l.Ledger.Purge(ctx, b, before, spare)
 		return err
 	})
 	return n, err

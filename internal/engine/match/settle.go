@@ -79,10 +79,10 @@ func (s *Survey) clash(names map[directory.Digest]*Entry) {
 			field = account.Email
 		}
 		incumbent := s.incumbent(h, group)
-		s.claimants(group, names, func(e *Entry) string { return account.Fold(e.User.Text[field]) }, func(i int32, me *Entry, others string, who []*Entry) {
+		s.claimants(group, names, func(e *Entry) string { return account.Fold(e.User.Text[field]) }, func(i int32, me *Entry, claim string, who []*Entry) {
 			if i != incumbent {
 				sides[i] = append(sides[i], s.entrySides(who, field.String())...)
-				texts[i] = append(texts[i], fmt.Sprintf("%s and %s both claim the %s %q", me.Name, others, field, me.User.Text[field]))
+				texts[i] = append(texts[i], fmt.Sprintf("%s the %s %q", claim, field, me.User.Text[field]))
 			}
 		})
 	}

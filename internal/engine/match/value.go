@@ -128,10 +128,10 @@ func (s *Survey) clashOfValues(h uint64, group []int32, names map[directory.Dige
 		}
 		return
 	}
-	s.claimants(group, names, func(e *Entry) string { v := e.value(h); return v.Name + "\x00" + v.Key }, func(i int32, me *Entry, others string, who []*Entry) {
+	s.claimants(group, names, func(e *Entry) string { v := e.value(h); return v.Name + "\x00" + v.Key }, func(i int32, me *Entry, claim string, who []*Entry) {
 		if v := me.value(h); s.slots[i].how == Not {
 			sides[i] = append(sides[i], s.entrySides(who, v.Name)...)
-			texts[i] = append(texts[i], fmt.Sprintf("%s and %s both claim the %s %q", me.Name, others, v.Name, v.Key))
+			texts[i] = append(texts[i], fmt.Sprintf("%s the %s %q", claim, v.Name, v.Key))
 		}
 	})
 }
@@ -147,9 +147,9 @@ func (e *Entry) value(h uint64) account.Value {
 }
 
 // claimants calls fn for each of a group that is not alone with what it claims,
-// with the names of some of the others. What is claimed is compared by key: two
+// with that in words, and some of the others. What is claimed is compared by key: two
 // names may have one hash.
-func (s *Survey) claimants(group []int32, names map[directory.Digest]*Entry, key func(*Entry) string, fn func(i int32, me *Entry, others string, who []*Entry)) {
+func (s *Survey) claimants(group []int32, names map[directory.Digest]*Entry, key func(*Entry) string, fn func(i int32, me *Entry, claim string, who []*Entry)) {
 	const most = mostSides
 	by := map[string][]int32{}
 	for _, i := range group {
@@ -173,8 +173,13 @@ func (s *Survey) claimants(group []int32, names map[directory.Digest]*Entry, key
 					break
 				}
 			}
+			all := "both"
+			if len(same) > 2 {
+				all = "all"
+			}
 			if len(others) > 0 {
-				fn(i, names[s.slots[i].key], strings.Join(others, " and "), who)
+				me := names[s.slots[i].key]
+				fn(i, me, fmt.Sprintf("%s and %s %s claim", me.Name, strings.Join(others, " and "), all), who)
 			}
 		}
 	}

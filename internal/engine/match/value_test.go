@@ -102,7 +102,7 @@ func TestAValueThatTellsNobodyApart(t *testing.T) {
 		name := fmt.Sprintf("p%02d", i)
 		w.entries = append(w.entries, entry(name, name, name).with("badge", "n/a"))
 		others := slices.DeleteFunc([]string{"cn=p00", "cn=p01", "cn=p02", "cn=p03", "cn=p04", "cn=p05"}, func(s string) bool { return s == "cn="+name })[:5]
-		want = append(want, fmt.Sprintf(`%s dispute: cn=%s and %s and 6 more both claim the badge "n/a"`, name, name, strings.Join(others, " and ")))
+		want = append(want, fmt.Sprintf(`%s dispute: cn=%s and %s and 6 more all claim the badge "n/a"`, name, name, strings.Join(others, " and ")))
 	}
 	w.check(t, want...)
 	w.entries = nil

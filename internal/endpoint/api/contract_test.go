@@ -64,6 +64,7 @@ var cases = []struct {
 	{op: "get-plan", path: "/plans/{plan}"},
 	{op: "get-plan", path: "/plans/{plan}?changes=false"},
 	{op: "list-plan-changes", path: "/plans/{plan}/changes?action=create&target=account&q=anna"},
+	{op: "list-plan-changes", path: "/plans/{plan}/changes?accounts=00000000-0000-8000-8000-000000000001,00000000-0000-8000-8000-000000000002"},
 	{op: "list-plan-notes", path: "/plans/{plan}/notes"},
 	{op: "list-plan-problems", path: "/plans/{plan}/problems"},
 	{op: "list-disputes", path: "/disputes?connection=sun-hq", foreign: 200},

@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"rollcall.dev/rollcall/client"
+	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/fault"
@@ -189,12 +190,13 @@ func (s *server) listChanges(ctx context.Context, in *struct {
 	Action []string `query:"action" enum:"create,update,link,disable,enable,delete,restore,keep,add,remove" doc:"Only these actions, separated by commas."`
 	Target string   `query:"target" enum:"account,group,membership" doc:"Only this target."`
 	Search string   `query:"q" maxLength:"200" doc:"Only rows whose name, external ID or values contain this."`
+	Of     []string `query:"accounts" maxItems:"100" doc:"Only rows of these accounts, by ID, separated by commas: of memberships, the members."`
 }) (*pageOf[plan.Row], error) {
 	p, err := s.aPlan(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	list := fmt.Sprintf("changes %s %q %q %q", p.ID, in.Action, in.Target, in.Search)
+	list := fmt.Sprintf("changes %s %q %q %q %q", p.ID, in.Action, in.Target, in.Search, in.Of)
 	var after int64
 	if err := openCursor(list, in.Cursor, &after); err != nil {
 		return nil, err
@@ -202,6 +204,13 @@ func (s *server) listChanges(ctx context.Context, in *struct {
 	only := plan.Narrow{Target: plan.Target(in.Target), Word: in.Search}
 	for _, a := range in.Action {
 		only.Actions = append(only.Actions, plan.Action(a))
+	}
+	for _, text := range in.Of {
+		id, err := account.ParseID(text)
+		if err != nil {
+			return nil, fault.New(fault.Invalid, "accounts: %w", err)
+		}
+		only.Accounts = append(only.Accounts, id)
 	}
 	var rows []plan.Row
 	err = s.Store.PlanTable.RowsOf(ctx, p, after, only, func(row plan.Row) error {

@@ -13,6 +13,13 @@ type Narrow struct {
 	Actions []Action
 	Target  Target
 	Word    string // in the name, the external ID, the reason or a value, in any case
+	// Accounts are those whom a row is of: of a membership, the member.
+	Accounts []account.ID
+}
+
+// Of reports a row of one of the accounts that are wanted.
+func (n *Narrow) Of(r *Row) bool {
+	return len(n.Accounts) == 0 || r.Account != nil && slices.Contains(n.Accounts, *r.Account)
 }
 
 // kindOf is a kind of changes in the words of Chunk.Kinds.
@@ -36,14 +43,27 @@ func (n *Narrow) MayHold(kinds string) bool {
 // mayHold looks at a change as it is stored, so that of many the few are decoded
 // that are wanted.
 func (n *Narrow) mayHold(r changeReader) bool {
-	if len(n.Actions) == 0 && n.Target == "" && n.Word == "" {
+	if len(n.Actions) == 0 && n.Target == "" && n.Word == "" && len(n.Accounts) == 0 {
 		return true
 	}
 	raw := r.text
-	for range 4 { // seq, version, fields, flags
+	for range 3 { // seq, version, fields
 		r.uvarint()
 	}
+	flags := r.uvarint()
 	action, target := Action(r.string()), Target(r.string())
+	if len(n.Accounts) > 0 && target != Membership {
+		for range 4 { // external ID, name, reason, organization
+			r.string()
+		}
+		var id account.ID
+		if flags&flagAccount != 0 {
+			id = r.id()
+		}
+		if !r.bad && !slices.Contains(n.Accounts, id) {
+			return false
+		}
+	}
 	return r.bad || (n.Target == "" || n.Target == target) && (len(n.Actions) == 0 || slices.Contains(n.Actions, action)) && contains(raw, n.Word)
 }
 
@@ -72,6 +92,9 @@ func contains(text, word string) bool {
 
 // holds reports a change that is wanted. The word is folded.
 func (n *Narrow) holds(c *Change) bool {
+	if len(n.Accounts) > 0 && c.Target == Membership && !slices.ContainsFunc(c.Members, func(m account.ID) bool { return slices.Contains(n.Accounts, m) }) {
+		return false
+	}
 	if n.Word == "" {
 		return true // mayHold has seen the rest
 	}

@@ -34,6 +34,9 @@ func TestOfManyChangesThoseAreFoundThatAreWanted(t *testing.T) {
 		"with another letter":          {Narrow{Word: "éLO"}, []int64{2}},
 		"in another case":              {Narrow{Word: "ÉLODIE"}, []int64{2}},
 		"all at once":                  {Narrow{Word: "anna", Target: Account, Actions: []Action{Create}}, []int64{1}},
+		"of an account":                {Narrow{Accounts: []account.ID{{2}, {3}}}, []int64{4}},
+		"of an account, one action":    {Narrow{Accounts: []account.ID{{1}}, Actions: []Action{Create}}, []int64{1, 2}},
+		"of nobody who is in it":       {Narrow{Accounts: []account.ID{{3}}}, nil},
 		"what is stored but not shown": {Narrow{Word: "account"}, nil},
 	} {
 		var got []int64

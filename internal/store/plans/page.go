@@ -87,7 +87,7 @@ func (s *Plans) RowsOf(ctx context.Context, p *engine.Plan, after int64, only pl
 				return nil
 			}
 			return c.Each(func(row plan.Row) error {
-				if row.Seq <= after {
+				if row.Seq <= after || !only.Of(&row) {
 					return nil
 				}
 				row.Excluded = excluded[row.Seq]

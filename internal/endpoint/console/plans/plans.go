@@ -70,12 +70,8 @@ type noted struct {
 
 // Row is a change as the page shows it.
 type Row struct {
-	client.Change
-	Who    string // by name
-	Entry  string // in the directory; "" where that is the name
-	Fields []shell.Field
-	Group  string // its name, of a membership
-	Out    bool   // ticked
+	shell.Change
+	Out bool // ticked
 }
 
 func show(q *shell.Ask) error { return answer(q, nil) }
@@ -113,23 +109,12 @@ func (p *page) rows(q *shell.Ask, excluded map[int64]bool) error {
 	if rows.NextCursor != nil {
 		p.Next = *rows.NextCursor
 	}
-	names := shell.NewNames(q)
-	for _, c := range rows.Items {
-		names.Want(c.Before, c.After)
-		if c.Group != nil && c.Target == "membership" {
-			names.WantGroup(*c.Group)
-		}
-	}
-	if err := names.Load(); err != nil {
+	shown, err := shell.Changes(q, p.Plan.ID, rows.Items, false)
+	if err != nil {
 		return err
 	}
-	for _, c := range rows.Items {
-		r := Row{Change: c, Fields: names.Fields(c.Before, c.After), Out: c.Excluded || excluded[c.Seq]}
-		r.Who, r.Entry = shell.Who(&c)
-		if c.Target == "membership" && c.Group != nil {
-			r.Group = names.Group(*c.Group)
-		}
-		p.Rows = append(p.Rows, r)
+	for _, c := range shown {
+		p.Rows = append(p.Rows, Row{c, c.Excluded || excluded[c.Seq]})
 	}
 	notes, err := client.Get[client.Page[client.Note]](ctx, q.API, path+"/notes", url.Values{"limit": {"200"}})
 	if err != nil {

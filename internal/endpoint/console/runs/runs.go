@@ -140,18 +140,11 @@ func total(c client.RunChanges) int64 {
 
 type page struct {
 	Run        client.Run
-	Rows       []row
+	Rows       []shell.Change
 	More       bool
 	Causes     []client.PlanProblem
 	MoreCauses int // notes whose causes are not told apart
 	Trouble    *shell.Trouble
-}
-
-type row struct {
-	client.Change
-	Who    string // by name
-	Entry  string // in the directory; "" where that is the name
-	Fields []shell.Field
 }
 
 func show(q *shell.Ask) error { return answer(q, nil) }
@@ -187,17 +180,8 @@ func (p *page) plan(q *shell.Ask, id string) error {
 		}
 		return err
 	}
-	names := shell.NewNames(q)
-	for _, c := range rows.Items {
-		names.Want(c.Before, c.After)
-	}
-	if err := names.Load(); err != nil {
+	if p.Rows, err = shell.Changes(q, id, rows.Items, false); err != nil {
 		return err
-	}
-	for _, c := range rows.Items {
-		r := row{Change: c, Fields: names.Fields(c.Before, c.After)}
-		r.Who, r.Entry = shell.Who(&c)
-		p.Rows = append(p.Rows, r)
 	}
 	p.More = rows.NextCursor != nil
 	problems, err := q.API.Problems(ctx, id)

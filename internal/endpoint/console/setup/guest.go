@@ -163,15 +163,9 @@ func (s section) act(q *shell.Ask) error {
 
 type planPage struct {
 	Plan  client.Plan
-	Rows  []row
+	Rows  []shell.Change
 	Notes []client.Note
 	Next  string
-}
-
-type row struct {
-	client.Change
-	Who, Entry string
-	Fields     []shell.Field
 }
 
 func (s section) plan(q *shell.Ask) error {
@@ -191,14 +185,13 @@ func (s section) plan(q *shell.Ask) error {
 		if err != nil {
 			return err
 		}
-		names := shell.NewNames(q) // without Load: a guest sees nobody but in plans
-		for _, c := range rows.Items {
-			fields := names.Fields(c.Before, c.After)
-			for i := range fields {
-				fields[i].BeforePath, fields[i].AfterPath = "", "" // those pages are not theirs
+		if p.Rows, err = shell.Changes(q, q.R.PathValue("id"), rows.Items, true); err != nil {
+			return err
+		}
+		for _, c := range p.Rows {
+			for i := range c.Fields {
+				c.Fields[i].BeforePath, c.Fields[i].AfterPath = "", "" // those pages are not theirs
 			}
-			who, entry := shell.Who(&c)
-			p.Rows = append(p.Rows, row{c, who, entry, fields})
 		}
 		if rows.NextCursor != nil {
 			p.Next = *rows.NextCursor

@@ -28,11 +28,12 @@ type Names struct {
 	q        *Ask
 	accounts map[string]string
 	groups   map[string]string
+	planned  map[string]bool // accounts that are not there yet
 }
 
 // NewNames begins with none.
 func NewNames(q *Ask) *Names {
-	return &Names{q, map[string]string{}, map[string]string{}}
+	return &Names{q, map[string]string{}, map[string]string{}, map[string]bool{}}
 }
 
 // Want notes the managers that forms of accounts name.
@@ -106,21 +107,6 @@ func NameOf(a *client.Account) string {
 	return a.ID
 }
 
-// Who is how people know what a change is about: the name its new or old values
-// have, and the entry's own where that says something else.
-func Who(c *client.Change) (name, entry string) {
-	for _, form := range []json.RawMessage{c.After, c.Before} {
-		var a client.Account
-		if c.Target != "account" || json.Unmarshal(form, &a) != nil {
-			continue
-		}
-		if given := or(text(a.DisplayName), strings.TrimSpace(text(a.FirstName)+" "+text(a.LastName))); given != "" && given != c.Name {
-			return given, c.Name
-		}
-	}
-	return c.Name, ""
-}
-
 // Fields lists what changes between two forms, in the order they have.
 func (n *Names) Fields(before, after json.RawMessage) []Field {
 	was, is := ordered(before), ordered(after)
@@ -157,6 +143,9 @@ func (n *Names) shown(p pair) (text, path string, there bool) {
 		return "", "", false
 	case string:
 		if p.name == "manager" {
+			if n.planned[v] {
+				return n.Account(v), "", true
+			}
 			return n.Account(v), Path("people", v), true
 		}
 		return v, "", true

@@ -247,7 +247,7 @@ func policyKeys(p *setting.Policy) []key {
 		flag("delete-disables", &p.DeleteDisables, "Disable a leaver's account instead of flagging it deleted."),
 		flag("create-as-disabled", &p.CreateAsDisabled, "New accounts start disabled."),
 		flag("no-update-provider-mismatch", &p.NoUpdateProviderMismatch, "Leave accounts of other providers (local ones, other connections) alone."),
-		duration("purge-after", &p.PurgeAfter, "Remove accounts for good when they have been flagged deleted this long, such as `30d`. Off unless set, and while `no-delete` is on."),
+		duration("purge-after", &p.PurgeAfter, "Remove accounts for good when they have been flagged deleted this long, such as `30d`, and their people are not back. Off unless set, and while `no-delete` is on."),
 	}
 }
 

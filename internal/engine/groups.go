@@ -293,7 +293,7 @@ func (b *builder) groupCycle(nodes []plan.Node, cycle []int) error {
 	}
 	row := &b.groups.rows[cycle[0]]
 	return b.note(plan.Note{Kind: plan.Unresolved, Key: row.key, Name: row.dn, ExternalID: row.externalID,
-		Text: "groups nested in each other: " + strings.Join(names, ", ") + "; they share their members"})
+		Text: "groups nested in each other share their members: " + strings.Join(names, ", ")})
 }
 
 // group plans one group and its memberships.

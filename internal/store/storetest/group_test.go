@@ -59,7 +59,7 @@ func TestNestedGroupsAreUnfoldedAndRingsReported(t *testing.T) {
 		equal(t, "ring2", w.Members("ring2"), "carl")
 		equal(t, "self", w.Members("self"), "anna")
 		contains(t, w.Notes(r.Plan), "unresolved", "groups nested in each other", "ring1", "ring2", "share their members")
-		contains(t, w.Notes(w.Applied("hq").Plan), "groups nested in each other: self")
+		contains(t, w.Notes(w.Applied("hq").Plan), "groups nested in each other share their members: self")
 		w.Settled("hq")
 
 		// A change deep below arrives at the top.

@@ -70,6 +70,8 @@ var openLDAPChanges = []struct{ name, ldif string }{
 	{"a place is moved", "dn: ou=market,PEOPLE\nchangetype: modrdn\nnewrdn: ou=market\ndeleteoldrdn: 1\nnewsuperior: ou=empty,PEOPLE\n"},
 	{"a place leaves the base, with people in it", "dn: ou=market,ou=empty,PEOPLE\nchangetype: modrdn\nnewrdn: ou=market\ndeleteoldrdn: 1\nnewsuperior: GROUPS\n"},
 	{"a place comes into the base, with people in it", "dn: ou=market,GROUPS\nchangetype: modrdn\nnewrdn: ou=market\ndeleteoldrdn: 1\nnewsuperior: PEOPLE\n"},
+	{"a person comes below a person", "dn: uid=below,uid=u0009,PEOPLE\nchangetype: add\nobjectClass: inetOrgPerson\nuid: below\ncn: Below\nsn: Below\nmail: below@example.org\n"},
+	{"a person with people below is renamed", "dn: uid=u0009,PEOPLE\nchangetype: modrdn\nnewrdn: uid=above\ndeleteoldrdn: 1\n"},
 	{"many changes at once", "dn: uid=u0007,PEOPLE\nchangetype: delete\n\ndn: uid=u0007,PEOPLE\nchangetype: add\nobjectClass: inetOrgPerson\nuid: u0007\ncn: Seven\nsn: Seven\nmail: 7@example.org\n\n" +
 		"dn: uid=u0008,PEOPLE\nchangetype: modrdn\nnewrdn: uid=eight\ndeleteoldrdn: 1\n\ndn: uid=eight,PEOPLE\nchangetype: modify\nreplace: sn\nsn: Eight\n"},
 }

@@ -159,7 +159,7 @@ func (t *byStamp) find(r *reading, b *bookmark, halves []*half) ([]*found, error
 // half finds what changed below the base of a half, also what does not match
 // its filter (any more).
 func (t *byStamp) half(r *reading, b *bookmark, h *half) (*found, error) {
-	names := newDecoder(h.kind, r.anchor, []string{"objectClass"}, "", nil)
+	names := newDecoder(h.kind, r.anchor, placeAttributes, "", nil)
 	r.askStamps(&names)
 	q := query{base: h.query.base, scope: h.query.scope, filter: r.changedSince(b.Stamp), attributes: names.request()}
 	f := &found{}
@@ -179,9 +179,12 @@ func (r *reading) take(f *found, rec *directory.Record, h *half) error {
 	if len(f.keys)+len(f.odd) >= mostChanges {
 		return errTooMany
 	}
-	switch {
-	case isPlace(rec.Get("objectClass")):
+	place := isPlace(rec.Get("objectClass"))
+	if place || strings.EqualFold(rec.First(hasSubordinates), "TRUE") {
 		r.takePlace(f, rec.Ref, h)
+	}
+	switch {
+	case place:
 	case rec.ID == "":
 		f.odd = append(f.odd, strings.Clone(rec.Ref))
 	default:
@@ -207,8 +210,15 @@ func (r *reading) takePlace(f *found, dn string, h *half) {
 	}
 }
 
-// places are the classes of entries other entries lie below.
+// places are the classes of entries that are there for others to lie below. In most
+// servers others may lie below any entry, a person too; hasSubordinates (RFC 3673,
+// X.501) tells where some do.
 var places = []string{"organizationalUnit", "organization", "container", "nsContainer", "domain", "dcObject", "builtinDomain", "locality", "country"}
+
+const hasSubordinates = "hasSubordinates"
+
+// placeAttributes tell whether others lie below an entry.
+var placeAttributes = []string{"objectClass", hasSubordinates}
 
 func isPlace(classes []string) bool {
 	return slices.ContainsFunc(classes, func(c string) bool { return containsFold(places, c) })

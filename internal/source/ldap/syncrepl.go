@@ -152,7 +152,7 @@ const (
 	syncAll                        // everything below a base: who changed and no more
 )
 
-var placesFilter = anyOf("objectClass", places)
+var placesFilter = combine(filterOr, anyOf("objectClass", places), compare(filterEqual, hasSubordinates, "TRUE"))
 
 // syncSearches are those that fit the server. OpenLDAP sends what was asked for,
 // tells when an entry no longer matches, and gives one cookie as good as any
@@ -253,7 +253,7 @@ func (s *syncrepl) records(r *reading, w syncSearch, cookie []byte, h *half, f *
 // all takes down who changed in a naming context.
 func (s *syncrepl) all(r *reading, w syncSearch, cookie []byte, halves []*half, out []*found) (refresh, error) {
 	q := w.query
-	q.attributes = []string{"objectClass"}
+	q.attributes = placeAttributes
 	names := newDecoder(halves[w.of[0]].kind, r.anchor, q.attributes, "", nil)
 	got, err := r.refresh(w.name, q, cookie, listener{
 		entry: func(state int, id syncUUID, op cursor) error {

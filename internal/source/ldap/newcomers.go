@@ -15,6 +15,7 @@ import (
 // newcomers are the entries a reading of changes has met for the first time.
 type newcomers struct {
 	dns    []string
+	keys   []string                      // anchors of the groups among them, where they can be somebody's primary group
 	groups map[directory.ExternalID]bool // those handed on in this reading
 }
 
@@ -30,14 +31,55 @@ func (r *reading) greet(rec *directory.Record) error {
 	if rec.Kind == directory.Group {
 		r.newcomers.groups[directory.ExternalID(strings.Clone(string(rec.ID)))] = true
 	}
-	if len(r.newcomers.dns) > manyNewcomers {
+	primary := r.preset.primary && rec.Kind == directory.Group
+	if len(r.newcomers.dns) > manyNewcomers && !primary {
 		return nil
 	}
 	known, err := r.isKnown(rec.Kind, rec.ID)
-	if err == nil && !known {
-		r.newcomers.dns = append(r.newcomers.dns, strings.Clone(rec.Ref))
+	if err != nil || known {
+		return err
 	}
-	return err
+	r.newcomers.dns = append(r.newcomers.dns, strings.Clone(rec.Ref))
+	if primary {
+		r.newcomers.keys = append(r.newcomers.keys, strings.Clone(anchorValue(r.anchor, string(rec.ID))))
+	}
+	return nil
+}
+
+// enrol reads the people whose primary group is a group that came. They were handed on
+// with the DN it had where it was not read, and are not changed by its coming.
+func (r *reading) enrol(halves []*half) error {
+	for some := range slices.Chunk(r.newcomers.keys, batch) {
+		names := newDecoder(directory.Group, r.anchor, nil, "", nil)
+		names.ask("objectSid", roleSID)
+		groups := halves[len(halves)-1]
+		q := groups.query
+		q.filter, q.attributes = combine(filterAnd, groups.query.filter, anyOf(r.anchor, some)), names.request()
+		var numbers []string
+		e, err := r.pages(groups.what, q, func(op cursor) error {
+			_, _, err := names.record(op)
+			if err == nil && len(names.sid) == 1 {
+				numbers = append(numbers, relativeID(names.sid[0]))
+			}
+			return err
+		}, func() error { return nil })
+		if err != nil {
+			return err
+		}
+		if _, err := r.judge(groups.what, q, e); err != nil {
+			return err
+		}
+		if len(numbers) == 0 {
+			continue
+		}
+		people := halves[0]
+		q = people.query
+		q.filter = combine(filterAnd, people.query.filter, anyOf("primaryGroupID", numbers))
+		if err := r.part(people, q); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // regroup reads the groups newcomers are in. held are the attributes in which groups

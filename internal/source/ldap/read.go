@@ -163,6 +163,9 @@ func (p *passage) changes(r *reading) error {
 	if known {
 		b.meet(halves)
 	}
+	if err := r.enrol(halves); err != nil {
+		return err
+	}
 	if err := r.regroup(halves[len(halves)-1], b.Members); err != nil {
 		return err
 	}

@@ -64,3 +64,12 @@ func groupSID(person, rid string) string {
 	}
 	return string(binary.LittleEndian.AppendUint32([]byte(person[:len(person)-4]), uint32(n)))
 }
+
+// relativeID is the last number of a group's SID, which people carry whose primary
+// group it is.
+func relativeID(group string) string {
+	if !isSID(group) || group[1] == 0 {
+		return "0" // nobody's
+	}
+	return strconv.FormatUint(uint64(binary.LittleEndian.Uint32([]byte(group[len(group)-4:]))), 10)
+}

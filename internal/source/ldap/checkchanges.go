@@ -89,7 +89,11 @@ func (r *reading) describe(t tracker, why string, halves []*half) ([]string, err
 	case !every:
 		names = "every " + hours(sweepEvery)
 	}
-	return append(lines, fmt.Sprintf("The names of all are asked for %s, and everything is read every %s.", names, hours(r.set.fullEvery))), nil
+	lines = append(lines, fmt.Sprintf("The names of all are asked for %s, and everything is read every %s.", names, hours(r.set.fullEvery)))
+	if a := r.computed([]string{"memberOf"}); a != "" { // the doctor of the directory knows no mapping
+		lines = append(lines, fmt.Sprintf("If the mapping uses %s or another attribute that the server makes up, everything is read each time.", a))
+	}
+	return lines, nil
 }
 
 // hours is a length of time without parts that are nothing.

@@ -214,7 +214,7 @@ func TestAFilterOnMembershipsHasEverybodyNamedEachTime(t *testing.T) {
 		t.Error(show(got))
 	}
 	step := find(t, check(t, f.v), "changes")
-	if step.Verdict != source.OK || !strings.Contains(step.Detail, "memberOf changed") || !strings.Contains(step.Detail, "asked for each time") {
+	if step.Verdict != source.OK || !strings.Contains(step.Detail, "memberOf changed") || !strings.Contains(step.Detail, "asked for each time") || !strings.Contains(step.Detail, "If the mapping uses memberOf") {
 		t.Errorf("%+v", step)
 	}
 }

@@ -261,6 +261,9 @@ func (p *passage) everything(r *reading) error {
 		}
 	}
 	r.out.Method = methodFull
+	if err := r.meetAll(halves); err != nil {
+		return err
+	}
 	for _, h := range halves {
 		if err := r.whole(h); err != nil {
 			return err

@@ -50,6 +50,7 @@ type reading struct {
 
 	newcomers newcomers
 	logins    logins
+	shared    map[directory.Digest]bool // external IDs that were met; true of those that several entries have
 	denied    denied
 	left      leftOut
 	primaries map[string]string // DNs of groups by SID
@@ -211,6 +212,9 @@ func (r *reading) entry(h *half, op cursor) error {
 }
 
 func (r *reading) deliver(rec *directory.Record) error {
+	if r.shared != nil && r.shared[directory.KeyOf(rec.Kind, rec.ID)] {
+		r.disown(rec)
+	}
 	if rec.Kind == directory.Group {
 		r.logins.resolve(rec)
 		if r.set.groups.include != nil && r.logins == nil {

@@ -289,7 +289,10 @@ func (s *settings) findLogin(at *seat, login string, attributes []string, who de
 		return f, nil
 	case f.people == 1:
 		f.dn = dns[0]
-		return f, r.complete()
+		if err := r.complete(); err != nil {
+			return nil, err
+		}
+		return f, r.alone(h, f.record)
 	}
 	q.filter, q.attributes = filter, []string{"1.1"}
 	if dns, err = r.few(q, func(cursor) error { return nil }); err != nil {

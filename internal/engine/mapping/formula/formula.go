@@ -26,6 +26,7 @@ package formula
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -194,6 +195,10 @@ func (p *Program) Run(f *Frame, slots [][]string) (any, error) {
 			return nil, errors.New(humanise(at.Message))
 		}
 		return nil, err
+	}
+	// The library divides numbers as processors do: by zero too.
+	if n, is := out.(float64); is && (math.IsInf(n, 0) || math.IsNaN(n)) {
+		return nil, refuse("a number was divided by zero")
 	}
 	return out, nil
 }

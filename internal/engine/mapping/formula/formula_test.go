@@ -153,6 +153,8 @@ func TestRunsThatAreStopped(t *testing.T) {
 		`any(long, memberOf(long, #))`:     "",
 		`regexMatch(mail, mail + "(")`:     "not valid",
 		`1 % len(absent)`:                  "divide by zero",
+		`1 / len(absent)`:                  "divided by zero",
+		`len(absent) / len(absent)`:        "divided by zero",
 	} {
 		t.Run(text, func(t *testing.T) {
 			if got, err := run(t, text); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {

@@ -267,6 +267,9 @@ func (s *Survey) frees(h *found) bool {
 	if h.Leaver() || !s.leaves(h) {
 		return s.leaves(h)
 	}
+	if s.rules.Policy.DeleteDisables && h.Status == account.Disabled && h.Cause != account.ByEntry {
+		return false // disabled here already: their leaving changes nothing about the account
+	}
 	return !s.rules.Policy.NoDelete && !s.rules.Spared[h.Key] && !s.refused[s.byKey[h.Key]]
 }
 

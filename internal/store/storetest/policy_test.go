@@ -143,6 +143,22 @@ func TestCreatedAsDisabledStaysSoUntilAPersonEnablesIt(t *testing.T) {
 	})
 }
 
+// The account of somebody who was disabled here and leaves stays as it is, and so does
+// their hold on its names: also in the run that finds them gone and somebody new under them.
+func TestWhoWasCreatedAsDisabledAndLeavesKeepsTheirNames(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq", policy(func(p *setting.Policy) { p.CreateAsDisabled = true }))
+		w.Holds("hq", Person("anna"), Person("bob"))
+		w.Applied("hq")
+		w.Holds("hq", Person("bob"), Person("anna", "id=other"))
+		r := w.Sync("hq")
+		same(t, "rows", w.Brief(r.Plan))
+		contains(t, w.Notes(r.Plan), "dispute", "the username and email it claims belongs to account anna")
+		w.Settled("hq")
+	})
+}
+
 func TestAnEntryDisabledInTheDirectoryIsDisabledAndEnabledAgain(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *World) {

@@ -153,7 +153,7 @@ func (e *Engine) undo(ctx context.Context, target *Run, b *builder) error {
 	// another name gives that one back.
 	gives := map[account.ID]plan.Fields{}
 	err = e.EachChange(ctx, done, func(c *plan.Change) error {
-		if a := opposite[c.Action]; c.Target == plan.Account {
+		if a := opposite[c.Action]; c.Target == plan.Account && !excluded[c.Seq] && !failed[c.Key] {
 			gives[c.Account] = c.Fields
 			if a == plan.Delete || a == plan.Disable {
 				gives[c.Account] = plan.Text(account.Username) | plan.Text(account.Email)
@@ -164,22 +164,34 @@ func (e *Engine) undo(ctx context.Context, target *Run, b *builder) error {
 	if err != nil {
 		return err
 	}
-	for seq := range done.Chunks {
-		body, err := e.Store.Plans().Chunk(ctx, done.ID, "changes", seq)
-		if err != nil {
-			return err
+	each := func(b *builder) error {
+		for seq := range done.Chunks {
+			body, err := e.Store.Plans().Chunk(ctx, done.ID, "changes", seq)
+			if err != nil {
+				return err
+			}
+			changes, err := plan.Changes(body)
+			if err != nil {
+				return err
+			}
+			if err := e.undoChunk(ctx, apply.Without(changes, excluded), failed, gives, groups, target, b); err != nil {
+				return err
+			}
 		}
-		changes, err := plan.Changes(body)
-		if err != nil {
-			return err
-		}
-		if err := e.undoChunk(ctx, apply.Without(changes, excluded), failed, gives, groups, target, b); err != nil {
+		return nil
+	}
+	// Who is refused keeps their names, which may refuse the next one: until nobody more is.
+	for before := -1; before != len(gives); {
+		before = len(gives)
+		if err := each(nil); err != nil {
 			return err
 		}
 	}
-	return nil
+	return each(b)
 }
 
+// undoChunk writes the inverse of a chunk; without a builder it only takes out of gives
+// whose change is not undone.
 func (e *Engine) undoChunk(ctx context.Context, changes []plan.Change, failed map[directory.Digest]bool, gives map[account.ID]plan.Fields, groups map[account.ID]account.Group, target *Run, b *builder) error {
 	var ids []account.ID
 	for i := range changes {
@@ -191,18 +203,26 @@ func (e *Engine) undoChunk(ctx context.Context, changes []plan.Change, failed ma
 	if err != nil {
 		return err
 	}
-	holders, err := e.holders(ctx, target.Organization, have)
+	backs, refusals := make([]*plan.Change, len(changes)), make([]string, len(changes))
+	for i := range changes {
+		if c := &changes[i]; c.Target == plan.Membership || !failed[c.Key] {
+			backs[i], refusals[i] = inverse(c, have[c.Account], groups[c.Group])
+		}
+	}
+	holders, err := e.holders(ctx, target.Organization, backs, have)
 	if err != nil {
 		return err
 	}
 	for i := range changes {
-		c := &changes[i]
-		if c.Target != plan.Membership && failed[c.Key] {
-			continue
-		}
-		back, refused := inverse(c, have[c.Account], groups[c.Group])
-		if back != nil && back.Target == plan.Account && refused == "" {
+		c, back, refused := &changes[i], backs[i], refusals[i]
+		if back != nil && refused == "" {
 			refused = givenAway(back, have[c.Account], holders, gives)
+		}
+		if b == nil {
+			if refused != "" {
+				delete(gives, c.Account)
+			}
+			continue
 		}
 		if refused != "" {
 			if err := b.note(plan.Note{Kind: plan.Refused, Key: c.Key, Name: c.Name, ExternalID: c.ExternalID, Account: c.Account, Text: refused}); err != nil {
@@ -220,12 +240,31 @@ func (e *Engine) undoChunk(ctx context.Context, changes []plan.Change, failed ma
 	return nil
 }
 
-// holders gives the accounts that have names of accounts whose people left, by name.
-func (e *Engine) holders(ctx context.Context, organization string, of map[account.ID]*account.Account) (map[string][]match.Holder, error) {
+// givesBack is the name that an undone change gives back to an account, "" where there is none.
+func givesBack(back *plan.Change, now *account.Account, f account.Field) string {
+	if back == nil || back.Target != plan.Account || now == nil {
+		return ""
+	}
+	is := *now
+	back.Fields.Overlay(&is, back.After)
+	if is.Left() || !now.Left() && !back.Fields.Has(plan.Text(f)) {
+		return ""
+	}
+	return is.Text[f]
+}
+
+// holders gives the accounts that have names which undone changes give back, by name.
+func (e *Engine) holders(ctx context.Context, organization string, backs []*plan.Change, have map[account.ID]*account.Account) (map[string][]match.Holder, error) {
 	var usernames, emails []string
-	for _, a := range of {
-		if a.Left() {
-			usernames, emails = append(usernames, account.Fold(a.Text[account.Username])), append(emails, account.Fold(a.Text[account.Email]))
+	for _, back := range backs {
+		if back == nil {
+			continue
+		}
+		if name := givesBack(back, have[back.Account], account.Username); name != "" {
+			usernames = append(usernames, account.Fold(name))
+		}
+		if name := givesBack(back, have[back.Account], account.Email); name != "" {
+			emails = append(emails, account.Fold(name))
 		}
 	}
 	list, err := e.Store.Accounts().Holders(ctx, organization, usernames, emails, nil)
@@ -237,19 +276,17 @@ func (e *Engine) holders(ctx context.Context, organization string, of map[accoun
 	return out, err
 }
 
-// givenAway says which name of somebody whom an undone removal would bring back belongs
-// to somebody else by now; "" where none does.
+// givenAway says which name that an undone change would give back belongs to somebody
+// else by now; "" where none does.
 func givenAway(back *plan.Change, now *account.Account, holders map[string][]match.Holder, gives map[account.ID]plan.Fields) string {
-	if now == nil || !now.Left() || !back.Fields.Has(plan.FieldStatus) || account.HasLeft(back.After.Status, back.After.Cause) {
-		return ""
-	}
 	for _, f := range [...]account.Field{account.Username, account.Email} {
-		if back.Fields.Has(plan.Text(f)) {
+		name := givesBack(back, now, f)
+		if name == "" {
 			continue
 		}
-		for _, h := range holders[f.String()+" "+account.Fold(now.Text[f])] {
+		for _, h := range holders[f.String()+" "+account.Fold(name)] {
 			if h.ID != now.ID && !h.Leaver() && !gives[h.ID].Has(plan.Text(f)) {
-				return fmt.Sprintf("its %s %q belongs to account %s by now", f, now.Text[f], h.Username)
+				return fmt.Sprintf("its %s %q belongs to account %s by now", f, name, h.Username)
 			}
 		}
 	}

@@ -293,6 +293,33 @@ func TestARevertBringsNobodyBackUnderANameThatIsTaken(t *testing.T) {
 	})
 }
 
+// A name that is somebody else's by now is not given back to who was renamed; and who is
+// refused keeps the names that another would have had back.
+func TestARevertGivesNobodyANameThatSomebodyElseHas(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		w.Holds("hq", Person("anna"), Person("bob"), Person("carl"))
+		w.Applied("hq")
+		anna, bob := Person("queen", "id=id-anna", "mail=queen@example.org"), Person("anna", "id=id-bob", "mail=bob@example.org")
+		w.Holds("hq", anna, bob, Person("carl"))
+		named := w.Applied("hq").Run
+		w.Holds("hq", anna, bob, Person("carl"), Person("bob", "id=other", "mail=other@example.org"))
+		w.Applied("hq")
+		r := w.Revert("hq", named)
+		same(t, "rows", w.Rows(r.Plan))
+		contains(t, w.Notes(r.Plan), "refused", `its username "bob" belongs to account bob by now`)
+		contains(t, w.Notes(r.Plan), "refused", `its username "anna" belongs to account anna by now`)
+		// It goes when nobody has the name any more, and names change hands both ways.
+		w.Holds("hq", anna, bob, Person("carl"))
+		w.Applied("hq")
+		r = w.Revert("hq", named)
+		equal(t, "undone", r.Run.Summary.Update, 2)
+		equal(t, "queen", w.Account("queen"), nil)
+		w.Examine()
+	})
+}
+
 // A group that went since is not given its old name back: nobody told that it is there.
 func TestARevertLeavesAGroupAloneThatWentSince(t *testing.T) {
 	t.Parallel()

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"rollcall.dev/rollcall/internal/account"
@@ -230,7 +231,12 @@ func (e *Engine) undoChunk(ctx context.Context, changes []plan.Change, failed ma
 			}
 			continue
 		}
-		if back != nil {
+		if back != nil && back.Target == plan.Membership {
+			if back.Members, err = e.undone(ctx, target.Connection, back); err != nil {
+				return err
+			}
+		}
+		if back != nil && (back.Target != plan.Membership || len(back.Members) > 0) {
 			back.Why = "undoes run " + target.ID
 			if err := b.emit(back); err != nil {
 				return err
@@ -238,6 +244,15 @@ func (e *Engine) undoChunk(ctx context.Context, changes []plan.Change, failed ma
 		}
 	}
 	return nil
+}
+
+// undone leaves out of memberships to be undone those that are as they were already.
+func (e *Engine) undone(ctx context.Context, connection string, back *plan.Change) ([]account.ID, error) {
+	in := map[account.ID]bool{}
+	err := e.Store.Accounts().GroupsOf(ctx, connection, back.Members, func(group, id account.ID) {
+		in[id] = in[id] || group == back.Group
+	})
+	return slices.DeleteFunc(slices.Clone(back.Members), func(id account.ID) bool { return in[id] == (back.Action == plan.Add) }), err
 }
 
 // givesBack is the name that an undone change gives back to an account, "" where there is none.

@@ -293,6 +293,26 @@ func TestARevertBringsNobodyBackUnderANameThatIsTaken(t *testing.T) {
 	})
 }
 
+// Memberships that are as they were already are no rows of a revert, and not counted.
+func TestARevertCountsTheMembershipsItChanges(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		w.Holds("hq", Person("anna"), Person("bob"), Person("carl"), Group("staff", "anna"), Group("other", "anna", "bob"))
+		w.Applied("hq")
+		w.Holds("hq", Person("anna"), Person("bob"), Person("carl"), Group("staff", "anna", "bob", "carl"), Group("other", "anna"))
+		moved := w.Applied("hq").Run
+		w.Holds("hq", Person("anna"), Person("bob"), Person("carl"), Group("staff", "anna", "carl"), Group("other", "anna", "bob"))
+		w.Applied("hq")
+		r := w.Revert("hq", moved)
+		same(t, "rows", w.Brief(r.Plan), "remove membership staff: carl")
+		equal(t, "removed", r.Run.Summary.Remove, 1)
+		equal(t, "added", r.Run.Summary.Add, 0)
+		equal(t, "staff", w.Members("staff"), "anna")
+		equal(t, "other", w.Members("other"), "anna bob")
+	})
+}
+
 // A name that is somebody else's by now is not given back to who was renamed; and who is
 // refused keeps the names that another would have had back.
 func TestARevertGivesNobodyANameThatSomebodyElseHas(t *testing.T) {

@@ -168,6 +168,7 @@ func (e *Engine) approvable(ctx context.Context, c setting.Connection, made *Pla
 	if err != nil {
 		return err
 	}
+	made.Summary.SeatsNeeded = facts.Seats + made.Summary.Seats // others came and went since
 	if text := safeguard.Licence(&summary, facts); text != "" {
 		return fault.New(fault.Held, "plan %s cannot be approved: %s", made.ID, text).
 			WithHint("exclude people with --exclude, or raise licence_limit of organization %s", c.Organization)

@@ -41,9 +41,10 @@ func (e *Engine) finish(ctx context.Context, lease mirror.Lease, made *Plan, b *
 	}
 	if waits != nil && waits.Verdict == made.Verdict && slices.Equal(waits.HeldBecause, made.HeldBecause) && e.verify(ctx, waits) == nil {
 		// Nothing moved since: whoever is looking at that plan can still approve it.
-		if err := e.Store.Plans().Keep(ctx, lease, waits, made); err != nil {
+		if err := e.Store.Plans().Keep(ctx, lease, waits, made, b.overlaps); err != nil {
 			return err
 		}
+		waits.Summary = made.Summary
 		if made.Run != nil {
 			waits.Run = made.Run
 		}

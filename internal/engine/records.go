@@ -261,10 +261,10 @@ type Plans interface {
 	// the connection that wait are superseded; by one made with settings that were
 	// not saved, only those that were too.
 	Finish(ctx context.Context, lease mirror.Lease, p *Plan, overlaps []Overlap) error
-	// Same gives the plan that waits and is the same as one just built, or nil;
-	// Keep throws the one just built away in its favour.
+	// Same gives the plan that waits and has the same rows as one just built, or nil;
+	// Keep throws the rows just built away in its favour.
 	Same(ctx context.Context, p *Plan) (*Plan, error)
-	Keep(ctx context.Context, lease mirror.Lease, waits, built *Plan) error
+	Keep(ctx context.Context, lease mirror.Lease, waits, built *Plan, overlaps []Overlap) error
 	Get(ctx context.Context, id string) (*Plan, error)
 	// Waiting gives the plans of a connection that are ready or held, the oldest first,
 	// without those made with settings that were not saved.

@@ -89,14 +89,19 @@ func (s *Plans) Finish(ctx context.Context, lease mirror.Lease, p *engine.Plan, 
 		if err := pruneLast(ctx, tx, p.Connection); err != nil {
 			return err
 		}
-		if p.Basis.Reverts != "" || p.Basis.Draft != "" {
-			return nil
-		}
-		if _, err := tx.Exec(ctx, `UPDATE connections SET undecided = $2, mapping = $3 WHERE alias = $1`, p.Connection, p.Summary.Disputes+p.Summary.Refused, string(p.Mapping)); err != nil {
-			return err
-		}
-		return setOverlaps(ctx, tx, p, overlaps)
+		return outlook(ctx, tx, p, overlaps)
 	})
+}
+
+// outlook keeps what a plan says of its connection besides its rows.
+func outlook(ctx context.Context, tx *db.Tx, p *engine.Plan, overlaps []engine.Overlap) error {
+	if p.Basis.Reverts != "" || p.Basis.Draft != "" {
+		return nil
+	}
+	if _, err := tx.Exec(ctx, `UPDATE connections SET undecided = $2, mapping = $3 WHERE alias = $1`, p.Connection, p.Summary.Disputes+p.Summary.Refused, string(p.Mapping)); err != nil {
+		return err
+	}
+	return setOverlaps(ctx, tx, p, overlaps)
 }
 
 // supersede puts a plan in the place of those of its connection that waited. One
@@ -137,9 +142,26 @@ func (s *Plans) Same(ctx context.Context, p *engine.Plan) (*engine.Plan, error) 
 }
 
 // Keep throws a plan just built away in favour of the same one that waits, which
-// becomes the plan of the later run.
-func (s *Plans) Keep(ctx context.Context, lease mirror.Lease, waits, built *engine.Plan) error {
+// becomes the plan of the later run. What it says beside its rows is what the later one
+// found: other connections of the organization went on meanwhile.
+func (s *Plans) Keep(ctx context.Context, lease mirror.Lease, waits, built *engine.Plan, overlaps []engine.Overlap) error {
+	summary, err := json.Marshal(built.Summary)
+	if err != nil {
+		return err
+	}
 	return s.held(ctx, lease, func(tx *db.Tx) error {
+		if _, err := tx.Exec(ctx, `DELETE FROM plan_chunks WHERE plan = $1 AND part = 'notes'`, waits.ID); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `UPDATE plan_chunks SET plan = $2 WHERE plan = $1 AND part = 'notes'`, built.ID, waits.ID); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `UPDATE plans SET summary = $2 WHERE id = $1`, waits.ID, string(summary)); err != nil {
+			return err
+		}
+		if err := outlook(ctx, tx, built, overlaps); err != nil {
+			return err
+		}
 		for _, q := range []string{`DELETE FROM plan_chunks WHERE plan = $1`, `DELETE FROM plans WHERE id = $1`} {
 			if _, err := tx.Exec(ctx, q, built.ID); err != nil {
 				return err

@@ -213,6 +213,38 @@ func TestALaterPlanTakesThePlaceOfOneThatWaits(t *testing.T) {
 	})
 }
 
+// A plan that waits while another connection goes on keeps its rows, and says beside them
+// what is so now.
+func TestAPlanThatWaitsSaysWhatIsSoNow(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq", func(c *setting.Connection) { c.Match, c.Policy.NoCreate = []string{"email"}, true })
+		w.Connect("branch")
+		w.Holds("hq", Person("anna"))
+		before := w.Plan("hq")
+		contains(t, w.Notes(before), "refused", "`no-create` is on")
+		w.Holds("branch", Person("anna"), Person("bob"))
+		w.Applied("branch")
+		r := w.Applied("hq")
+		equal(t, "the plan", r.Plan.ID, before.ID)
+		contains(t, w.Notes(r.Plan), "dispute", "connection branch keeps account anna")
+		equal(t, "disputes", r.Run.Summary.Disputes, 1)
+		equal(t, "refused", r.Run.Summary.Refused, 0)
+		equal(t, "seats", r.Run.Summary.SeatsNeeded, 2)
+		// And the other connection leaves them alone as well.
+		w.Holds("branch", Person("anna", "title=Queen"), Person("bob"))
+		contains(t, w.Notes(w.Applied("branch").Plan), "dispute", "connection hq claims this account too")
+
+		w.Conn("hq").Policy.NoCreate = false
+		w.Holds("hq", Person("anna"), Person("carl"))
+		p := w.Plan("hq")
+		equal(t, "seats of the plan", p.Summary.SeatsNeeded, 3)
+		w.Holds("branch", Person("anna", "title=Queen"))
+		w.Applied("branch")
+		equal(t, "seats of the run", w.Approve("hq", p).Run.Summary.SeatsNeeded, 2)
+	})
+}
+
 // What a plan was made from can move in three ways. Reading the directory again
 // makes a plan of its own; here the reading is published and its planning fails.
 func TestAStalePlanIsRefused(t *testing.T) {

@@ -207,7 +207,7 @@ func (e *Engine) undoChunk(ctx context.Context, changes []plan.Change, failed ma
 	backs, refusals := make([]*plan.Change, len(changes)), make([]string, len(changes))
 	for i := range changes {
 		if c := &changes[i]; c.Target == plan.Membership || !failed[c.Key] {
-			backs[i], refusals[i] = inverse(c, have[c.Account], groups[c.Group])
+			backs[i], refusals[i] = inverse(c, target.Connection, have[c.Account], groups[c.Group])
 		}
 	}
 	holders, err := e.holders(ctx, target.Organization, backs, have)
@@ -313,9 +313,9 @@ var opposite = map[plan.Action]plan.Action{
 	plan.Update: plan.Update, plan.Link: plan.Update, plan.Add: plan.Remove, plan.Remove: plan.Add,
 }
 
-// inverse gives the change that undoes c, or says why it is left alone. Both are
-// empty where there is nothing to undo.
-func inverse(c *plan.Change, now *account.Account, group account.Group) (back *plan.Change, refused string) {
+// inverse gives the change that undoes c, of a run of a connection, or says why it is left
+// alone. Both are empty where there is nothing to undo.
+func inverse(c *plan.Change, connection string, now *account.Account, group account.Group) (back *plan.Change, refused string) {
 	back = &plan.Change{Action: opposite[c.Action], Target: c.Target, Account: c.Account, Group: c.Group, Key: c.Key, ExternalID: c.ExternalID, Name: c.Name}
 	switch c.Target {
 	case plan.Membership:
@@ -340,6 +340,12 @@ func inverse(c *plan.Change, now *account.Account, group account.Group) (back *p
 	}
 	if now == nil {
 		return nil, "the account no longer exists"
+	}
+	if c.Fields.Has(plan.FieldLink) {
+		connection = c.After.Connection
+	}
+	if now.Connection != connection && now.Connection != account.Local { // its directory says how it is, and is not asked again
+		return nil, "the account is kept by " + now.Connection + " by now"
 	}
 	back.Version = now.Version
 	if now.ExternalID != "" { // the entry it has now is looked at again

@@ -293,6 +293,36 @@ func TestARevertBringsNobodyBackUnderANameThatIsTaken(t *testing.T) {
 	})
 }
 
+// Whom another connection took over is neither removed nor changed by undoing what the
+// first one did: the other's directory would not be asked again.
+func TestARevertLeavesAloneWhomAnotherConnectionHas(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("branch")
+		w.Connect("hq", func(c *setting.Connection) {
+			c.Match, c.Overlap, c.Policy.NoUpdateProviderMismatch = []string{"email"}, setting.OverlapOwn, false
+		})
+		w.Holds("branch", Person("anna"), Person("bob", "userAccountControl=514"), Person("carl"))
+		made := w.Applied("branch").Run
+		w.Holds("branch", Person("anna", "title=Queen"), Person("bob"), Person("carl"))
+		changed := w.Applied("branch").Run
+		w.Holds("hq", Person("anna", "id=other", "title=Queen"), Person("bob", "id=another"))
+		taken := w.Applied("hq").Run
+		r := w.Revert("branch", changed)
+		same(t, "rows", w.Rows(r.Plan))
+		contains(t, w.Notes(r.Plan), "refused", "bob", "the account is kept by hq by now")
+		r = w.Revert("branch", made)
+		same(t, "rows", w.Brief(r.Plan), "delete account carl")
+		equal(t, "anna's title", w.Account("anna").Text[account.Title], "Queen")
+		equal(t, "bob", w.Account("bob").Status, account.Active)
+		w.Settled("hq")
+		// Given back, they are the first one's again.
+		w.Revert("hq", taken)
+		w.Revert("branch", changed)
+		equal(t, "bob", w.Account("bob").Status, account.Disabled)
+	})
+}
+
 // Memberships that are as they were already are no rows of a revert, and not counted.
 func TestARevertCountsTheMembershipsItChanges(t *testing.T) {
 	t.Parallel()

@@ -280,8 +280,11 @@ func (e *Engine) leftOut(ctx context.Context, made *Plan, excluded map[int64]boo
 		// What was undone differs from the directory: look at it again next time.
 		err := e.EachChange(ctx, made, func(c *plan.Change) error {
 			if c.Key != ([16]byte{}) {
-				notes = append(notes, plan.Note{Kind: plan.Excluded, Key: c.Key, Name: c.Name, ExternalID: c.ExternalID, Account: c.Account,
-					Text: "run " + made.Basis.Reverts + " was reverted"})
+				text := "run " + made.Basis.Reverts + " was reverted"
+				if c.Target == plan.Account && c.Fields.Has(plan.FieldLink) && c.After.Connection != made.Connection {
+					text = plan.WentTo + c.After.Connection // whose groups here are to be left
+				}
+				notes = append(notes, plan.Note{Kind: plan.Excluded, Key: c.Key, Name: c.Name, ExternalID: c.ExternalID, Account: c.Account, Text: text})
 				// And the entry that the account goes back to, where that is another one.
 				if c.Target == plan.Account && c.Fields.Has(plan.FieldLink) && c.After != nil && c.After.Connection == made.Connection {
 					id := directory.ExternalID(c.After.ExternalID)

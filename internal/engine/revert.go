@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"rollcall.dev/rollcall/internal/account"
@@ -232,8 +231,14 @@ func (e *Engine) undoChunk(ctx context.Context, changes []plan.Change, failed ma
 			continue
 		}
 		if back != nil && back.Target == plan.Membership {
-			if back.Members, err = e.undone(ctx, target.Connection, back); err != nil {
+			others := 0
+			if back.Members, others, err = e.undone(ctx, target.Connection, back); err != nil {
 				return err
+			}
+			if others > 0 {
+				if err := b.note(plan.Note{Kind: plan.Refused, Key: c.Key, Name: c.Name, Text: fmt.Sprintf("add: others keep the accounts of %d who were in it", others)}); err != nil {
+					return err
+				}
 			}
 		}
 		if back != nil && (back.Target != plan.Membership || len(back.Members) > 0) {
@@ -246,13 +251,27 @@ func (e *Engine) undoChunk(ctx context.Context, changes []plan.Change, failed ma
 	return nil
 }
 
-// undone leaves out of memberships to be undone those that are as they were already.
-func (e *Engine) undone(ctx context.Context, connection string, back *plan.Change) ([]account.ID, error) {
+// undone leaves out of memberships to be undone those that are as they were already, and
+// counts who is not added because the connection does not keep their account any more.
+func (e *Engine) undone(ctx context.Context, connection string, back *plan.Change) (members []account.ID, others int, err error) {
 	in := map[account.ID]bool{}
-	err := e.Store.Accounts().GroupsOf(ctx, connection, back.Members, func(group, id account.ID) {
+	err = e.Store.Accounts().GroupsOf(ctx, connection, back.Members, func(group, id account.ID) {
 		in[id] = in[id] || group == back.Group
 	})
-	return slices.DeleteFunc(slices.Clone(back.Members), func(id account.ID) bool { return in[id] == (back.Action == plan.Add) }), err
+	if err != nil {
+		return nil, 0, err
+	}
+	have, err := e.Store.Accounts().Fetch(ctx, back.Members)
+	for _, id := range back.Members {
+		switch a := have[id]; {
+		case in[id] == (back.Action == plan.Add):
+		case back.Action == plan.Add && a != nil && a.Connection != connection:
+			others++
+		default:
+			members = append(members, id)
+		}
+	}
+	return members, others, err
 }
 
 // givesBack is the name that an undone change gives back to an account, "" where there is none.

@@ -323,6 +323,38 @@ func TestARevertLeavesAloneWhomAnotherConnectionHas(t *testing.T) {
 	})
 }
 
+// Nor are they put back into the first one's groups; and who is given back to the accounts
+// that no connection keeps leaves the groups they came into meanwhile.
+func TestARevertLeavesNobodyInTheGroupsOfAnotherConnection(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("branch")
+		w.Connect("hq", func(c *setting.Connection) {
+			c.Match, c.Overlap, c.Policy.NoUpdateProviderMismatch = []string{"email"}, setting.OverlapOwn, false
+		})
+		w.local("org", "dora", "dora@example.org")
+		w.Holds("branch", Person("anna"), Person("bob"), Person("carl"), Group("staff", "anna", "bob", "carl"))
+		w.Applied("branch")
+		w.Holds("branch", Person("anna"), Person("bob"), Person("carl"), Group("staff", "bob"))
+		out := w.Applied("branch").Run
+		w.Holds("hq", Person("anna", "id=other"), Group("crew", "anna"))
+		w.Applied("hq")
+		r := w.Revert("branch", out)
+		same(t, "rows", w.Brief(r.Plan), "add membership staff: carl")
+		contains(t, w.Notes(r.Plan), "refused", "staff", "others keep the accounts of 1 who were in it")
+
+		w.Holds("hq", Person("anna", "id=other"), Person("dora"), Group("crew", "anna"))
+		linked := w.Applied("hq").Run
+		w.Holds("hq", Person("anna", "id=other"), Person("dora"), Group("crew", "anna", "dora"))
+		w.Applied("hq")
+		w.Revert("hq", linked)
+		w.Holds("hq", Person("anna", "id=other"), Group("crew", "anna", "dora"))
+		w.Approve("hq", w.Held("hq", "was reverted").Plan)
+		equal(t, "crew", w.Members("crew"), "anna")
+		w.Settled("hq")
+	})
+}
+
 // Memberships that are as they were already are no rows of a revert, and not counted.
 func TestARevertCountsTheMembershipsItChanges(t *testing.T) {
 	t.Parallel()

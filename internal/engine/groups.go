@@ -418,7 +418,7 @@ func (b *builder) memberChanges(row *groupRow, exists bool, add, remove []accoun
 
 // thaw takes people who left out of a list of memberships to be removed: theirs
 // are kept, so that they have them again when they come back. Once they are
-// back, the directory's word counts.
+// back, the directory's word counts; and so it does about who left another connection.
 func (b *builder) thaw(remove []account.ID) ([]account.ID, error) {
 	if len(remove) == 0 {
 		return nil, nil
@@ -429,6 +429,6 @@ func (b *builder) thaw(remove []account.ID) ([]account.ID, error) {
 	}
 	return slices.DeleteFunc(remove, func(id account.ID) bool {
 		a := have[id]
-		return a == nil || a.Left() && !b.survey.Comes(id) || b.survey.Leaves(id)
+		return a == nil || a.Connection == b.p.c.Alias && a.Left() && !b.survey.Comes(id) || b.survey.Leaves(id)
 	}), nil
 }

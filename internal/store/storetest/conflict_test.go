@@ -151,3 +151,28 @@ func TestAnAccountThatWasTakenOverLeavesTheGroupsItWasIn(t *testing.T) {
 		})
 	}
 }
+
+// Nor do they keep the groups of the one for the time they come back to the other.
+func TestAnAccountThatWasTakenOverAndLeftLeavesTheGroupsItWasIn(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("br")
+		w.Connect("hq", func(c *setting.Connection) {
+			c.Match, c.Overlap, c.Policy.NoUpdateProviderMismatch = []string{"email"}, setting.OverlapOwn, false
+		})
+		w.Holds("br", Person("anna"), Person("bob"), Person("c"), Group("staff", "anna", "bob"))
+		w.Applied("br")
+		w.Holds("hq", Person("anna", "id=other"), Person("dora"), Person("emil"), Group("crew", "anna"))
+		w.Applied("hq")
+		w.Holds("hq", Person("dora"), Person("emil"), Group("crew"))
+		w.Applied("hq")
+		w.Holds("br", Person("bob"), Person("c"), Group("staff", "bob"))
+		w.Applied("br")
+		w.Holds("hq", Person("anna", "id=other"), Person("dora"), Person("emil"), Group("crew", "anna"))
+		w.Applied("hq")
+		w.Applied("br")
+		equal(t, "anna", w.Account("anna").Status, account.Active)
+		equal(t, "staff", w.Members("staff"), "bob")
+		equal(t, "crew", w.Members("crew"), "anna")
+	})
+}

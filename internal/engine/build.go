@@ -431,6 +431,21 @@ func owner(all []setting.Connection, a, b string) string {
 	return ""
 }
 
+// owners says who was declared the owner of what a connection and others claim.
+func (e *Engine) owners(ctx context.Context, c setting.Connection) (string, error) {
+	all, err := e.Connections(ctx, c.Organization)
+	var out []string
+	for _, o := range all {
+		if o.Alias != c.Alias {
+			if alias := owner(all, c.Alias, o.Alias); alias != "" {
+				out = append(out, o.Alias+": "+alias)
+			}
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(out, ", "), err
+}
+
 // managerCycles reports people who are, by way of others, their own manager.
 func (b *builder) managerCycles() error {
 	if len(b.managers) == 0 {

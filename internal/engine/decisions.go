@@ -76,6 +76,10 @@ func (e *Engine) current(ctx context.Context, c setting.Connection, made *Plan) 
 	if err != nil {
 		return err
 	}
+	owners, err := e.owners(ctx, c)
+	if err != nil {
+		return err
+	}
 	kind, ok := e.Kinds(c.Kind)
 	switch {
 	case !ok:
@@ -89,6 +93,8 @@ func (e *Engine) current(ctx context.Context, c setting.Connection, made *Plan) 
 			WithHint("look at the agent in the customer's network, and decide again once it is connected; a command without a server needs --server URL --api-key KEY")
 	case made.Basis.Config != configOf(c, kind):
 		return stale("the connection's settings have changed since")
+	case made.Basis.Reverts == "" && made.Basis.Owners != owners:
+		return stale("the owner of what several connections claim was declared anew since")
 	}
 	return e.untouched(ctx, made, stale)
 }

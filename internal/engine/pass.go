@@ -393,6 +393,10 @@ func (p *pass) make(ctx context.Context, run *Run) (*Plan, error) {
 	}
 	basis := plan.Basis{Generation: p.state.Generation, Rules: p.rules.fingerprint, RulesText: p.rules.text, Config: configOf(p.c, p.kind),
 		Complete: p.state.Complete, All: all, Revised: revised != nil, At: p.began}
+	var err error
+	if basis.Owners, err = p.e.owners(ctx, p.c); err != nil {
+		return nil, err
+	}
 	if p.o.draft {
 		basis.Draft = draftOf(p.c, p.kind)
 	}

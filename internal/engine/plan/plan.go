@@ -141,12 +141,13 @@ const (
 
 // Basis is what a plan was made from. When it has moved the plan is stale.
 type Basis struct {
-	Generation int64  `json:"generation"` // of the mirror
-	Rules      string `json:"rules"`      // fingerprint of mapping, scope, matching and source settings
-	RulesText  string `json:"rules_text"` // the rules, part by part
-	Config     string `json:"config"`     // fingerprint of the connection's settings, policy included
-	Complete   bool   `json:"complete"`   // the reading saw everything
-	All        bool   `json:"all"`        // every row was planned, not only those that moved
+	Generation int64  `json:"generation"`       // of the mirror
+	Rules      string `json:"rules"`            // fingerprint of mapping, scope, matching and source settings
+	RulesText  string `json:"rules_text"`       // the rules, part by part
+	Config     string `json:"config"`           // fingerprint of the connection's settings, policy included
+	Owners     string `json:"owners,omitempty"` // who was declared the owner of what other connections claim too
+	Complete   bool   `json:"complete"`         // the reading saw everything
+	All        bool   `json:"all"`              // every row was planned, not only those that moved
 	// Revised: the rules of the mapping changed, and besides what moved those were
 	// planned whom that concerns.
 	Revised bool      `json:"revised,omitempty"`

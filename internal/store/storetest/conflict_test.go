@@ -9,6 +9,7 @@ import (
 
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/engine/plan"
+	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/setting"
 )
 
@@ -174,5 +175,28 @@ func TestAnAccountThatWasTakenOverAndLeftLeavesTheGroupsItWasIn(t *testing.T) {
 		equal(t, "anna", w.Account("anna").Status, account.Active)
 		equal(t, "staff", w.Members("staff"), "bob")
 		equal(t, "crew", w.Members("crew"), "anna")
+	})
+}
+
+// Nobody is taken over by a plan from when the one was the owner and the other was not.
+func TestAPlanIsStaleOnceAnotherConnectionSaysOtherwiseOfTheOwner(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("br")
+		w.Connect("hq", func(c *setting.Connection) {
+			c.Match, c.Policy.NoUpdateProviderMismatch = []string{"email"}, false
+		})
+		w.Holds("br", Person("anna"), Person("bob"))
+		w.Applied("br")
+		w.Conn("br").Overlap = setting.OverlapYield
+		w.Holds("hq", Person("anna", "id=other"))
+		p := w.Plan("hq")
+		same(t, "rows", w.Brief(p), "link account anna")
+		w.Conn("br").Overlap = setting.OverlapWait
+		fails(t, w.approveErr("hq", p), fault.Conflict, "the owner of what several connections claim was declared anew")
+		equal(t, "anna", w.Account("anna").Connection, "br")
+		w.Conn("br").Overlap = setting.OverlapYield
+		w.Approve("hq", w.Plan("hq"))
+		equal(t, "anna", w.Account("anna").Connection, "hq")
 	})
 }

@@ -140,6 +140,10 @@ func TestRowsThatCannotBeUsed(t *testing.T) {
 			rows: "a,A\x00,B,a@x,pw\nb\x00,A,B,a@x,pw\n", incomplete: true,
 			want: []string{"a|||row 2 (a): a NUL byte in column first name", "|||row 3: a control character in the key"},
 		},
+		"zeros in the place of rows": {
+			rows: "a,A,B,a@x,pw\nb,B" + strings.Repeat("\x00", 30) + "D,d@x,pw\ne,E,F,e@x,pw\n", incomplete: true,
+			want: []string{"a|username=a first name=A last name=B e-mail=a@x|pw|", "|||row 3: several NUL bytes stand in it, so rows may be missing there", "e|username=e first name=E last name=F e-mail=e@x|pw|"},
+		},
 		"one key twice, without case": {
 			rows: "a,A,B,a@x,pw\nb,B,C,b@x,pw\nA,A,B,a2@x,pw\na,A,B,a3@x,pw\n",
 			want: []string{"a|||row 2 (a): the same key stands in rows 2, 4, 5", "b|username=b first name=B last name=C e-mail=b@x|pw|",

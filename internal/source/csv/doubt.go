@@ -39,7 +39,12 @@ func (p *pass) doubt(r *row) {
 	width := len(p.layout.header)
 	bare := bareReturn(r.raw, r.torn)
 	merged := width > 1 && r.columns >= 2*width-1 // two rows that run together share one column
+	// A copy that was broken off, or a disk that failed, leaves zeros where rows were. Ends of
+	// lines are among them: what is left looks like one row with one fault.
+	hole := bytes.Contains(r.raw, []byte{0, 0})
 	switch {
+	case hole:
+		r.bad, r.many = "several NUL bytes stand in it, so rows may be missing there", true
 	case r.many && r.torn:
 	case bare:
 		r.bad, r.many = "a carriage return stands in the middle of it, so it may be several rows", true

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"rollcall.dev/rollcall/internal/fault"
@@ -99,6 +100,29 @@ func TestBothDatabasesHaveTheSameTables(t *testing.T) {
 	if !slices.Equal(one, other) {
 		t.Errorf("SQLite has %v and PostgreSQL %v", one, other)
 	}
+}
+
+// An update restarts the server while a timer starts the command line.
+func TestProcessesThatStartAtOnceBringTheSchemaUpToDateTogether(t *testing.T) {
+	both(t, func(t *testing.T, dsn string) {
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				d, err := db.Open(t.Context(), dsn, "")
+				if err == nil {
+					err = d.Close()
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		steps := texts(t, open(t, dsn), `SELECT CAST(version_id AS text) FROM goose_db_version ORDER BY version_id`)
+		if alone := slices.Compact(slices.Clone(steps)); len(alone) != len(steps) || len(steps) < 2 {
+			t.Errorf("the steps that were done are %v", steps)
+		}
+	})
 }
 
 func TestADatabaseOfANewerVersionIsRefusedAndLeftAlone(t *testing.T) {

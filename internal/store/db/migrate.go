@@ -83,10 +83,21 @@ func (d *DB) migrate(ctx context.Context) error {
 	if err := d.everyIndex(ctx, have); err != nil {
 		return err
 	}
-	if _, err := p.Up(ctx); err != nil {
-		return explain("bring the schema up to date", err)
+	// SQLite has no lock across steps: of two processes that start at once the slower one
+	// comes upon a step that is done, each of which is one transaction. It goes on behind it.
+	for {
+		_, err := p.Up(ctx)
+		if err == nil {
+			return nil
+		}
+		now, verr := p.GetDBVersion(ctx)
+		if verr != nil || now == have {
+			return explain("bring the schema up to date", err)
+		}
+		if have = now; have == want {
+			return nil
+		}
 	}
-	return nil
 }
 
 // released refuses a database whose first step is that of a program before the

@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -116,6 +118,32 @@ func TestInterruptedWhileReading(t *testing.T) {
 			eventsAreWhole(t, h)
 		})
 	}
+}
+
+// What a killed backup leaves behind does not pass for one.
+func TestABackupHasItsNameWhenItIsWhole(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, staff)
+	h.apart = true
+	h.write("people.csv", "username,first_name,last_name,email\nanna,Anna,Berg,anna@example.org\n")
+	h.run(0, "sync", "staff")
+	p := h.start("backup", h.path("copy.db"))
+	for begun := []string(nil); len(begun) == 0; {
+		begun, _ = filepath.Glob(h.path("copy.db*"))
+		if t.Context().Err() != nil {
+			t.Fatal("the backup does not begin")
+		}
+	}
+	p.signal(syscall.SIGKILL)
+	p.end()
+	if _, err := os.Stat(h.path("copy.db")); err == nil {
+		h.env["ROLLCALL_DATABASE"] = "sqlite:" + h.path("copy.db")
+		if n := len(h.people()); n != 1 {
+			t.Errorf("%d accounts are in what was copied", n)
+		}
+		return
+	}
+	h.run(0, "backup", h.path("copy.db"))
 }
 
 // A process that ends in the middle of applying leaves the database at the end

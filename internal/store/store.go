@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"time"
 
 	"rollcall.dev/rollcall/internal/engine"
@@ -168,15 +169,26 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 	if s.DB.Dialect != db.SQLite {
 		return fault.New(fault.Invalid, "backup: the database is PostgreSQL").WithHint("use pg_dump; `rollcall backup` copies the embedded database")
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if _, err := os.Lstat(path); err == nil {
+		return fault.New(fault.Invalid, "backup: %s: %w", path, os.ErrExist).WithHint("%s", freshFile)
+	}
+	// It gets its name when it is whole: what a killed process leaves behind must not pass
+	// for a backup. An empty file is a database without anybody.
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.part")
 	if err != nil {
-		return fault.New(fault.Invalid, "backup: %w", err).WithHint("name a file that does not exist yet, in a folder that does")
+		return fault.New(fault.Invalid, "backup: %w", err).WithHint("%s", freshFile)
 	}
-	if err := f.Close(); err != nil {
-		return err
+	err = s.DB.Copy(ctx, f.Name())
+	if err == nil {
+		err = db.Explain("back up", f.Sync())
 	}
-	if err := s.DB.Copy(ctx, path); err != nil {
-		return errors.Join(err, os.Remove(path))
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return nil
 }
+
+const freshFile = "name a file that does not exist yet, in a folder that does"

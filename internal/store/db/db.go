@@ -422,8 +422,10 @@ func explain(doing string, err error) error {
 	var p *pgconn.PgError
 	if errors.As(err, &p) {
 		switch {
+		// Not fault.Denied: that is for who signs in with us. A good API key was answered 401
+		// by it, and a refresh token taken for a revoked one.
 		case strings.HasPrefix(p.Code, "28"):
-			return fault.New(fault.Denied, "database: %s: PostgreSQL refused user or password", doing)
+			return fault.New(fault.Unavailable, "database: %s: PostgreSQL refused user or password", doing)
 		case strings.HasPrefix(p.Code, "53"):
 			return fault.New(fault.Unavailable, "database: %s: %w", doing, err).WithHint("PostgreSQL has run out of disk, memory or connections")
 		case strings.HasPrefix(p.Code, "40"):

@@ -172,7 +172,7 @@ func TestWhatIsNoDatabaseIsRefusedWithAHintAndLeftAlone(t *testing.T) {
 		{"a folder", "sqlite:.", "is a directory", "the folder must exist", fault.Unavailable},
 		{"another kind of address", "mysql://root:Sesame-Open@db/x", "neither sqlite:FILE nor postgres", "for instance sqlite:rollcall.db", fault.Invalid},
 		{"nobody at home", "postgres://rollcall:Sesame-Open@127.0.0.1:1/x", "PostgreSQL at 127.0.0.1:1 cannot be reached", "check the address", fault.Unavailable},
-		{"a wrong password", wrongPassword(t), "PostgreSQL refused user or password", "", fault.Denied},
+		{"a wrong password", wrongPassword(t), "PostgreSQL refused user or password", "", fault.Unavailable},
 		{"a database that is not there", strings.Replace(databases.Server(t).DSN, "/rollcall?", "/nowhere?", 1), `"nowhere" does not exist`, "", fault.Unavailable},
 		{"an address nobody can read", "postgres://rollcall:Sesame-Open@[::1/x", "the postgres address cannot be read", "it looks like", fault.Invalid},
 	} {

@@ -422,10 +422,20 @@ func explain(doing string, err error) error {
 	var p *pgconn.PgError
 	if errors.As(err, &p) {
 		switch {
-		// Not fault.Denied: that is for who signs in with us. A good API key was answered 401
-		// by it, and a refresh token taken for a revoked one.
+		// Not fault.Denied, here and below: that is for who signs in with us. A good API key
+		// was answered 401 by it, and a refresh token taken for a revoked one.
+		case p.Code == "28P01":
+			return fault.New(fault.Unavailable, "database: %s: PostgreSQL refused user or password", doing).WithHint("check both in `database`; what is special in an address is written as %%40 for @, and so on")
 		case strings.HasPrefix(p.Code, "28"):
-			return fault.New(fault.Unavailable, "database: %s: PostgreSQL refused user or password", doing)
+			return fault.New(fault.Unavailable, "database: %s: PostgreSQL lets us not in: %s", doing, p.Message).WithHint("pg_hba.conf on its machine says who may come, from where, and whether by TLS (sslmode in `database`)")
+		case p.Code == "42501" || p.Code == "3F000":
+			return fault.New(fault.Unavailable, "database: %s: %w", doing, err).WithHint("the user must own the database, or be granted CREATE and USAGE on a schema in its search_path")
+		case p.Code == "25006":
+			return fault.New(fault.Unavailable, "database: %s: %w", doing, err).WithHint("name the primary in `database`, not a standby; default_transaction_read_only must be off for the user and the database")
+		case p.Code == "57014" || p.Code == "55P03" || p.Code == "25P03" || p.Code == "25P04":
+			return fault.New(fault.Unavailable, "database: %s: %w", doing, err).WithHint("PostgreSQL ended it for a time limit; nothing of the unfinished step was kept: ALTER ROLE ... SET statement_timeout = 0, and lock_timeout, idle_in_transaction_session_timeout, transaction_timeout as well")
+		case strings.HasPrefix(p.Code, "57P"):
+			return fault.New(fault.Unavailable, "database: %s: %w", doing, err).WithHint("PostgreSQL is stopping, starting, or an administrator ended the connection; nothing of the unfinished step was kept, run again")
 		case strings.HasPrefix(p.Code, "53"):
 			return fault.New(fault.Unavailable, "database: %s: %w", doing, err).WithHint("PostgreSQL has run out of disk, memory or connections")
 		case strings.HasPrefix(p.Code, "40"):

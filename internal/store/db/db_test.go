@@ -172,7 +172,11 @@ func TestWhatIsNoDatabaseIsRefusedWithAHintAndLeftAlone(t *testing.T) {
 		{"a folder", "sqlite:.", "is a directory", "the folder must exist", fault.Unavailable},
 		{"another kind of address", "mysql://root:Sesame-Open@db/x", "neither sqlite:FILE nor postgres", "for instance sqlite:rollcall.db", fault.Invalid},
 		{"nobody at home", "postgres://rollcall:Sesame-Open@127.0.0.1:1/x", "PostgreSQL at 127.0.0.1:1 cannot be reached", "check the address", fault.Unavailable},
-		{"a wrong password", wrongPassword(t), "PostgreSQL refused user or password", "", fault.Unavailable},
+		{"a wrong password", wrongPassword(t), "PostgreSQL refused user or password", "check both in `database`", fault.Unavailable},
+		{"a user who may not come in", under(t, "stranger", "NOLOGIN", ""), `"stranger" is not permitted to log in`, "pg_hba.conf", fault.Unavailable},
+		{"a user who may make no tables", under(t, "weak", "LOGIN", ""), "permission denied", "be granted CREATE", fault.Unavailable},
+		{"a database for reading alone", under(t, "", "", "default_transaction_read_only=on"), "read-only transaction", "not a standby", fault.Unavailable},
+		{"a time limit for statements", under(t, "", "", "statement_timeout=1"), "statement timeout", "SET statement_timeout = 0", fault.Unavailable},
 		{"a database that is not there", strings.Replace(databases.Server(t).DSN, "/rollcall?", "/nowhere?", 1), `"nowhere" does not exist`, "", fault.Unavailable},
 		{"an address nobody can read", "postgres://rollcall:Sesame-Open@[::1/x", "the postgres address cannot be read", "it looks like", fault.Invalid},
 	} {
@@ -194,6 +198,25 @@ func TestWhatIsNoDatabaseIsRefusedWithAHintAndLeftAlone(t *testing.T) {
 	if text, err := os.ReadFile(path); err != nil || string(text) != letter {
 		t.Errorf("the letter was changed (%v)", err)
 	}
+}
+
+// under is the address of a blank database for a user of its own, or with a setting.
+func under(t *testing.T, role, may, setting string) string {
+	t.Helper()
+	u, err := url.Parse(databases.Blank(t)["PostgreSQL"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if role != "" {
+		write(t, open(t, databases.Server(t).DSN), `CREATE ROLE `+role+` PASSWORD 'x' `+may)
+		u.User = url.UserPassword(role, "x")
+	}
+	if name, value, ok := strings.Cut(setting, "="); ok {
+		q := u.Query()
+		q.Set(name, value)
+		u.RawQuery = q.Encode()
+	}
+	return u.String()
 }
 
 func wrongPassword(t *testing.T) string {

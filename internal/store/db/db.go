@@ -7,10 +7,12 @@ package db
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -446,6 +448,11 @@ func explain(doing string, err error) error {
 	if errors.As(err, &c) {
 		return fault.New(fault.Unavailable, "database: %s: PostgreSQL at %s cannot be reached: %v", doing, hostOf(c), errors.Unwrap(c)).
 			WithHint("check the address in `database`, and that the server runs and lets this machine in")
+	}
+	var n *net.OpError
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn) || errors.As(err, &n) {
+		return fault.New(fault.Unavailable, "database: %s: the connection to PostgreSQL was cut: %w", doing, err).
+			WithHint("nothing of the unfinished step was kept, run again; PostgreSQL's log, or that of a proxy or firewall before it, may say why")
 	}
 	return fmt.Errorf("database: %s: %w", doing, err)
 }

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -208,6 +210,7 @@ func under(t *testing.T, role, may, setting string) string {
 		t.Fatal(err)
 	}
 	if role != "" {
+		write(t, open(t, databases.Server(t).DSN), `DROP ROLE IF EXISTS `+role)
 		write(t, open(t, databases.Server(t).DSN), `CREATE ROLE `+role+` PASSWORD 'x' `+may)
 		u.User = url.UserPassword(role, "x")
 	}
@@ -227,6 +230,52 @@ func wrongPassword(t *testing.T) string {
 	}
 	u.User = url.UserPassword("rollcall", "Sesame-Open")
 	return u.String()
+}
+
+func TestAConnectionThatIsCutInTheMiddleIsSaidWithAHint(t *testing.T) {
+	dsn := databases.Blank(t)["PostgreSQL"]
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var lines []net.Conn
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", u.Host)
+			if err != nil {
+				near.Close()
+				return
+			}
+			mu.Lock()
+			lines = append(lines, near, far)
+			mu.Unlock()
+			go func() { _, _ = io.Copy(far, near); far.Close() }()
+			go func() { _, _ = io.Copy(near, far); near.Close() }()
+		}
+	}()
+	d := open(t, strings.Replace(dsn, u.Host, l.Addr().String(), 1))
+	err = d.Write(t.Context(), func(tx *db.Tx) error {
+		mu.Lock()
+		for _, c := range lines {
+			c.Close()
+		}
+		mu.Unlock()
+		_, err := tx.Exec(t.Context(), `INSERT INTO organizations (id, name, created_at) VALUES ('org', 'Organization', 1)`)
+		return err
+	})
+	if fault.KindOf(err) != fault.Unavailable || !strings.Contains(err.Error(), "the connection to PostgreSQL was cut") || !strings.Contains(fault.HintOf(err), "run again") {
+		t.Errorf("kind %d: %v, hint %q", fault.KindOf(err), err, fault.HintOf(err))
+	}
 }
 
 func TestTheFileIsReadableForItsOwnerAlone(t *testing.T) {

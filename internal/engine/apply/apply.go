@@ -110,7 +110,12 @@ func Run(ctx context.Context, b Batch, s *Stored, from Chunks, to Ledger, progre
 		if err := ctx.Err(); err != nil {
 			return failed, err
 		}
-		next := <-chunks
+		var next chunk
+		select {
+		case next = <-chunks:
+		case <-ctx.Done(): // whoever decodes ends by it too, and sends nothing any more
+			return failed, ctx.Err()
+		}
 		if next.err != nil {
 			return failed, next.err
 		}

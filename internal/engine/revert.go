@@ -231,7 +231,7 @@ func (e *Engine) undoChunk(ctx context.Context, changes []plan.Change, failed ma
 			continue
 		}
 		if back != nil && back.Target == plan.Membership {
-			others := 0
+			var others int
 			if back.Members, others, err = e.undone(ctx, target.Connection, back); err != nil {
 				return err
 			}

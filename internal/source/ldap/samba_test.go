@@ -69,8 +69,8 @@ func TestAnAccountThatSeesWhatWasDeletedNeedsNoSweep(t *testing.T) {
 			do(s.SetPrimaryGroup(people[24].UID, servers.Groups()[0].Name))
 		}},
 		{"a primary group that is not read", func() {
-			do(s.AddGroup("Outer", people[25].UID))
-			do(s.SetPrimaryGroup(people[25].UID, "Outer"))
+			do(s.AddGroup("Outer", people[24].UID))
+			do(s.SetPrimaryGroup(people[24].UID, "Outer"))
 			rename("CN=Outer,"+s.GroupsBase, "CN=Outer", "CN=Users,"+s.Base)()
 		}},
 		{"a primary group comes into the base", rename("CN=Outer,CN=Users,"+s.Base, "CN=Outer", s.GroupsBase)},

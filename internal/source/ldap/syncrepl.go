@@ -283,7 +283,36 @@ func (s *syncrepl) all(r *reading, w syncSearch, cookie []byte, halves []*half, 
 	for _, i := range w.of {
 		out[i].conclude(r, got)
 	}
+	if err != nil {
+		return got, err
+	}
+	// 389 Directory Server's content synchronization sends an entry without what is
+	// reckoned: whether others lie below it is asked for.
+	err = r.holders(w.query.base, out[w.of[0]].keys, func(dn string) {
+		for _, i := range w.of {
+			r.takePlace(out[i], dn, halves[i])
+		}
+	})
 	return got, err
+}
+
+// holders calls fn for those of some entries below a base which others lie below.
+func (r *reading) holders(base string, keys []string, fn func(dn string)) error {
+	for some := range slices.Chunk(keys, batch) {
+		names := newDecoder(directory.User, r.anchor, placeAttributes, "", nil)
+		q := query{base: base, scope: scopeSub, filter: anyOf(r.anchor, some), attributes: names.request()}
+		err := r.collect(q, func(op cursor) error {
+			rec, _, err := names.record(op)
+			if err == nil && strings.EqualFold(rec.First(hasSubordinates), "TRUE") {
+				fn(rec.Ref)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // name takes down what is still there, and what is not.

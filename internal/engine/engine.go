@@ -231,7 +231,11 @@ func (e *Engine) carryOut(ctx context.Context, lease mirror.Lease, c setting.Con
 		return err
 	}
 	summary := made.Summary
-	extra, err := e.leftOut(ctx, made, excluded, &summary)
+	rows := map[int64]bool{}
+	for _, o := range failed {
+		rows[o.Change.Seq] = true
+	}
+	extra, err := e.leftOut(ctx, made, excluded, rows, &summary)
 	if err != nil {
 		return err
 	}
@@ -274,12 +278,13 @@ func (e *Engine) verify(ctx context.Context, made *Plan) error {
 
 // leftOut takes the rows a person excluded out of the counts and keeps them
 // open, so that later plans propose them again.
-func (e *Engine) leftOut(ctx context.Context, made *Plan, excluded map[int64]bool, summary *plan.Summary) ([]plan.Note, error) {
+func (e *Engine) leftOut(ctx context.Context, made *Plan, excluded, failed map[int64]bool, summary *plan.Summary) ([]plan.Note, error) {
 	var notes []plan.Note
 	if made.Basis.Reverts != "" {
 		// What was undone differs from the directory: look at it again next time.
 		err := e.EachChange(ctx, made, func(c *plan.Change) error {
-			if c.Key != ([16]byte{}) {
+			// Of rows that were not carried out it is said why, and no more.
+			if c.Key != ([16]byte{}) && !failed[c.Seq] && (c.Target == plan.Membership || !excluded[c.Seq]) {
 				text := "run " + made.Basis.Reverts + " was reverted"
 				if c.Target == plan.Account && c.Fields.Has(plan.FieldLink) && c.After.Connection != made.Connection {
 					text = plan.WentTo + c.After.Connection // whose groups here are to be left

@@ -208,7 +208,7 @@ func (s *server) listChanges(ctx context.Context, in *struct {
 	for _, text := range in.Of {
 		id, err := account.ParseID(text)
 		if err != nil {
-			return nil, fault.New(fault.Invalid, "accounts: %w", err)
+			return nil, fault.New(fault.Invalid, "accounts: %q is not the ID of an account", text)
 		}
 		only.Accounts = append(only.Accounts, id)
 	}

@@ -28,7 +28,7 @@ func (r *reading) meetAll(halves []*half) error {
 		}
 		q := h.query
 		q.attributes, q.elsewhere = names.request(), true
-		if _, err := r.pages(h.what, q, func(op cursor) error {
+		e, err := r.pages(h.what, q, func(op cursor) error {
 			rec, _, err := names.record(op)
 			if err == nil && rec.ID != "" && !names.excluded {
 				key := directory.KeyOf(rec.Kind, rec.ID)
@@ -36,7 +36,11 @@ func (r *reading) meetAll(halves []*half) error {
 				r.shared[key] = twice
 			}
 			return err
-		}, func() error { return nil }); err != nil {
+		}, func() error { return nil })
+		if err != nil {
+			return err
+		}
+		if _, err := r.judge(h.what, q, e); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/fault"
@@ -352,6 +353,37 @@ func TestARevertLeavesNobodyInTheGroupsOfAnotherConnection(t *testing.T) {
 		w.Approve("hq", w.Held("hq", "was reverted").Plan)
 		equal(t, "crew", w.Members("crew"), "anna")
 		w.Settled("hq")
+	})
+}
+
+// Of a row of a revert that failed, or that a person took out of it, it is not said that the
+// run was reverted.
+func TestWhatARevertDidNotUndoIsNotSaidToBeReverted(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		w.Holds("hq", Person("anna"), Person("bob"), Person("carl"))
+		w.Applied("hq")
+		w.Holds("hq", Person("queen", "id=id-anna", "mail=queen@example.org"), Person("bob", "title=Boss"), Person("carl", "title=Clerk"))
+		moved := w.Applied("hq").Run
+		back, err := w.Engine.Revert(t.Context(), *w.Conn("hq"), moved.ID, true, options)
+		w.must(err)
+		w.local("org", "anna", "anna@elsewhere.org")
+		r := w.Approve("hq", back.Plan, w.RowOf(back.Plan, "update account bob"))
+		equal(t, "undone", r.Run.Summary.Update, 1)
+		equal(t, "failed", r.Run.Summary.Failed, 1)
+		for id, want := range map[directory.ExternalID]string{"id-anna": "", "id-bob": "taken out of plan", "id-carl": "was reverted"} {
+			var left []string
+			w.must(w.Store.PlanTable.Open(t.Context(), "hq", directory.KeyOf(directory.User, id), func(n plan.Note) error {
+				left = append(left, n.Text)
+				return nil
+			}))
+			if text := strings.Join(left, "; "); len(left) > 1 || (text == "") != (want == "") || !strings.Contains(text, want) {
+				t.Errorf("left open of %s: %q, want %q", id, text, want)
+			}
+		}
+		// Only what was undone is planned again.
+		same(t, "rows", w.Brief(w.Plan("hq")), "update account carl")
 	})
 }
 

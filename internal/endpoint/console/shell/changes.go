@@ -38,17 +38,20 @@ func Changes(q *Ask, plan string, rows []client.Change, guest bool) ([]Change, e
 	}
 	out := make([]Change, len(rows))
 	for i, c := range rows {
-		out[i] = Change{Change: c, Fields: names.Fields(c.Before, c.After)}
-		switch r := &out[i]; {
-		case c.Action == "create" || c.Account == nil:
-			r.Who, r.Entry = who(&c)
-		case c.Target == "membership":
-			r.Who, r.Group, r.There = names.Account(*c.Account), c.Name, !names.planned[*c.Account]
-		default:
-			if r.Who, r.There = names.Account(*c.Account), true; r.Who != c.Name {
-				r.Entry = c.Name
+		r := Change{Change: c, Who: called(&c), Fields: names.Fields(c.Before, c.After)}
+		if c.Action != "create" && c.Account != nil {
+			r.There = !names.planned[*c.Account] || c.Target == "account"
+			if r.Who = names.Account(*c.Account); guest && r.Who == *c.Account {
+				r.Who = "somebody who is there already"
 			}
 		}
+		switch {
+		case c.Target == "membership":
+			r.Group = c.Name
+		case r.Who != c.Name:
+			r.Entry = c.Name
+		}
+		out[i] = r
 	}
 	return out, nil
 }
@@ -69,7 +72,7 @@ func (n *Names) loadPlanned(plan string) error {
 		}
 		for i := range found.Items {
 			if c := &found.Items[i]; c.Account != nil {
-				n.accounts[*c.Account], _ = who(c)
+				n.accounts[*c.Account] = called(c)
 				n.planned[*c.Account] = true
 			}
 		}
@@ -77,17 +80,17 @@ func (n *Names) loadPlanned(plan string) error {
 	return nil
 }
 
-// who is how people know what a change is about: the name its new or old values
-// have, and the entry's own where that says something else.
-func who(c *client.Change) (name, entry string) {
+// called is how people know what a change is about: the name its new or old values
+// have, or the entry's own.
+func called(c *client.Change) string {
 	for _, form := range []json.RawMessage{c.After, c.Before} {
 		var a client.Account
 		if c.Target != "account" || json.Unmarshal(form, &a) != nil {
 			continue
 		}
-		if given := or(text(a.DisplayName), strings.TrimSpace(text(a.FirstName)+" "+text(a.LastName))); given != "" && given != c.Name {
-			return given, c.Name
+		if given := or(text(a.DisplayName), strings.TrimSpace(text(a.FirstName)+" "+text(a.LastName))); given != "" {
+			return given
 		}
 	}
-	return c.Name, ""
+	return c.Name
 }

@@ -2,7 +2,13 @@
 
 package host
 
-import "os/exec"
+import (
+	"os"
+	"os/exec"
+)
 
 // dieWithUs has no counterpart here: a killed test leaves its server behind.
 func dieWithUs(*exec.Cmd) {}
+
+// killAll ends the server; its children are left to it.
+func killAll(server *os.Process) { _ = server.Kill() }

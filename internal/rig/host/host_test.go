@@ -3,12 +3,14 @@ package host
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func newHost(t *testing.T, dir string) *Host {
@@ -105,5 +107,34 @@ func TestAServerThatNeverAnswersIsEnded(t *testing.T) {
 	})
 	if !errors.Is(err, context.Canceled) || h.Pid != 0 {
 		t.Errorf("%v; process %d", err, h.Pid)
+	}
+}
+
+// Apache and Samba have children, who do not die with their parent.
+func TestAServersChildrenAreKilledWithIt(t *testing.T) {
+	h := newHost(t, "")
+	held, ours, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	err = h.Begin(t.Context(), Life{Answers: func() error { return nil }, Command: func() *exec.Cmd {
+		c := exec.Command("sh", "-c", "sleep 600 & echo >&3; wait")
+		c.ExtraFiles = []*os.File{ours}
+		return c
+	}})
+	if err = errors.Join(err, ours.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := held.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	h.Kill()
+	// The end comes when nobody has the pipe open, the child neither.
+	if err := held.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := held.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("a child goes on: %v", err)
 	}
 }

@@ -63,22 +63,27 @@ func (h *Host) Resume(ctx context.Context) error {
 
 // Halt ends the process in good order. Data and addresses stay, and Resume goes
 // on with them.
-func (h *Host) Halt() { h.end(syscall.SIGTERM) }
+func (h *Host) Halt() {
+	if h.process != nil {
+		_ = h.process.Signal(syscall.SIGTERM) // not there any more is as good as ended
+		h.end(patience)
+	}
+}
 
 // Kill ends the process where it stands, as a power cut would: what was written
 // last may be lost, since no rig waits for the disk.
-func (h *Host) Kill() { h.end(syscall.SIGKILL) }
-
-func (h *Host) end(signal syscall.Signal) {
-	if h.process == nil {
-		return
+func (h *Host) Kill() {
+	if h.process != nil {
+		h.end(0)
 	}
-	// Not there any more is as good as ended.
-	_ = h.process.Signal(signal)
+}
+
+// end waits so long for the process to end by itself.
+func (h *Host) end(wait time.Duration) {
 	select {
 	case <-h.process.ended:
-	case <-time.After(patience):
-		_ = h.process.Kill()
+	case <-time.After(wait):
+		killAll(h.process.Process)
 		<-h.process.ended
 	}
 	h.process, h.Pid = nil, 0

@@ -45,7 +45,7 @@ type MembershipOrigin struct {
 
 // GroupName is a group by ID and name.
 type GroupName struct {
-	ID   string `json:"id" format:"uuid"`
+	ID   string `json:"id,omitempty" format:"uuid" doc:"None of a group that is not selected, and read for its members alone."`
 	Name string `json:"name"`
 }
 

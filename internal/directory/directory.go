@@ -15,6 +15,9 @@ type Kind uint8
 const (
 	User  Kind = 1
 	Group Kind = 2
+	// Inner is a group that is not selected itself and lies in one that is, however deep:
+	// it is read for the sake of its members alone, who are members of that one too.
+	Inner Kind = 3
 )
 
 func (k Kind) String() string {
@@ -23,6 +26,8 @@ func (k Kind) String() string {
 		return "user"
 	case Group:
 		return "group"
+	case Inner:
+		return "inner group"
 	}
 	return "unknown"
 }
@@ -75,8 +80,12 @@ type Record struct {
 // a ref or a record's content wherever millions of them are held or compared.
 type Digest [16]byte
 
-// KeyOf is the digest by which the mirror knows an entry: kind and external ID.
+// KeyOf is the digest by which the mirror knows an entry: kind and external ID. A group
+// keeps its own when it is selected, or is not any more.
 func KeyOf(kind Kind, id ExternalID) Digest {
+	if kind == Inner {
+		kind = Group
+	}
 	b := make([]byte, 0, 64)
 	b = append(b, byte(kind))
 	b = append(b, id...)

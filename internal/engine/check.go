@@ -104,6 +104,9 @@ type tally struct {
 }
 
 func (t *tally) take(r *directory.Record) error {
+	if r.Kind == directory.Inner {
+		return nil
+	}
 	if r.Kind == directory.Group {
 		name := r.Name
 		if len(r.Attributes) > 0 && len(r.Attributes[0].Values) > 0 {

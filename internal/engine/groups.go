@@ -25,6 +25,7 @@ type groupGraph struct {
 
 type groupRow struct {
 	id         account.ID
+	inner      bool // no group of ours: it is there for its members
 	key        directory.Digest
 	externalID directory.ExternalID
 	name       string
@@ -55,14 +56,34 @@ func (b *builder) loadGroups() (*groupGraph, error) {
 		return nil, err
 	}
 	if b.p.kind.OnlyMembers(b.p.c.Backend) {
-		g.only = map[directory.Digest]bool{}
-		for i := range g.rows {
-			for _, ref := range g.rows[i].members {
-				g.only[ref] = true // groups nested in selected ones are selected by the source or not at all
+		g.only = g.selected()
+	}
+	return g, nil
+}
+
+// selected are the refs of everybody in a group that is selected, or in one nested in it.
+func (g *groupGraph) selected() map[directory.Digest]bool {
+	out := map[directory.Digest]bool{}
+	var next []int
+	for i := range g.rows {
+		if !g.rows[i].inner {
+			next = append(next, i)
+		}
+	}
+	for len(next) > 0 {
+		row := &g.rows[next[len(next)-1]]
+		next = next[:len(next)-1]
+		for _, ref := range row.members {
+			if out[ref] {
+				continue
+			}
+			out[ref] = true
+			if i, nested := g.byRef[ref]; nested && g.rows[i].inner {
+				next = append(next, i)
 			}
 		}
 	}
-	return g, nil
+	return out
 }
 
 // addPrimaries adds to groups, named by their refs (nil: to all), those who are
@@ -88,7 +109,7 @@ func (b *builder) addGroup(g *groupGraph, row *mirror.Row) error {
 		return err
 	}
 	// What is kept is cloned: it would keep the whole record, with all its members.
-	gr := groupRow{id: b.groupID(row.ExternalID), key: row.Key,
+	gr := groupRow{id: b.groupID(row.ExternalID), inner: row.Kind == directory.Inner, key: row.Key,
 		externalID: row.ExternalID, dn: row.Name, name: row.Name, gone: row.Gone, problem: strings.Clone(r.Problem)}
 	if len(r.Attributes) > 0 && len(r.Attributes[0].Values) > 0 {
 		name, why := clean.Text(r.Attributes[0].Values[0])
@@ -302,19 +323,23 @@ func (b *builder) group(row *groupRow, all map[account.ID]account.Group, desired
 	have, exists := all[row.id]
 	c := plan.Change{Target: plan.Group, Group: row.id, Key: row.key, ExternalID: row.externalID, Name: row.name, Version: have.Version}
 	policy, refuse := b.p.c.Policy, ""
-	if row.warning != "" && !row.gone {
+	away := row.gone || row.inner
+	if row.warning != "" && !away {
 		if err := b.note(plan.Note{Kind: plan.Warning, Key: row.key, Name: row.dn, ExternalID: row.externalID,
 			Text: "its name " + row.warning + "; the group is called by its place in the directory"}); err != nil {
 			return err
 		}
 	}
 	switch {
-	case row.problem != "" && !row.gone:
+	case row.problem != "" && !away:
 		return b.note(plan.Note{Kind: plan.Problem, Key: row.key, Name: row.dn, ExternalID: row.externalID, Text: row.problem})
-	case row.gone && (!exists || have.Status == account.Deleted):
+	case away && (!exists || have.Status == account.Deleted):
 		return nil
-	case row.gone:
+	case away:
 		c.Action, c.GroupName, c.Why = plan.Delete, [2]string{have.Name, have.Name}, "no longer in the directory"
+		if row.inner {
+			c.Why = "its name in the directory is none of those that are selected any more"
+		}
 		if policy.NoDelete {
 			refuse = "`no-delete` is on"
 		}
@@ -343,7 +368,7 @@ func (b *builder) group(row *groupRow, all map[account.ID]account.Group, desired
 			return err
 		}
 	}
-	if row.gone {
+	if away {
 		return nil
 	}
 	return b.members(row, exists, desired)

@@ -91,7 +91,7 @@ func (b *builder) regroupFew(have map[account.ID]account.Group) error {
 		}
 		row := &b.groups.rows[j]
 		if !s.whole[i] {
-			if _, exists := have[row.id]; exists && row.problem == "" {
+			if _, exists := have[row.id]; exists && row.problem == "" && !row.inner {
 				if err := b.memberChanges(row, true, some[i].add, some[i].remove); err != nil {
 					return err
 				}

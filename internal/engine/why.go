@@ -257,8 +257,8 @@ func (x *explainer) rulesHold(w *Why, row *mirror.Row, r *directory.Record, say 
 	return in, nil
 }
 
-// listed reports whether a group in the mirror lists the entry, or is the one it
-// is in besides.
+// listed reports whether a selected group lists the entry or is the one it is in
+// besides, or one does that is nested in a selected one.
 func (x *explainer) listed(row *mirror.Row) (bool, error) {
 	known, err := loadRefs(x.ctx, x.e.Store.Mirror(), x.c.Alias)
 	if err != nil {
@@ -272,19 +272,43 @@ func (x *explainer) listed(row *mirror.Row) (bool, error) {
 	if person.Primary != "" {
 		primary = known.of(directory.RefOf(x.kind.Refer(person.Primary)), row.Generation)
 	}
+	inner := map[directory.Digest]bool{} // by ref, and whether it lists them
+	err = x.e.Store.Mirror().Groups(x.ctx, x.c.Alias, false, func(g *mirror.Group) {
+		if g.Inner && !g.Gone {
+			inner[g.Ref] = g.Ref == primary
+		}
+	})
+	if err != nil {
+		return false, err
+	}
 	found := false
-	err = x.e.Store.Mirror().Each(x.ctx, Selection{Connection: x.c.Alias, All: true, Batch: batchSize}, directory.Group, func(rows []mirror.Row) error {
-		for i := range rows {
-			if rows[i].Gone {
-				continue
-			}
-			found = found || rows[i].Ref == primary
-			for at := 0; at < len(rows[i].Refs) && !found; at += 16 {
-				found = known.of(directory.Digest(rows[i].Refs[at:]), rows[i].Generation) == row.Ref
+	nested := map[directory.Digest][]directory.Digest{}
+	var next []directory.Digest
+	err = x.e.Store.Mirror().Groups(x.ctx, x.c.Alias, true, func(g *mirror.Group) {
+		if g.Gone || found {
+			return
+		}
+		lists := g.Ref == primary
+		var in []directory.Digest
+		for at := 0; at < len(g.Refs); at += 16 {
+			ref := known.of(directory.Digest(g.Refs[at:]), g.Generation)
+			lists = lists || ref == row.Ref
+			if _, ok := inner[ref]; ok {
+				in = append(in, ref)
 			}
 		}
-		return nil
+		if !g.Inner {
+			found, next = lists, append(next, in...)
+			return
+		}
+		inner[g.Ref], nested[g.Ref] = lists, in
 	})
+	for len(next) > 0 && !found {
+		ref := next[len(next)-1]
+		next = append(next[:len(next)-1], nested[ref]...)
+		found = inner[ref]
+		delete(nested, ref)
+	}
 	return found, err
 }
 

@@ -31,7 +31,7 @@ func (s *Store) Examine(ctx context.Context) ([]Finding, error) {
 			EXCEPT SELECT organization, connection, sum(CASE WHEN status <> 'deleted' AND NOT (status = 'disabled' AND cause = 'absence') THEN 1 ELSE 0 END),
 				sum(CASE WHEN status = 'active' THEN 1 ELSE 0 END) FROM accounts GROUP BY organization, connection) x`, restore},
 		{"the number of entries kept of each directory is that of the mirror", `SELECT count(*) FROM connections c WHERE c.alias NOT LIKE '% %' AND c.users + c.groups <>
-			(SELECT count(*) FROM mirror m WHERE m.connection = c.alias AND m.gone = 0 AND m.generation <= c.generation)`, "run `rollcall sync --full`"},
+			(SELECT count(*) FROM mirror m WHERE m.connection = c.alias AND m.kind < 3 AND m.gone = 0 AND m.generation <= c.generation)`, "run `rollcall sync --full`"},
 		{"no username is held by two living accounts of one organization", `SELECT count(*) FROM (SELECT 1 FROM accounts
 			WHERE status <> 'deleted' AND NOT (status = 'disabled' AND cause = 'absence') GROUP BY organization, username_key HAVING count(*) > 1) x`,
 			"`rollcall accounts list --search` shows them; correct the directory and synchronise"},

@@ -191,7 +191,7 @@ func decodeRecord(b []byte, items int) (*directory.Record, error) {
 		return nil, fmt.Errorf("%w: a record with more than %d values", errFrame, items)
 	}
 	r := &directory.Record{}
-	if r.Decode(b) != nil || r.Kind != directory.User && r.Kind != directory.Group {
+	if r.Decode(b) != nil || r.Kind < directory.User || r.Kind > directory.Inner {
 		return nil, fmt.Errorf("%w: a damaged record", errFrame)
 	}
 	r.Gone, r.Present, r.Password = flags&isGone != 0, flags&isPresent != 0, password

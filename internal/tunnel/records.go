@@ -37,7 +37,7 @@ func (w *waiting) pass() error {
 	for _, kind := range []directory.Kind{directory.User, directory.Group} {
 		var ids []directory.ExternalID
 		for _, r := range w.records {
-			if r.Kind == kind && r.ID != "" {
+			if r.ID != "" && (r.Kind == kind || kind == directory.Group && r.Kind == directory.Inner) {
 				ids = append(ids, r.ID)
 			}
 		}

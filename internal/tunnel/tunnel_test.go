@@ -328,7 +328,7 @@ func TestChangesAreLookedUpTogether(t *testing.T) {
 			}
 		}
 		for i := range 30 {
-			if err := emit(&directory.Record{Kind: directory.Group, ID: directory.ExternalID(fmt.Sprint(i)), Name: long}); err != nil {
+			if err := emit(&directory.Record{Kind: []directory.Kind{directory.Group, directory.Inner}[i%2], ID: directory.ExternalID(fmt.Sprint(i)), Name: long}); err != nil {
 				return source.Reading{}, err
 			}
 		}

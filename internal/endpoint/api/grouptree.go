@@ -151,7 +151,10 @@ func (f *folder) unfold(key directory.Digest, level int) {
 	})
 	for _, one := range slices.Compact(next) {
 		g, known := f.groups[one]
-		if !known { // too far, or without a group here
+		if !known { // too far, or read for its members alone: then what lies in it lies here
+			if !f.unfolded[one] {
+				f.unfold(one, level)
+			}
 			continue
 		}
 		if len(f.nodes) == mostGroups {

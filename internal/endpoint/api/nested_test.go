@@ -84,6 +84,12 @@ func TestGroupsInGroupsAreShownAsATree(t *testing.T) {
 		w.Holds("hq", append(people, append(groups[1:], storetest.Group("top", "@left"))...)...)
 		w.Applied("hq")
 		check("top", ">left/2 >>deep/1", "")
+		w.Holds("hq", append(people, append(groups[2:], storetest.Inner("left", "@deep", "anna"), storetest.Group("top", "@left"))...)...)
+		w.Applied("hq")
+		check("top", ">deep/1", "") // what is read for its members alone is no group here
+		check("deep", "", ">top/2 >right/2")
+		w.Holds("hq", append(people, append(groups[1:], storetest.Group("top", "@left"))...)...)
+		w.Applied("hq")
 
 		var told []string
 		for e, err := range c.GroupHistory(t.Context(), ids["top"]) {

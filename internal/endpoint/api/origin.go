@@ -228,8 +228,12 @@ func (s *server) memberships(ctx context.Context, a *account.Account, c *setting
 		one := client.MembershipOrigin{Group: groupName(g), Connection: g.Connection, How: "kept", Through: []client.GroupName{}}
 		if p, ok := paths[g.ID]; ok {
 			one.How = p.How
-			for _, id := range p.Through {
-				one.Through = append(one.Through, groupName(groups[id]))
+			for _, via := range p.Through {
+				if name := (client.GroupName{Name: via.Name}); via.ID.IsZero() {
+					one.Through = append(one.Through, name)
+				} else {
+					one.Through = append(one.Through, groupName(groups[via.ID]))
+				}
 			}
 		}
 		out = append(out, one)

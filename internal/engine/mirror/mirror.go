@@ -38,12 +38,23 @@ type Row struct {
 	GoneSince  int64 // the generation from which on it is gone, 0 while it is there
 }
 
+// Counts are numbers of people and of groups. Groups that are read for their members
+// alone are not among them.
+type Counts [2]int
+
+// Add counts n more of a kind.
+func (c *Counts) Add(kind directory.Kind, n int) {
+	if kind != directory.Inner {
+		c[kind-directory.User] += n
+	}
+}
+
 // Publication is what a finished reading makes of the picture.
 type Publication struct {
 	Generation int64
 	Gone       []directory.Digest
 	Reading    source.Reading
-	Fresh      [2]int // rows there now that were not: people, groups
+	Fresh      Counts // rows there now that were not
 	// Told are entries that a reading of changes brought as they were before. Where refs
 	// have former meanings, also since this very reading, they count as changed: their
 	// words mean what they say now.
@@ -117,6 +128,7 @@ const (
 type Group struct {
 	Key        directory.Digest
 	ExternalID directory.ExternalID
+	Inner      bool // it is read for its members alone
 	Ref        directory.Digest
 	Generation int64
 	Gone       bool
@@ -233,7 +245,7 @@ type pass struct {
 	wrote      bool
 	told       []directory.Digest // by a reading of changes, and as they were
 	changed    int
-	fresh      [2]int
+	fresh      Counts
 	hashes     map[string]string // password fingerprint to its argon2id form, within this reading
 }
 
@@ -444,9 +456,10 @@ func (p *pass) keep(key directory.Digest, k known, r *directory.Record) error {
 	hash := p.hasher.Hash(r, salt)
 	unchanged := (k.there || k.staged) && k.hash == hash
 	again := k.staged
-	if !k.there && !k.staged {
-		p.fresh[r.Kind-directory.User]++
+	if k.there || k.staged {
+		p.fresh.Add(k.kind, -1)
 	}
+	p.fresh.Add(r.Kind, 1)
 	if !unchanged {
 		p.changed++
 	}

@@ -108,7 +108,7 @@ func (r *reading) basis() (string, error) {
 		slices.Sort(asked)
 		put("%d %q %d %x %q", half.kind, Refer(half.query.base), half.query.scope, half.query.filter, asked)
 		if half.decoder.include != nil {
-			put("%q", half.decoder.include)
+			put("%q and what is in them", half.decoder.include)
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16]), nil

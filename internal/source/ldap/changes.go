@@ -19,7 +19,7 @@ type found struct {
 	odd     []string               // DNs of entries to be read that have no usable anchor
 	places  []string               // DNs of containers, below which everything is to be read
 	records []directory.Record     // of entries that came whole
-	omitted []directory.Record     // of groups that include leaves out
+	omitted []directory.Record     // of groups that include leaves out, without their members
 	gone    []directory.ExternalID //
 	present []syncUUID             // of entries that are there and did not change
 	named   bool                   // every entry there is is among records and present
@@ -84,8 +84,13 @@ func (r *reading) apply(h *half, f *found, sweep bool) error {
 		}
 	}
 	for i := range f.omitted {
-		if err := r.omit(&f.omitted[i]); err != nil {
+		rec := &f.omitted[i]
+		spared, err := r.spare(rec)
+		if err != nil {
 			return err
+		}
+		if spared {
+			f.keys = append(f.keys, anchorValue(r.anchor, string(rec.ID)))
 		}
 	}
 	for i := range f.records {
@@ -235,7 +240,12 @@ func (r *reading) sweep(h *half) error {
 			return err
 		}
 		if names.excluded {
-			r.left.omit(rec)
+			r.omit(rec)
+			if known, err := r.isKnown(rec.Kind, rec.ID); err != nil || !known {
+				return err
+			}
+			// It is read again, and not said to be there: it may have been selected.
+			keys = append(keys, anchorValue(r.anchor, string(rec.ID)))
 			return nil
 		}
 		if rec.Kind == directory.User {
@@ -270,7 +280,7 @@ func (r *reading) sweep(h *half) error {
 		return err
 	}
 	whole, err := r.judge(h.what, q, e)
-	r.left.all = r.left.all || whole && h.kind == directory.Group
+	r.inner.all = r.inner.all || whole && names.include != nil
 	return err
 }
 

@@ -307,7 +307,7 @@ const manyGroups = 1000
 
 // membersOf looks at the members of groups for groups that include leaves out.
 func (r *reading) membersOf(ids []directory.ExternalID) error {
-	if r.set.groups.include == nil || r.logins != nil {
+	if !r.inside() {
 		return nil
 	}
 	again, err := newReading(r.c, r.set, r.dse, nil, func(*directory.Record) error { return nil })
@@ -318,7 +318,9 @@ func (r *reading) membersOf(ids []directory.ExternalID) error {
 	if err != nil {
 		return err
 	}
-	again.left = r.left
+	if err := again.nameAll(h); err != nil {
+		return err
+	}
 	if len(ids) > manyGroups {
 		err = again.whole(h)
 	} else {
@@ -328,7 +330,10 @@ func (r *reading) membersOf(ids []directory.ExternalID) error {
 		}
 		err = again.fetch(h, keys)
 	}
-	r.left = again.left
+	if err == nil {
+		err = again.follow(h)
+	}
+	r.inner.told, r.inner.more = again.inner.told, again.inner.more
 	for _, reason := range again.reasons {
 		r.incomplete(reason)
 	}
@@ -386,8 +391,6 @@ func (d *doctor) groups(c *conn, root *rootDSE) bool {
 		say(source.Warn, detail+"\n"+got.Reason, "A reading that is not complete removes nobody.")
 	case got.Groups == 0:
 		say(source.Warn, detail, "Check groups.base_dn, groups.filter and groups.include.")
-	case len(r.left.inner) > 0:
-		say(source.Warn, detail, "Have groups.include match the names of these groups too, if their people are to count as members.")
 	default:
 		say(source.OK, detail, "")
 	}

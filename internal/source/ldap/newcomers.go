@@ -28,10 +28,11 @@ func (r *reading) greet(rec *directory.Record) error {
 	if !r.changes || rec.ID == "" || r.set.groups == nil || r.logins != nil {
 		return nil
 	}
-	if rec.Kind == directory.Group {
+	group := rec.Kind != directory.User
+	if group {
 		r.newcomers.groups[directory.ExternalID(strings.Clone(string(rec.ID)))] = true
 	}
-	primary := r.preset.primary && rec.Kind == directory.Group
+	primary := r.preset.primary && group
 	if len(r.newcomers.dns) > manyNewcomers && !primary {
 		return nil
 	}
@@ -49,7 +50,9 @@ func (r *reading) greet(rec *directory.Record) error {
 // enrol reads the people whose primary group is a group that came. They were handed on
 // with the DN it had where it was not read, and are not changed by its coming.
 func (r *reading) enrol(halves []*half) error {
-	for some := range slices.Chunk(r.newcomers.keys, batch) {
+	keys := r.newcomers.keys
+	r.newcomers.keys = nil
+	for some := range slices.Chunk(keys, batch) {
 		names := newDecoder(directory.Group, r.anchor, nil, "", nil)
 		names.ask("objectSid", roleSID)
 		groups := halves[len(halves)-1]

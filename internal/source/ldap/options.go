@@ -60,7 +60,7 @@ var options = append([]setting.Option{
 
 	{Name: "groups.base_dn", Basis: true, Label: "Base of groups", Help: "Where groups are looked for; left out, the base of people. With none of the settings below `groups`, no groups are read."},
 	{Name: "groups.filter", Basis: true, Label: "Filter for groups", Help: "An LDAP filter. Left out, one that suits the server is taken."},
-	{Name: "groups.include", Basis: true, Label: "Groups by name", Help: "A regular expression; only groups whose name it matches are read."},
+	{Name: "groups.include", Basis: true, Label: "Groups by name", Help: "A regular expression; only groups whose name it matches are synchronized, and with their members those of the groups in them."},
 	{Name: "groups.members_only", Type: setting.Bool, Basis: true, Label: "Members only", Help: "Only people in one of the groups are synchronized."},
 	{Name: "groups.name_attribute", Advanced: true, Label: "Name of a group", Help: "The attribute with a group's name; left out, cn."},
 	{Name: "groups.member_attribute", Advanced: true, Label: "Members of a group", Help: "The attribute with the members' DNs, or memberUid; left out, member and uniqueMember."},

@@ -172,7 +172,10 @@ func (p *passage) changes(r *reading) error {
 	if known {
 		b.meet(halves)
 	}
-	if err := r.askLeftOut(halves[len(halves)-1]); err != nil {
+	if err := r.follow(halves[len(halves)-1]); err != nil {
+		return err
+	}
+	if err := r.enrol(halves); err != nil {
 		return err
 	}
 	r.out.Swept, b.At = sweep, r.c.srv.String()
@@ -265,8 +268,19 @@ func (p *passage) everything(r *reading) error {
 		return err
 	}
 	for _, h := range halves {
+		inner := h.kind == directory.Group && r.inside()
+		if inner {
+			if err := r.nameAll(h); err != nil {
+				return err
+			}
+		}
 		if err := r.whole(h); err != nil {
 			return err
+		}
+		if inner {
+			if err := r.follow(h); err != nil {
+				return err
+			}
 		}
 		r.noteNumbers(h)
 	}

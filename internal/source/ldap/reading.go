@@ -52,7 +52,7 @@ type reading struct {
 	logins    logins
 	shared    map[directory.Digest]bool // external IDs that were met; true of those that several entries have
 	denied    denied
-	left      leftOut
+	inner     inner
 	primaries map[string]string // DNs of groups by SID
 	stamped   bool              // stamps are looked at
 	newest    stamp             // the latest of them
@@ -67,7 +67,7 @@ func newReading(c *conn, set *settings, d *rootDSE, wanted []string, emit func(*
 		return nil, err
 	}
 	r := &reading{c: c, set: set, dse: d, preset: d.preset(), base: base, emit: emit, seen: map[string]bool{}, primaries: map[string]string{},
-		left: leftOut{seed: maphash.MakeSeed(), names: map[uint64]string{}, inner: map[int]*inside{}}}
+		inner: inner{seed: maphash.MakeSeed(), names: map[uint64]omitted{}, taken: map[directory.Digest]bool{}}}
 	r.anchor = set.presetFor(d).Anchor
 	r.wanted = slices.DeleteFunc(slices.Clone(wanted), func(a string) bool { return strings.EqualFold(a, deniedAttribute) && r.denies() })
 	r.logins = loginsFor(set.groups)
@@ -194,7 +194,10 @@ func (r *reading) entry(h *half, op cursor) error {
 	}
 	r.noteStamps(d.stamps)
 	if d.excluded {
-		return r.omit(rec)
+		if spared, err := r.spare(rec); err != nil || !spared {
+			return err
+		}
+		rec.Kind = directory.Inner
 	}
 	if rec.Kind == directory.User {
 		r.logins.add(d.logins, rec.Ref)
@@ -215,13 +218,14 @@ func (r *reading) deliver(rec *directory.Record) error {
 	if r.shared != nil && r.shared[directory.KeyOf(rec.Kind, rec.ID)] {
 		r.disown(rec)
 	}
-	if rec.Kind == directory.Group {
-		r.logins.resolve(rec)
-		if r.set.groups.include != nil && r.logins == nil {
-			r.left.take(rec)
-		}
-	} else {
+	if rec.Kind == directory.User {
 		r.denied.mark(rec)
+	} else {
+		if r.again(rec) {
+			return nil
+		}
+		r.logins.resolve(rec)
+		r.takeMembers(rec)
 	}
 	if err := r.greet(rec); err != nil {
 		return err
@@ -229,9 +233,10 @@ func (r *reading) deliver(rec *directory.Record) error {
 	if err := r.hand(rec); err != nil {
 		return err
 	}
-	if rec.Kind == directory.User {
+	switch rec.Kind {
+	case directory.User:
 		r.out.Users++
-	} else {
+	case directory.Group:
 		r.out.Groups++
 	}
 	r.report()
@@ -276,7 +281,7 @@ func (r *reading) end() source.Reading {
 		r.out.Reason = r.reasons[0]
 		r.out.Notes = append(r.out.Notes, r.reasons[1:]...)
 	}
-	r.out.Notes = append(r.out.Notes, r.left.notes()...)
+	r.noteInner()
 	r.out.Notes = append(r.out.Notes, slices.Sorted(maps.Keys(r.seen))...)
 	return r.out
 }

@@ -22,15 +22,11 @@ func (r *reading) meetAll(halves []*half) error {
 	r.shared = map[directory.Digest]bool{}
 	for _, h := range halves {
 		names := newDecoder(h.kind, r.anchor, nil, "", nil)
-		if h.decoder.include != nil {
-			names.include, names.name = h.decoder.include, h.decoder.name
-			names.ask(names.name, roleName)
-		}
 		q := h.query
 		q.attributes, q.elsewhere = names.request(), true
 		e, err := r.pages(h.what, q, func(op cursor) error {
 			rec, _, err := names.record(op)
-			if err == nil && rec.ID != "" && !names.excluded {
+			if err == nil && rec.ID != "" {
 				key := directory.KeyOf(rec.Kind, rec.ID)
 				_, twice := r.shared[key]
 				r.shared[key] = twice

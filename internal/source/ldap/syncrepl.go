@@ -341,9 +341,8 @@ func (r *reading) takeWhole(f *found, rec *directory.Record, whole bool, d *deco
 	case rec.ID != "" && !strings.EqualFold(string(rec.ID), string(want)):
 		return cannot("the server tells of %s under another %s than it shows", quoted(rec.Name), r.anchor)
 	case d.excluded:
-		// Its members, which may be very many, do not matter.
-		f.omitted = append(f.omitted, directory.Record{Kind: rec.Kind, ID: directory.ExternalID(strings.Clone(string(rec.ID))), Name: strings.Clone(rec.Name), Ref: strings.Clone(rec.Ref),
-			Attributes: []directory.Attribute{{Name: d.name, Values: []string{strings.Clone(nameOf(rec))}}}})
+		// Its members, which may be very many, hardly ever matter.
+		f.omitted = append(f.omitted, directory.Record{Kind: rec.Kind, ID: directory.ExternalID(strings.Clone(string(rec.ID))), Ref: strings.Clone(rec.Ref)})
 		return nil
 	case !whole:
 		f.keys = append(f.keys, anchorValue(r.anchor, string(want)))

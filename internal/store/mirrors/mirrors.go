@@ -8,7 +8,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -81,7 +80,7 @@ func (m *Mirrors) Stage(ctx context.Context, lease mirror.Lease, generation int6
 
 // replace puts a row in the place of one staged before. It is asked for only
 // where that is so: PostgreSQL's COPY, the quick way, cannot merge.
-const replace = `ON CONFLICT (connection, key, generation) DO UPDATE SET name = excluded.name, ref = excluded.ref,
+const replace = `ON CONFLICT (connection, key, generation) DO UPDATE SET kind = excluded.kind, name = excluded.name, ref = excluded.ref,
 	hash = excluded.hash, record = excluded.record, secret = excluded.secret, primary_ref = excluded.primary_ref, refs = excluded.refs`
 
 func insert(ctx context.Context, tx *db.Tx, lease mirror.Lease, generation int64, rows []*mirror.Row, conflict string) error {
@@ -201,118 +200,6 @@ const many = 1000
 // holds the keys alone would not do: how few rows are of the newest generation is
 // not in its statistics. PostgreSQL knows.
 
-// keepFormer takes down what refs mean to rows read before this reading: of
-// entries that have another one now, and of those that went. Who is found to be gone by
-// reading everything is not among these: their people and groups are planned with them.
-func keepFormer(ctx context.Context, tx *db.Tx, connection string, p mirror.Publication) error {
-	_, err := tx.Exec(ctx, `INSERT INTO former (connection, ref, until, key) SELECT old.connection, old.ref, $2, old.key
-		FROM mirror fresh CROSS JOIN mirror old WHERE old.connection = fresh.connection AND old.key = fresh.key AND old.generation < $2
-		AND fresh.connection = $1 AND fresh.generation = $2 AND old.gone = 0 AND old.ref <> fresh.ref ON CONFLICT DO NOTHING`, connection, p.Generation)
-	if err != nil || p.Reading.Full {
-		return err
-	}
-	return parts(p.Gone, func(in string, args []any) error {
-		_, err := tx.Exec(ctx, `INSERT INTO former (connection, ref, until, key) SELECT connection, ref, $2, key
-			FROM mirror WHERE connection = $1 AND generation < $2 AND gone = 0 AND key IN `+in+` ON CONFLICT DO NOTHING`, args...)
-		return err
-	}, connection, p.Generation)
-}
-
-// readAgain makes rows that were told of again, as they were, rows of this reading where
-// names have former meanings: what they say means now what it says.
-func readAgain(ctx context.Context, tx *db.Tx, connection string, p mirror.Publication) error {
-	if len(p.Told) == 0 {
-		return nil
-	}
-	var some bool
-	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM former WHERE connection = $1)`, connection).Scan(&some)
-	if err != nil || !some {
-		return db.Explain("look for former names", err)
-	}
-	return lift(ctx, tx, connection, p.Generation, p.Told)
-}
-
-// misled gives the rows that did not change and say names which meant others to them, and
-// which lead elsewhere from now on: of somebody's manager, of somebody's group, or of
-// members of a group. A server that mends such names has changed the rows itself.
-func misled(ctx context.Context, tx *db.Tx, connection string) (keys []directory.Digest, err error) {
-	until := map[directory.Digest]int64{}
-	err = db.Each(ctx, tx, `SELECT ref, max(until) FROM former WHERE connection = $1 GROUP BY ref`, []any{connection}, func(rows *sql.Rows) error {
-		var ref directory.Digest
-		var last int64
-		err := rows.Scan(db.Digest{To: (*[16]byte)(&ref)}, &last)
-		until[ref] = last
-		return err
-	})
-	if err != nil || len(until) == 0 {
-		return nil, err
-	}
-	err = db.Each(ctx, tx, `SELECT m.key FROM former f CROSS JOIN accounts b CROSS JOIN accounts a CROSS JOIN mirror m
-		WHERE f.connection = $1 AND b.connection = f.connection AND b.key = f.key AND a.manager = b.id
-		AND m.connection = f.connection AND m.key = a.key AND m.gone = 0 AND m.generation < f.until`,
-		[]any{connection}, func(rows *sql.Rows) error {
-			var key directory.Digest
-			err := rows.Scan(db.Digest{To: (*[16]byte)(&key)})
-			keys = append(keys, key)
-			return err
-		})
-	if err != nil {
-		return nil, err
-	}
-	err = parts(slices.Collect(maps.Keys(until)), func(in string, args []any) error {
-		return db.Each(ctx, tx, `SELECT key, primary_ref, generation FROM mirror WHERE connection = $1 AND primary_ref IS NOT NULL AND gone = 0 AND primary_ref IN `+in, args, func(rows *sql.Rows) error {
-			var key, ref directory.Digest
-			var generation int64
-			err := rows.Scan(db.Digest{To: (*[16]byte)(&key)}, db.Digest{To: (*[16]byte)(&ref)}, &generation)
-			if until[ref] > generation {
-				keys = append(keys, key)
-			}
-			return err
-		})
-	}, connection)
-	if err != nil {
-		return nil, err
-	}
-	err = db.Each(ctx, tx, `SELECT key, generation, refs FROM mirror WHERE connection = $1 AND kind = 2 AND gone = 0 AND refs IS NOT NULL`, []any{connection}, func(rows *sql.Rows) error {
-		var key directory.Digest
-		var generation int64
-		var refs sql.RawBytes
-		if err := rows.Scan(db.Digest{To: (*[16]byte)(&key)}, &generation, &refs); err != nil {
-			return err
-		}
-		for ; len(refs) >= len(key); refs = refs[len(key):] {
-			if until[directory.Digest(refs)] > generation {
-				keys = append(keys, key)
-				break
-			}
-		}
-		return nil
-	})
-	return keys, err
-}
-
-// lift makes rows that are as they were rows of a generation: they count as changed.
-func lift(ctx context.Context, tx *db.Tx, connection string, generation int64, keys []directory.Digest) error {
-	return parts(keys, func(in string, args []any) error {
-		_, err := tx.Exec(ctx, `UPDATE mirror SET generation = $2 WHERE connection = $1 AND generation < $2 AND gone = 0 AND key IN `+in, args...)
-		return err
-	}, connection, generation)
-}
-
-// Former calls fn for every ref that meant another entry, or one that went, to
-// rows of a generation below until.
-func (m *Mirrors) Former(ctx context.Context, connection string, fn func(ref directory.Digest, until int64, key directory.Digest)) error {
-	return db.Each(ctx, m.DB.Reader(), `SELECT ref, until, key FROM former WHERE connection = $1 ORDER BY ref, until`, []any{connection}, func(rows *sql.Rows) error {
-		var ref, key directory.Digest
-		var until int64
-		if err := rows.Scan(db.Digest{To: (*[16]byte)(&ref)}, &until, db.Digest{To: (*[16]byte)(&key)}); err != nil {
-			return err
-		}
-		fn(ref, until, key)
-		return nil
-	})
-}
-
 // parts calls fn for pieces of a list of keys that fit into one statement: with
 // the list's placeholders, and all arguments.
 func parts(keys []directory.Digest, fn func(in string, args []any) error, before ...any) error {
@@ -334,7 +221,7 @@ func parts(keys []directory.Digest, fn func(in string, args []any) error, before
 // markGone spares rows whose ref is carried by an entry without a usable key:
 // that entry is there, it only cannot be told that it is the same one. It counts
 // the people and groups that went.
-func markGone(ctx context.Context, tx *db.Tx, connection string, generation int64, gone []directory.Digest) (left [2]int, err error) {
+func markGone(ctx context.Context, tx *db.Tx, connection string, generation int64, gone []directory.Digest) (left mirror.Counts, err error) {
 	err = parts(gone, func(in string, args []any) error {
 		return db.Each(ctx, tx, `UPDATE mirror SET gone = $2 WHERE connection = $1 AND gone = 0 AND key IN `+in+`
 			AND (external_id = '' OR NOT EXISTS (SELECT 1 FROM mirror u WHERE u.connection = $1 AND u.ref = mirror.ref AND u.external_id = '' AND u.gone = 0))
@@ -342,7 +229,7 @@ func markGone(ctx context.Context, tx *db.Tx, connection string, generation int6
 			var kind directory.Kind
 			err := rows.Scan(&kind)
 			if err == nil {
-				left[kind-directory.User]++
+				left.Add(kind, 1)
 			}
 			return err
 		})
@@ -399,12 +286,16 @@ const moved = `
 	UNION ALL SELECT key FROM accounts WHERE connection = $1 AND manager IN (SELECT b.id FROM mirror g
 		JOIN accounts b ON b.connection = g.connection AND b.key = g.key WHERE g.connection = $1 AND g.gone > 0 AND g.gone > $2)`
 
-// due selects the rows of a kind that are to be planned, or all.
+// due selects the rows of a kind that are to be planned, or all. Inner groups come with
+// the others.
 func due(columns string, kind directory.Kind, all bool) string {
 	// What an unfinished reading staged is not part of the picture.
 	query := `SELECT ` + columns + ` FROM mirror m WHERE m.connection = $1 AND +m.generation <= (SELECT c.generation FROM connections c WHERE c.alias = $1)`
 	if !all {
 		query += ` AND m.key IN (` + moved + `)`
+	}
+	if kind == directory.Group {
+		return query + ` AND m.kind > 1 ORDER BY m.key`
 	}
 	return query + fmt.Sprintf(` AND m.kind = %d ORDER BY m.key`, kind)
 }
@@ -504,7 +395,7 @@ func (m *Mirrors) batches(ctx context.Context, size int, query string, args []an
 	return <-scanned
 }
 
-// Moved counts rows to be planned, of both kinds, where not all are.
+// Moved counts rows to be planned, people and groups, where not all are.
 func (m *Mirrors) Moved(ctx context.Context, s engine.Selection) (users, groups int, err error) {
 	err = db.Each(ctx, m.DB.Reader(), `SELECT m.kind, count(*) FROM mirror m WHERE m.connection = $1 AND m.key IN (`+moved+`) GROUP BY m.kind`,
 		[]any{s.Connection, s.Planned, db.Micros(s.Now)}, counting(&users, &groups))
@@ -521,7 +412,7 @@ func counting(users, groups *int) func(*sql.Rows) error {
 		if kind == directory.User {
 			*users = n
 		} else {
-			*groups = n
+			*groups += n
 		}
 		return nil
 	}
@@ -547,16 +438,17 @@ func (m *Mirrors) Groups(ctx context.Context, connection string, members bool, f
 	if members {
 		refs = "m.refs"
 	}
-	return db.Each(ctx, m.DB.Reader(), `SELECT m.key, m.external_id, m.ref, m.generation, m.gone, `+refs+` FROM mirror m
-		WHERE m.connection = $1 AND m.kind = 2 AND +m.generation <= (SELECT c.generation FROM connections c WHERE c.alias = $1)`, []any{connection}, func(rows *sql.Rows) error {
+	return db.Each(ctx, m.DB.Reader(), `SELECT m.key, m.kind, m.external_id, m.ref, m.generation, m.gone, `+refs+` FROM mirror m
+		WHERE m.connection = $1 AND m.kind > 1 AND +m.generation <= (SELECT c.generation FROM connections c WHERE c.alias = $1)`, []any{connection}, func(rows *sql.Rows) error {
 		var g mirror.Group
+		var kind directory.Kind
 		var id string
 		var gone int64
 		var refs sql.RawBytes
-		if err := rows.Scan(db.Digest{To: (*[16]byte)(&g.Key)}, &id, db.Digest{To: (*[16]byte)(&g.Ref)}, &g.Generation, &gone, &refs); err != nil {
+		if err := rows.Scan(db.Digest{To: (*[16]byte)(&g.Key)}, &kind, &id, db.Digest{To: (*[16]byte)(&g.Ref)}, &g.Generation, &gone, &refs); err != nil {
 			return err
 		}
-		g.ExternalID, g.Gone, g.Refs = directory.ExternalID(id), gone > 0, refs
+		g.ExternalID, g.Inner, g.Gone, g.Refs = directory.ExternalID(id), kind == directory.Inner, gone > 0, refs
 		fn(&g)
 		return nil
 	})

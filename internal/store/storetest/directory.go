@@ -232,6 +232,13 @@ func There(key string) directory.Record {
 	return directory.Record{Kind: directory.User, ID: directory.ExternalID("id-" + key), Present: true}
 }
 
+// Inner makes the same of a group that is read for its members alone.
+func Inner(key string, members ...string) directory.Record {
+	r := Group(key, members...)
+	r.Kind = directory.Inner
+	return r
+}
+
 // Group makes a record of a group called key. Members are keys of people, or of
 // groups behind an @; anything with a = in it is a ref as it stands. "id=",
 // "ref=" and "cn=" set what their names say.

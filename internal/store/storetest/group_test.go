@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"rollcall.dev/rollcall/internal/account"
+	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/setting"
 )
@@ -220,6 +221,28 @@ func TestWithMembersOnlyWhoIsInNoGroupIsNotIn(t *testing.T) {
 	})
 }
 
+func TestWithMembersOnlyWhoIsInAnInnerGroupOfASelectedOneIsIn(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq", func(c *setting.Connection) { c.Backend["groups.members_only"] = true })
+		people := []rec{Person("anna"), Person("bob", "primary=deep"), Person("carl"), Person("dora")}
+		// In lost lies nothing that is selected: it is left from before.
+		w.Holds("hq", append(people, Group("app", "@dept", "carl"), Inner("dept", "anna", "@deep"), Inner("deep", "@dept"), Inner("lost", "dora", "@lost"))...)
+		w.Applied("hq")
+		equal(t, "app", w.Members("app"), "anna bob carl")
+		equal(t, "accounts", len(w.Accounts()), 3)
+		for _, who := range []string{"anna", "bob", "carl"} {
+			w.says(who, true, "listed in a selected group")
+		}
+		w.says("dora", false, "in none of the selected groups")
+		w.Settled("hq")
+		w.Holds("hq", append(people, Group("app", "@dept", "carl"), Inner("dept", "anna"))...)
+		same(t, "rows", w.Brief(w.Applied("hq").Plan), "disable account bob")
+		w.says("bob", false, "in none of the selected groups")
+		w.Settled("hq")
+	})
+}
+
 func TestAGroupWithoutAUsableKeyKeepsItsMembers(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *World) {
@@ -393,5 +416,65 @@ func TestTheRemovalOfTheLastGroupIsStillRefusedUnderNewRules(t *testing.T) {
 		}
 		equal(t, "staff", w.Members("staff"), "-")
 		same(t, "rows when it is off", w.Rows(r.Plan), "delete group staff")
+	})
+}
+
+// Groups that are read for their members alone come and go as their names do, and nobody
+// is in them here.
+func TestWhoIsInAnInnerGroupIsInTheSelectedOnesAroundIt(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		people := []rec{Person("anna"), Person("bob", "primary=deep"), Person("carl")}
+		reads := func(changes []rec, groups ...rec) { w.Changes("hq", changes, append(slices.Clone(people), groups...)...) }
+		counted := func(groups int) {
+			t.Helper()
+			state, err := w.Store.Leases().State(t.Context(), "hq")
+			w.must(err)
+			equal(t, "groups", state.Groups, groups)
+		}
+		app := Group("app", "@dept", "carl")
+		reads(nil, app, Inner("dept", "anna", "@deep"), Inner("deep", "@dept"))
+		r := w.Applied("hq")
+		contains(t, w.Notes(r.Plan), "unresolved", "groups nested in each other")
+		equal(t, "app", w.Members("app"), "anna bob carl")
+		equal(t, "dept", w.Members("dept"), "-")
+		counted(1)
+		if got := w.origin("hq", "anna"); !slices.Contains(got, "in app: nested > dept") {
+			t.Errorf("the way to the selected one: %s", got)
+		}
+		if got := w.origin("hq", "bob"); !slices.Contains(got, "in app: nested > deep > dept") {
+			t.Errorf("the way by the primary group: %s", got)
+		}
+		w.Settled("hq")
+
+		dept := Group("dept", "anna", "@deep")
+		reads([]rec{dept}, app, dept, Inner("deep", "@dept"))
+		same(t, "selected too", w.Brief(w.Applied("hq").Plan), "add membership dept: anna", "add membership dept: bob", "create group dept")
+		counted(2)
+		w.Settled("hq")
+
+		inner := Inner("dept", "anna")
+		reads([]rec{inner}, app, inner, Inner("deep", "@dept"))
+		same(t, "not any more", w.Rows(w.Applied("hq").Plan), "remove membership app: bob", "delete group dept")
+		equal(t, "app", w.Members("app"), "anna carl")
+		counted(1)
+		w.Settled("hq")
+
+		inner = Inner("dept", "anna", "bob")
+		reads([]rec{inner}, app, inner)
+		same(t, "who comes into it", w.Brief(w.Applied("hq").Plan), "add membership app: bob")
+		w.Settled("hq")
+		people[0] = Person("anna", "ref=uid=anna,ou=away") // whom the group calls by her old name
+		reads([]rec{people[0]}, app, Inner("dept", "uid=anna,ou=away", "bob"))
+		same(t, "who is renamed", w.Brief(w.Applied("hq").Plan))
+		w.Settled("hq")
+		people = append(people, Person("dora"))
+		reads([]rec{people[3], {Kind: directory.Group, ID: "id-dept", Gone: true}}, app)
+		same(t, "deleted", w.Brief(w.Applied("hq").Plan), "create account dora", "remove membership app: anna", "remove membership app: bob")
+		counted(1)
+		w.Settled("hq")
+		w.Examine()
+		w.Replay()
 	})
 }

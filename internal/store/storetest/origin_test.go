@@ -39,8 +39,8 @@ func (w *World) origin(alias, username string) []string {
 	w.must(err)
 	for _, g := range groups {
 		line := "in " + g.Name + ": " + paths[g.ID].How
-		for _, id := range paths[g.ID].Through {
-			line += " > " + groups[id].Name
+		for _, via := range paths[g.ID].Through {
+			line += " > " + groups[via.ID].Name + via.Name
 		}
 		lines = append(lines, line)
 	}

@@ -28,6 +28,7 @@ type walker struct {
 
 type crowd struct {
 	name    string
+	inner   bool            // it is not selected
 	members map[string]bool // keys of people, and of groups behind an @
 }
 
@@ -71,6 +72,8 @@ func (w *walk) regroup(key string) {
 		delete(w.groups, key)
 	case n < 3:
 		g.name = w.pick("name", 9)
+	case n < 4:
+		g.inner = !g.inner
 	default:
 		m := w.pick("p", 14)
 		if n < 6 {
@@ -116,7 +119,11 @@ func (w *walk) records() []rec {
 			}
 			members = append(members, m)
 		}
-		out = append(out, Group(key, members...))
+		group := Group
+		if g.inner {
+			group = Inner
+		}
+		out = append(out, group(key, members...))
 	}
 	w.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
 	return out
@@ -145,6 +152,9 @@ func (w *walk) members(key string, seen map[string]bool) map[string]bool {
 func (w *walk) wanted() []string {
 	in := map[string][]string{}
 	for key, g := range w.groups {
+		if g.inner {
+			continue
+		}
 		for m := range w.members(key, map[string]bool{}) {
 			in[m] = append(in[m], g.name)
 		}

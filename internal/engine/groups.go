@@ -120,7 +120,7 @@ func (b *builder) addGroup(g *groupGraph, row *mirror.Row) error {
 	if !row.Gone {
 		gr.members = make([]directory.Digest, len(row.Refs)/16)
 		for i := range gr.members {
-			gr.members[i] = b.refs.of(directory.Digest(row.Refs[16*i:]), row.Generation)
+			gr.members[i] = b.refs.member(directory.Digest(row.Refs[16*i:]), row.Generation)
 		}
 		if _, taken := g.byRef[row.Ref]; !taken || row.ExternalID != "" {
 			g.byRef[row.Ref] = len(g.rows) // an entry without a usable key stands beside the row it was

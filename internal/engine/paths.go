@@ -112,7 +112,7 @@ func (w *ways) fill(out map[account.ID]Path) {
 			how = "primary"
 		}
 		for k := 0; k+16 <= len(row.Refs); k += 16 {
-			ref := w.refs.of(directory.Digest(row.Refs[k:]), row.Generation)
+			ref := w.refs.member(directory.Digest(row.Refs[k:]), row.Generation)
 			if ref == w.to {
 				how = "direct"
 			} else if j, nested := at[ref]; nested && j != i {

@@ -152,6 +152,10 @@ func (m besideMirror) Former(ctx context.Context, connection string, fn func(ref
 	return m.Mirror.Former(ctx, m.name(connection), fn)
 }
 
+func (m besideMirror) Returned(ctx context.Context, connection string, fn func(ref directory.Digest, since int64)) error {
+	return m.Mirror.Returned(ctx, m.name(connection), fn)
+}
+
 func (m besideMirror) Groups(ctx context.Context, connection string, members bool, fn func(*mirror.Group)) error {
 	return m.Mirror.Groups(ctx, m.name(connection), members, fn)
 }

@@ -197,6 +197,9 @@ type Mirror interface {
 	Still(ctx context.Context, s Selection, fn func([]mirror.Row) error) error
 	Rows(ctx context.Context, connection string, keys []directory.Digest) ([]mirror.Row, error)
 	Former(ctx context.Context, connection string, fn func(ref directory.Digest, until int64, key directory.Digest)) error
+	// Returned calls fn for those who went and are there again, by their refs: rows of
+	// groups from before since say nothing of them.
+	Returned(ctx context.Context, connection string, fn func(ref directory.Digest, since int64)) error
 	// Groups hands on all groups, without records, and with or without members.
 	Groups(ctx context.Context, connection string, members bool, fn func(*mirror.Group)) error
 	// Primaries calls fn for everybody who is in one of the groups of (by ref; nil

@@ -14,6 +14,7 @@ import (
 type refs struct {
 	former map[directory.Digest][]former // in the order of until
 	now    map[directory.Digest]directory.Digest
+	back   map[directory.Digest]int64 // since when those are there again who went, by ref
 }
 
 type former struct {
@@ -23,7 +24,10 @@ type former struct {
 
 // loadRefs reads what earlier refs meant, and the refs those entries have now.
 func loadRefs(ctx context.Context, store Mirror, connection string) (*refs, error) {
-	r := &refs{former: map[directory.Digest][]former{}, now: map[directory.Digest]directory.Digest{}}
+	r := &refs{former: map[directory.Digest][]former{}, now: map[directory.Digest]directory.Digest{}, back: map[directory.Digest]int64{}}
+	if err := store.Returned(ctx, connection, func(ref directory.Digest, since int64) { r.back[ref] = since }); err != nil {
+		return nil, err
+	}
 	var keys []directory.Digest
 	err := store.Former(ctx, connection, func(ref directory.Digest, until int64, key directory.Digest) {
 		r.former[ref] = append(r.former[ref], former{until: until, key: key})
@@ -50,6 +54,16 @@ func (r *refs) of(ref directory.Digest, generation int64) directory.Digest {
 	return ref
 }
 
+// member is of for a ref among a group's members: whoever went and came back is in no
+// group that was not read since.
+func (r *refs) member(ref directory.Digest, generation int64) directory.Digest {
+	out := r.of(ref, generation)
+	if r.back[out] > generation {
+		return directory.Digest{}
+	}
+	return out
+}
+
 // meant gives the key of the entry that a ref in a row of a generation means,
 // where that is another one than carries it now, or none does.
 func (r *refs) meant(ref directory.Digest, generation int64) (key directory.Digest, ok bool) {
@@ -74,5 +88,5 @@ func (r *refs) formerly(refs []directory.Digest) []directory.Digest {
 	return out
 }
 
-// any reports that some refs mean what they once meant.
-func (r *refs) any() bool { return len(r.former) > 0 }
+// any reports that some refs do not mean what they say.
+func (r *refs) any() bool { return len(r.former)+len(r.back) > 0 }

@@ -218,7 +218,7 @@ func (b *builder) sketchMembers(s *sketch, i int, g *mirror.Group) {
 		if !former && s.gone[raw] || former && s.gone[key] {
 			s.whole[i] = true // the graph does not lead to a group that went
 		}
-		ref := b.refs.of(raw, g.Generation)
+		ref := b.refs.member(raw, g.Generation)
 		if j, ok := s.byRef[ref]; ok {
 			s.nested[i] = append(s.nested[i], j)
 			s.parents[j] = append(s.parents[j], i)

@@ -291,7 +291,7 @@ func (x *explainer) listed(row *mirror.Row) (bool, error) {
 		lists := g.Ref == primary
 		var in []directory.Digest
 		for at := 0; at < len(g.Refs); at += 16 {
-			ref := known.of(directory.Digest(g.Refs[at:]), g.Generation)
+			ref := known.member(directory.Digest(g.Refs[at:]), g.Generation)
 			lists = lists || ref == row.Ref
 			if _, ok := inner[ref]; ok {
 				in = append(in, ref)

@@ -139,7 +139,10 @@ type Reading struct {
 	Reason   string // why it is not complete, in one sentence
 	Users    int
 	Groups   int
-	Notes    []string // what a person should know: referrals, ignored controls
+	// Regrouped says of a reading of changes that all groups in which those are who were
+	// not there before came too: no other one has them among its members.
+	Regrouped bool
+	Notes     []string // what a person should know: referrals, ignored controls
 }
 
 // Step is one step of the connection doctor.

@@ -88,9 +88,7 @@ func (r *reading) spare(rec *directory.Record) (bool, error) {
 // before it was there: they are read again.
 func (r *reading) stranger(rec *directory.Record) {
 	r.omit(rec)
-	if len(r.newcomers.dns) <= manyNewcomers {
-		r.newcomers.dns = append(r.newcomers.dns, strings.Clone(rec.Ref))
-	}
+	r.newcomers.add(rec.Ref)
 }
 
 // again is true of a group that this reading of everything handed on already: its name
@@ -190,6 +188,9 @@ func (r *reading) nameOpen(groups *half) error {
 	}
 	return nil
 }
+
+// pending is true while it is to be found out what members of groups are.
+func (r *reading) pending() bool { return r.inside() && len(r.inner.open)+len(r.inner.due) > 0 }
 
 // follow reads the groups that are left out and lie in those that were read, level by
 // level.

@@ -17,6 +17,14 @@ type newcomers struct {
 	dns    []string
 	keys   []string                      // anchors of the groups among them, where they can be somebody's primary group
 	groups map[directory.ExternalID]bool // those handed on in this reading
+	all    bool                          // all groups are read: nobody need be looked for
+}
+
+// add takes down the DN of one.
+func (n *newcomers) add(dn string) {
+	if !n.all && len(n.dns) <= manyNewcomers {
+		n.dns = append(n.dns, strings.Clone(dn))
+	}
 }
 
 // manyNewcomers is how many it pays to look for one by one. Beyond that all
@@ -33,14 +41,14 @@ func (r *reading) greet(rec *directory.Record) error {
 		r.newcomers.groups[directory.ExternalID(strings.Clone(string(rec.ID)))] = true
 	}
 	primary := r.preset.primary && group
-	if len(r.newcomers.dns) > manyNewcomers && !primary {
+	if (r.newcomers.all || len(r.newcomers.dns) > manyNewcomers) && !primary {
 		return nil
 	}
 	known, err := r.isKnown(rec.Kind, rec.ID)
 	if err != nil || known {
 		return err
 	}
-	r.newcomers.dns = append(r.newcomers.dns, strings.Clone(rec.Ref))
+	r.newcomers.add(rec.Ref)
 	if primary {
 		r.newcomers.keys = append(r.newcomers.keys, strings.Clone(anchorValue(r.anchor, string(rec.ID))))
 	}
@@ -89,15 +97,21 @@ func (r *reading) enrol(halves []*half) error {
 // have members, none where that is not known: a server may look through all groups for
 // an attribute that no group has, because it has no index of it.
 func (r *reading) regroup(groups *half, held []string) error {
-	if groups.kind != directory.Group || len(r.newcomers.dns) == 0 {
+	dns := r.newcomers.dns
+	if r.newcomers.dns = nil; groups.kind != directory.Group || len(dns) == 0 {
 		return nil
 	}
-	if len(r.newcomers.dns) > manyNewcomers {
+	if len(dns) > manyNewcomers {
+		r.newcomers.all = true
 		return r.whole(groups)
 	}
 	names := newDecoder(directory.Group, r.anchor, nil, "", nil)
+	if groups.decoder.include != nil {
+		names.include, names.name = groups.decoder.include, groups.decoder.name
+		names.ask(names.name, roleName)
+	}
 	var keys []string
-	for some := range slices.Chunk(r.newcomers.dns, batch) {
+	for some := range slices.Chunk(dns, batch) {
 		var of [][]byte
 		for _, a := range r.memberAttributes() {
 			if len(held) == 0 || slices.Contains(held, strings.ToLower(a)) {
@@ -109,6 +123,12 @@ func (r *reading) regroup(groups *half, held []string) error {
 		q.attributes = names.request()
 		e, err := r.pages(groups.what, q, func(op cursor) error {
 			rec, _, err := names.record(op)
+			if err == nil && names.excluded {
+				var known bool
+				if known, err = r.isKnown(rec.Kind, rec.ID); err != nil || !known {
+					return err // it lies in none that is selected
+				}
+			}
 			if err == nil && rec.ID != "" && !r.newcomers.groups[rec.ID] {
 				r.newcomers.groups[directory.ExternalID(strings.Clone(string(rec.ID)))] = true
 				keys = append(keys, strings.Clone(anchorValue(r.anchor, string(rec.ID))))

@@ -159,25 +159,25 @@ func (p *passage) changes(r *reading) error {
 			return err
 		}
 	}
-	known := len(b.Members) > 0
-	if known {
-		b.meet(halves)
+	// What comes with this may be new itself.
+	for known, groups := len(b.Members) > 0, halves[len(halves)-1]; ; {
+		if known {
+			b.meet(halves)
+		}
+		if len(r.newcomers.dns)+len(r.newcomers.keys) == 0 && !r.pending() {
+			break
+		}
+		if err := r.enrol(halves); err != nil {
+			return err
+		}
+		if err := r.regroup(groups, b.Members); err != nil {
+			return err
+		}
+		if err := r.follow(groups); err != nil {
+			return err
+		}
 	}
-	if err := r.enrol(halves); err != nil {
-		return err
-	}
-	if err := r.regroup(halves[len(halves)-1], b.Members); err != nil {
-		return err
-	}
-	if known {
-		b.meet(halves)
-	}
-	if err := r.follow(halves[len(halves)-1]); err != nil {
-		return err
-	}
-	if err := r.enrol(halves); err != nil {
-		return err
-	}
+	r.out.Regrouped = r.set.groups != nil
 	r.out.Swept, b.At = sweep, r.c.srv.String()
 	if sweep {
 		b.SweptAt = p.req.Now

@@ -37,6 +37,10 @@ func (m *Mirrors) Aside(ctx context.Context, lease mirror.Lease) (mirror.Lease, 
 			return err
 		}
 		_, err := tx.Exec(ctx, `INSERT INTO former (connection, ref, until, key) SELECT CAST($2 AS text), ref, until, key FROM former WHERE connection = $1`, lease.Connection, copied.Connection)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `INSERT INTO returned (connection, key, since) SELECT CAST($2 AS text), key, since FROM returned WHERE connection = $1`, lease.Connection, copied.Connection)
 		return err
 	})
 	for after := []byte{}; err == nil && after != nil; {
@@ -82,7 +86,7 @@ func (m *Mirrors) DropAside(ctx context.Context, lease mirror.Lease) error {
 		}
 	}
 	return m.held(ctx, lease, func(tx *db.Tx) error {
-		for _, q := range []string{`DELETE FROM former WHERE connection = $1`, `DELETE FROM connections WHERE alias = $1`} {
+		for _, q := range append([]string{`DELETE FROM connections WHERE alias = $1`}, forget...) {
 			if _, err := tx.Exec(ctx, q, name); err != nil {
 				return err
 			}

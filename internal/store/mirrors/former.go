@@ -28,6 +28,40 @@ func keepFormer(ctx context.Context, tx *db.Tx, connection string, p mirror.Publ
 	}, connection, p.Generation)
 }
 
+// forget ends what rows read before mean: from now on each says what its words say.
+var forget = []string{`DELETE FROM former WHERE connection = $1`, `DELETE FROM returned WHERE connection = $1`}
+
+// keepReturned takes down who went and came back with a reading of changes that brought
+// the groups they are in now. No server marks a group as changed when it takes somebody
+// out of it who is deleted: rows of groups that were read before still name them.
+func keepReturned(ctx context.Context, tx *db.Tx, connection string, p mirror.Publication) error {
+	if p.Single || p.Reading.Full || !p.Reading.Complete || !p.Reading.Regrouped {
+		return nil
+	}
+	_, err := tx.Exec(ctx, `INSERT INTO returned (connection, key, since) SELECT fresh.connection, fresh.key, fresh.generation
+		FROM mirror fresh CROSS JOIN mirror old WHERE old.connection = fresh.connection AND old.key = fresh.key AND old.generation < $2
+		AND fresh.connection = $1 AND fresh.generation = $2 AND old.gone > 0 ON CONFLICT (connection, key) DO UPDATE SET since = excluded.since`, connection, p.Generation)
+	return err
+}
+
+// Returned calls fn for the ref of each of them, and since when they are back.
+func (m *Mirrors) Returned(ctx context.Context, connection string, fn func(ref directory.Digest, since int64)) error {
+	return returned(ctx, m.DB.Reader(), connection, fn)
+}
+
+func returned(ctx context.Context, from db.Querier, connection string, fn func(ref directory.Digest, since int64)) error {
+	return db.Each(ctx, from, `SELECT m.ref, r.since FROM returned r CROSS JOIN mirror m WHERE r.connection = $1 AND m.connection = r.connection AND m.key = r.key AND m.gone = 0
+		AND m.generation <= (SELECT c.generation FROM connections c WHERE c.alias = $1)`, []any{connection}, func(rows *sql.Rows) error {
+		var ref directory.Digest
+		var since int64
+		err := rows.Scan(db.Digest{To: (*[16]byte)(&ref)}, &since)
+		if err == nil {
+			fn(ref, since)
+		}
+		return err
+	})
+}
+
 // readAgain makes rows that were told of again, as they were, rows of this reading where
 // names have former meanings: what they say means now what it says.
 func readAgain(ctx context.Context, tx *db.Tx, connection string, p mirror.Publication) error {
@@ -35,7 +69,7 @@ func readAgain(ctx context.Context, tx *db.Tx, connection string, p mirror.Publi
 		return nil
 	}
 	var some bool
-	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM former WHERE connection = $1)`, connection).Scan(&some)
+	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM former WHERE connection = $1) OR EXISTS (SELECT 1 FROM returned WHERE connection = $1)`, connection).Scan(&some)
 	if err != nil || !some {
 		return db.Explain("look for former names", err)
 	}
@@ -54,6 +88,9 @@ func misled(ctx context.Context, tx *db.Tx, connection string) (keys []directory
 		until[ref] = last
 		return err
 	})
+	if err == nil {
+		err = returned(ctx, tx, connection, func(ref directory.Digest, since int64) { until[ref] = max(until[ref], since) })
+	}
 	if err != nil || len(until) == 0 {
 		return nil, err
 	}

@@ -109,7 +109,7 @@ func (m *Mirrors) Discard(ctx context.Context, lease mirror.Lease) error {
 			return err
 		}
 		// And what a preview left whose process was killed.
-		for _, q := range []string{`DELETE FROM mirror WHERE connection = $1`, `DELETE FROM former WHERE connection = $1`, `DELETE FROM connections WHERE alias = $1`} {
+		for _, q := range append([]string{`DELETE FROM mirror WHERE connection = $1`, `DELETE FROM connections WHERE alias = $1`}, forget...) {
 			if _, err := tx.Exec(ctx, q, asideOf(lease.Connection)); err != nil {
 				return err
 			}
@@ -136,6 +136,9 @@ func (m *Mirrors) Publish(ctx context.Context, lease mirror.Lease, p mirror.Publ
 		}
 		if p.Generation != published && published > 0 {
 			if err := keepFormer(ctx, tx, lease.Connection, p); err != nil {
+				return err
+			}
+			if err := keepReturned(ctx, tx, lease.Connection, p); err != nil {
 				return err
 			}
 			if err := readAgain(ctx, tx, lease.Connection, p); err != nil {
@@ -172,8 +175,10 @@ func (m *Mirrors) Publish(ctx context.Context, lease mirror.Lease, p mirror.Publ
 				if err := lift(ctx, tx, lease.Connection, p.Generation, misled); err != nil {
 					return err
 				}
-				if _, err := tx.Exec(ctx, `DELETE FROM former WHERE connection = $1`, lease.Connection); err != nil {
-					return err
+				for _, q := range forget {
+					if _, err := tx.Exec(ctx, q, lease.Connection); err != nil {
+						return err
+					}
 				}
 			}
 		case reading.Full:

@@ -38,6 +38,11 @@ func (m *Mirrors) Nesting(ctx context.Context, connection string) (*Nesting, err
 	if err != nil {
 		return nil, err
 	}
+	back := map[directory.Digest]int64{}
+	err = m.Returned(ctx, connection, func(ref directory.Digest, since int64) { back[keys[ref]] = since })
+	if err != nil {
+		return nil, err
+	}
 	there := map[directory.Digest]bool{}
 	for _, key := range keys {
 		there[key] = true
@@ -54,7 +59,7 @@ func (m *Mirrors) Nesting(ctx context.Context, connection string) (*Nesting, err
 				key = former[ref][i].key
 				ok = there[key]
 			}
-			if ok && key != g.Key {
+			if ok && key != g.Key && back[key] <= g.Generation {
 				n.Inside[g.Key] = append(n.Inside[g.Key], key)
 				n.Around[key] = append(n.Around[key], g.Key)
 			}

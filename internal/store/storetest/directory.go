@@ -30,9 +30,9 @@ type Directory struct {
 	Delta bool
 	// Changes, where not nil, are what a reading that starts from a bookmark
 	// brings in place of Records, which still are what the directory holds. Swept
-	// says that it names everybody besides.
-	Changes []directory.Record
-	Swept   bool
+	// says that it names everybody besides, Regrouped that it brings the groups of who is new.
+	Changes          []directory.Record
+	Swept, Regrouped bool
 	// Next is the bookmark a reading ends with.
 	Next string
 	// Away is why the directory cannot be reached at all.
@@ -125,7 +125,7 @@ func (s *script) Read(_ context.Context, req source.Request, emit func(*director
 			return source.Reading{}, err
 		}
 	}
-	r := source.Reading{Full: !delta, Swept: delta && s.dir.Swept, Complete: s.dir.Missing == "", Reason: s.dir.Missing, Next: source.Cursor(s.dir.Next)}
+	r := source.Reading{Full: !delta, Swept: delta && s.dir.Swept, Regrouped: delta && s.dir.Regrouped, Complete: s.dir.Missing == "", Reason: s.dir.Missing, Next: source.Cursor(s.dir.Next)}
 	for n := range records {
 		if s.dir.Reading != nil {
 			s.dir.Reading(n)

@@ -426,7 +426,9 @@ func TestWhoIsInAnInnerGroupIsInTheSelectedOnesAroundIt(t *testing.T) {
 	both(t, func(t *testing.T, w *World) {
 		w.Connect("hq")
 		people := []rec{Person("anna"), Person("bob", "primary=deep"), Person("carl")}
-		reads := func(changes []rec, groups ...rec) { w.Changes("hq", changes, append(slices.Clone(people), groups...)...) }
+		reads := func(changes []rec, groups ...rec) {
+			w.Changes("hq", changes, append(slices.Clone(people), groups...)...)
+		}
 		counted := func(groups int) {
 			t.Helper()
 			state, err := w.Store.Leases().State(t.Context(), "hq")

@@ -264,24 +264,26 @@ func (r *reading) sweep(h *half) error {
 			return nil
 		}
 		return r.present(rec.Kind, rec.ID)
-	}, func() error {
-		if err := r.fetch(h, keys); err != nil {
-			return err
-		}
-		for _, dn := range odd {
-			if err := r.fetchDN(h, dn); err != nil {
-				return err
-			}
-		}
-		keys, odd = keys[:0], odd[:0]
-		return nil
-	})
+	}, func() error { return nil })
 	if err != nil {
 		return err
 	}
 	whole, err := r.judge(h.what, q, e)
 	r.inner.all = r.inner.all || whole && names.include != nil
-	return err
+	if err != nil {
+		return err
+	}
+	// Not between the pages: OpenLDAP keeps one search in pages for each connection, and
+	// refuses the next page of one after another search was read to its end.
+	if err := r.fetch(h, keys); err != nil {
+		return err
+	}
+	for _, dn := range odd {
+		if err := r.fetchDN(h, dn); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // announce says which entries isKnown is about to be asked for, or that are about to be

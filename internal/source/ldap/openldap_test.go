@@ -127,6 +127,20 @@ func TestASweepFindsWhomTheMethodDoesNotSee(t *testing.T) {
 	f.follows(methodStamp)
 }
 
+func TestWhoIsFoundInTheMiddleOfASweepIsReadWhereTheServerKeepsOneSearch(t *testing.T) {
+	s := startOpenLDAP(t, 30, openldap.Options{})
+	for _, method := range []string{methodStamp, methodSync} {
+		f := follow(t, rigSettings(s, setting.Values{"sync.method": method, "sync.page_size": 7, "sync.filter": "(&(objectClass=inetOrgPerson)(!(title=hidden)))"}), "uid", "mail")
+		modify(t, s, "dn: uid=u0004,PEOPLE\nchangetype: modify\nreplace: title\ntitle: hidden\n")
+		f.read()
+		modify(t, s, "dn: uid=u0004,PEOPLE\nchangetype: modify\nreplace: title\ntitle: shown\n")
+		f.now, f.sweep = f.now.Add(time.Hour), true
+		if got := f.follows(method); !got.Swept || !slices.Contains(f.whole, "uid=u0004,ou=people,dc=example,dc=org") {
+			t.Errorf("%s: %s, read: %q", method, show(got), f.whole)
+		}
+	}
+}
+
 func TestMembersOfPosixGroupsAreFollowed(t *testing.T) {
 	s := startOpenLDAP(t, 30, openldap.Options{})
 	f := follow(t, rigSettings(s, setting.Values{"sync.method": methodSync, "groups.filter": "(objectClass=posixGroup)", "groups.member_attribute": "memberUid"}), "mail")

@@ -21,7 +21,7 @@ func twoPages(t *testing.T, emit func(n int, sent, second <-chan struct{}), open
 	f := startFake(t, plainRoot, func(c *fakeConn, q request) bool {
 		if q.scope == scopeBase {
 			asked = append(asked, "the rest of "+q.base)
-			c.entry(q.base, "memberOf;range=1-*", "b")
+			c.entry(q.base, "memberOf;range=0-*", "a", "memberOf;range=0-*", "b")
 			c.done(0, "")
 			return true
 		}

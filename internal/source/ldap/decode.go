@@ -191,6 +191,7 @@ func (d *decoder) record(op cursor) (*directory.Record, []part, error) {
 			d.values = append(d.values, string(v))
 		}
 		values := d.values[start:len(d.values):len(d.values)]
+		raw := values
 		if len(values) == 0 && !ranged {
 			continue
 		}
@@ -219,7 +220,11 @@ func (d *decoder) record(op cursor) (*directory.Record, []part, error) {
 			}
 		}
 		if ranged && to >= 0 && f.role&(roleWanted|roleName|roleMember) != 0 {
-			d.parts = append(d.parts, part{dn: dn, field: f, next: to + 1, bad: from != 0 || to+1-from != len(values)})
+			p := part{dn: dn, field: f, next: to + 1, bad: from != 0 || to+1-from != len(values)}
+			if !p.bad {
+				p.last = raw[to]
+			}
+			d.parts = append(d.parts, p)
 		}
 	}
 	if d.kind == directory.Group {

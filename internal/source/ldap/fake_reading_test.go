@@ -327,10 +327,73 @@ func TestALargeGroupThatCannotBeReadToItsEndMakesTheReadingIncomplete(t *testing
 	}
 }
 
+// A member taken out in front moves all others up, past the end of the part that came.
+func TestNobodyIsMissedWhenALargeGroupChangesWhileItIsRead(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		times, leave int // how often some leave between two parts, and how many at a time
+		complete     bool
+	}{
+		{"one leaves", 1, 1, true},
+		{"others leave while it is read anew", 3, 1, true},
+		{"so many leave that the next part is not there", 1, 45, true},
+		{"some leave all the time", 1000, 1, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var members []string
+			for i := range 50 {
+				members = append(members, fmt.Sprintf("CN=%d,DC=x", i))
+			}
+			times := c.times
+			f := startFake(t, adRoot, func(fc *fakeConn, q request) bool {
+				if !slices.ContainsFunc(q.attributes, func(a string) bool { return strings.HasPrefix(a, "member") }) {
+					fc.page(0, "", "")
+					return true
+				}
+				from := 0
+				for _, a := range q.attributes {
+					if _, low, _, ranged := cutRange(a); ranged {
+						from = low
+					}
+				}
+				if from >= len(members) {
+					fc.done(1, "00002082: LdapErr: DSID-0C090B92, comment: Error processing range, data 0, v4563")
+					return true
+				}
+				to := min(from+10, len(members))
+				name := fmt.Sprintf("member;range=%d-%d", from, to-1)
+				if to == len(members) {
+					name = fmt.Sprintf("member;range=%d-*", from)
+				}
+				pairs := []string{"objectGUID", string(binary.LittleEndian.AppendUint64(make([]byte, 8), 1)), "CN", "Big"}
+				for _, m := range members[from:to] {
+					pairs = append(pairs, name, m)
+				}
+				fc.entry("CN=Big,DC=x", pairs...)
+				fc.page(0, "", "")
+				if times > 0 && len(members) > 11 {
+					times, members = times-1, members[c.leave:]
+				}
+				return true
+			})
+			got := mustRead(t, mustOpen(t, f.settings(setting.Values{"groups.include": "Big"})))
+			if got.Complete != c.complete || got.Groups != 1 {
+				t.Fatalf("%+v", got.Reading)
+			}
+			if c.complete && !slices.Equal(got.records[0].Members, members) {
+				t.Errorf("%q, want %q", got.records[0].Members, members)
+			}
+			if !c.complete && !strings.Contains(got.Reason, "changed meanwhile") {
+				t.Error(got.Reason)
+			}
+		})
+	}
+}
+
 func TestLargeAttributesOfPeopleAreReadToTheirEnd(t *testing.T) {
 	f := startFake(t, plainRoot, func(c *fakeConn, q request) bool {
 		if q.scope == scopeBase {
-			c.entry(q.base, "memberof;Range=2-*", "c")
+			c.entry(q.base, "memberof;Range=1-*", "b", "memberof;Range=1-*", "c")
 			c.done(0, "")
 			return true
 		}

@@ -97,7 +97,8 @@ func TestStreetAddressIsAnotherNameOfStreetWhereItIsOne(t *testing.T) {
 func TestSubtypesAndRangesComeUnderTheNameAskedFor(t *testing.T) {
 	f := startFake(t, plainRoot, func(c *fakeConn, q request) bool {
 		if q.scope == scopeBase {
-			c.entry(q.base, q.attributes[0][:strings.IndexByte(q.attributes[0], ';')]+";range=2-*", "c")
+			rest := q.attributes[0][:strings.IndexByte(q.attributes[0], ';')] + ";range=1-*"
+			c.entry(q.base, rest, "b", rest, "c")
 			c.done(0, "")
 			return true
 		}

@@ -213,7 +213,7 @@ func TestAGroupWhoseRestCannotBeReadMakesTheReadingIncomplete(t *testing.T) {
 		t.Fatalf("complete %v: %s", p.Complete, p.Reason)
 	}
 	s.SetHook(func(c *simulator.Call) *simulator.Twist {
-		if q := c.Search(); q != nil && slices.Contains(q.Attributes, "member;range=20-*") {
+		if q := c.Search(); q != nil && slices.Contains(q.Attributes, "member;range=18-*") {
 			return &simulator.Twist{Deed: simulator.Drop, At: 1}
 		}
 		return nil

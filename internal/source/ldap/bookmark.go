@@ -36,6 +36,10 @@ type bookmark struct {
 	// none says that it is not known.
 	Members []string `json:"members,omitempty"`
 
+	// State is how far an OpenLDAP server was when it was read, one CSN for each server
+	// that changes are made on.
+	State []string `json:"state,omitempty"`
+
 	USN     uint64            `json:"usn,omitempty"`
 	Stamp   stamp             `json:"stamp,omitempty"`
 	Cookies map[string][]byte `json:"cookies,omitempty"`

@@ -58,6 +58,9 @@ type passage struct {
 
 func (p *passage) run(r *reading) (source.Reading, error) {
 	p.choice = r.choose()
+	if err := r.compareState(p.req.From); err != nil {
+		return source.Reading{}, err
+	}
 	if p.req.From != nil {
 		var no *unusable
 		err := p.changes(r)
@@ -178,7 +181,7 @@ func (p *passage) changes(r *reading) error {
 		}
 	}
 	r.out.Regrouped = r.set.groups != nil
-	r.out.Swept, b.At = sweep, r.c.srv.String()
+	r.out.Swept, b.At, b.State = sweep, r.c.srv.String(), r.state
 	if sweep {
 		b.SweptAt = p.req.Now
 	}
@@ -295,7 +298,7 @@ func (p *passage) everything(r *reading) error {
 		return err
 	}
 	b.meet(halves)
-	b.Method, b.At = t.name(), r.c.srv.String()
+	b.Method, b.At, b.State = t.name(), r.c.srv.String(), r.state
 	if b.Basis, err = r.basis(); err != nil {
 		return err
 	}

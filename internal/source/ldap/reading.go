@@ -48,6 +48,7 @@ type reading struct {
 	changes bool            // not everything is read
 	named   [2]int          // people and groups that were said to be there, and no more
 
+	state     []string // how far the server was when the reading began
 	newcomers newcomers
 	logins    logins
 	shared    map[directory.Digest]bool // external IDs that were met; true of those that several entries have

@@ -249,7 +249,7 @@ func (r *reading) sweep(h *half) error {
 			return nil
 		}
 		if rec.Kind == directory.User {
-			r.logins.add(names.logins, rec.Ref)
+			r.logins.add(names.logins, rec)
 		}
 		if rec.ID == "" {
 			odd = append(odd, strings.Clone(rec.Ref))

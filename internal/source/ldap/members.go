@@ -16,8 +16,11 @@ const (
 	uid       = "uid"
 )
 
-// logins finds a person's DN by uid; nil where it is not needed.
-type logins map[string]string
+// logins finds people by uid; nil where it is not needed.
+type logins map[string]login
+
+// login is whose a uid is; with the DN "" it is that of others too.
+type login struct{ who, dn string }
 
 func loginsFor(g *groupSettings) logins {
 	if g == nil || !strings.EqualFold(g.member, memberUID) {
@@ -26,16 +29,23 @@ func loginsFor(g *groupSettings) logins {
 	return logins{}
 }
 
-func (l logins) add(uids []string, dn string) {
-	if l == nil {
+// add takes down whose uids these are. A reading of changes meets the same person more
+// than once: when it names all, and when it reads who changed.
+func (l logins) add(uids []string, rec *directory.Record) {
+	if l == nil || len(uids) == 0 {
 		return
+	}
+	is := login{who: strings.Clone(string(rec.ID)), dn: strings.Clone(rec.Ref)}
+	if is.who == "" {
+		is.who = Refer(is.dn)
 	}
 	for _, u := range uids {
 		key := strings.Clone(strings.ToLower(u))
-		if _, twice := l[key]; twice {
-			dn = ""
+		if before, met := l[key]; met && (before.who != is.who || before.dn == "") {
+			l[key] = login{who: before.who}
+			continue
 		}
-		l[key] = strings.Clone(dn)
+		l[key] = is
 	}
 }
 
@@ -45,7 +55,7 @@ func (l logins) resolve(rec *directory.Record) {
 		return
 	}
 	for i, m := range rec.Members {
-		if dn := l[strings.ToLower(m)]; dn != "" {
+		if dn := l[strings.ToLower(m)].dn; dn != "" {
 			rec.Members[i] = dn
 		}
 	}

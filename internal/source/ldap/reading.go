@@ -201,7 +201,7 @@ func (r *reading) entry(h *half, op cursor) error {
 		rec.Kind = directory.Inner
 	}
 	if rec.Kind == directory.User {
-		r.logins.add(d.logins, rec.Ref)
+		r.logins.add(d.logins, rec)
 	}
 	sid := d.primary()
 	known := true

@@ -27,12 +27,15 @@ func (r *reading) denies() bool {
 	return len(r.set.deny) > 0 || r.preset.vendor == vendorDomino
 }
 
-// mark adds the attribute to a person who is denied.
+// mark adds the attribute to a person who is denied, by being in a deny group or by
+// having one as primary group, which does not name them.
 func (d denied) mark(rec *directory.Record) {
 	if len(d) == 0 {
 		return
 	}
-	if _, ok := d[Refer(rec.Ref)]; ok {
+	_, named := d[Refer(rec.Ref)]
+	_, primary := d[Refer(rec.Primary)]
+	if named || primary {
 		rec.Attributes = append(rec.Attributes, directory.Attribute{Name: deniedAttribute, Values: []string{"TRUE"}})
 	}
 }

@@ -97,7 +97,7 @@ func (r *reading) people() (*half, error) {
 	if r.logins != nil {
 		h.decoder.ask(uid, roleLogin)
 	}
-	if r.preset.primary && r.set.groups != nil {
+	if r.preset.primary && (r.set.groups != nil || r.denies()) {
 		h.decoder.ask("objectSid", roleSID)
 		h.decoder.ask("primaryGroupID", rolePrimary)
 	}

@@ -1,6 +1,7 @@
 package ldap
 
 import (
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -123,5 +124,37 @@ func TestAGlobalCatalogIsReadAndSaidToBeOne(t *testing.T) {
 	step := find(t, check(t, v), "changes")
 	if step.Verdict != source.Warn || !strings.Contains(step.Detail, "Global Catalog") {
 		t.Errorf("%+v", step)
+	}
+}
+
+func TestWhoHasADenyGroupAsPrimaryGroupIsDenied(t *testing.T) {
+	s := theServer(t, servers.ActiveDirectory)
+	someone := s.People()[40].UID
+	if err := errors.Join(s.AddGroup("Locked out", someone), s.SetPrimaryGroup(someone, "Locked out")); err != nil {
+		t.Fatal(err)
+	}
+	for name, more := range map[string]setting.Values{
+		"groups are read":     {"groups.include": "."},
+		"groups are not read": {},
+	} {
+		more["sync.deny_groups"], more["sync.filter"] = []string{"Locked out"}, "(&(objectCategory=person)(objectClass=user)(givenName=*))"
+		v := serverSettings(s, more)
+		if name == "groups are not read" {
+			delete(v, "groups.base_dn")
+			v["base_dn"] = s.Base
+		}
+		got, err := read(t.Context(), mustOpen(t, v), "sAMAccountName", "denied")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var who []string
+		for _, r := range got.records {
+			if r.First("denied") == "TRUE" {
+				who = append(who, r.First("sAMAccountName"))
+			}
+		}
+		if !slices.Equal(who, []string{someone}) {
+			t.Errorf("%s: %q are denied, want %s", name, who, someone)
+		}
 	}
 }

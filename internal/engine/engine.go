@@ -224,12 +224,17 @@ func (e *Engine) carryOut(ctx context.Context, lease mirror.Lease, c setting.Con
 	}
 	total := made.Summary.Changes()
 	o.report(Progress{Phase: "applying", Total: total})
-	failed, err := apply.Run(ctx, batch, stored, e.Store.Plans(), e.Store.Ledger(), func(rows int64) {
+	failed, err := e.failedBefore(ctx, made)
+	if err != nil {
+		return err
+	}
+	more, err := apply.Run(ctx, batch, stored, e.Store.Plans(), e.Store.Ledger(), func(rows int64) {
 		o.report(Progress{Phase: "applying", Done: int(rows), Total: total})
 	})
 	if err != nil {
 		return err
 	}
+	failed = append(failed, more...)
 	summary := made.Summary
 	rows := map[int64]bool{}
 	for _, o := range failed {
@@ -255,6 +260,38 @@ func (e *Engine) carryOut(ctx context.Context, lease mirror.Lease, c setting.Con
 	run.Summary, run.Plan = &summary, &made.ID
 	run.end(RunApplied, e.now(), "")
 	return e.Store.Plans().Complete(ctx, lease, made, run, extra)
+}
+
+// failedBefore gives what an earlier process could not write of a plan that is carried on:
+// the run is told of as a whole, whoever did which part of it.
+func (e *Engine) failedBefore(ctx context.Context, made *Plan) ([]apply.Outcome, error) {
+	if made.Applied == 0 {
+		return nil, nil
+	}
+	left := map[int64]plan.Note{} // by the first row of the change
+	err := e.Store.Plans().Notes(ctx, made.ID, func(n plan.Note) error {
+		if n.Kind == plan.Failed && n.First > 0 {
+			left[n.First] = n
+		}
+		return nil
+	})
+	if err != nil || len(left) == 0 {
+		return nil, err
+	}
+	var out []apply.Outcome
+	err = e.EachChange(ctx, made, func(c *plan.Change) error {
+		n, ok := left[c.Seq]
+		if !ok {
+			return nil
+		}
+		one := *c
+		if one.Target == plan.Membership {
+			one.Members = one.Members[:min(n.Rows, one.Rows())] // which of them is told of by the note
+		}
+		out = append(out, apply.Outcome{Change: &one, Failed: n.Text})
+		return nil
+	})
+	return out, err
 }
 
 // purges reports whether runs of a connection end accounts that are flagged deleted.

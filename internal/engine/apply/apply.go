@@ -39,7 +39,7 @@ func Notes(outcomes []Outcome) []plan.Note {
 	for i, o := range outcomes {
 		c := o.Change
 		notes[i] = plan.Note{Kind: plan.Failed, Key: c.Key, Name: c.Name, ExternalID: c.ExternalID, Account: c.Account, Action: c.Action,
-			Text: string(c.Action) + ": " + o.Failed}
+			Text: string(c.Action) + ": " + o.Failed, First: c.Seq, Rows: c.Rows()}
 	}
 	return notes
 }

@@ -113,6 +113,8 @@ type Note struct {
 	Action     Action               `json:"action,omitempty"`  // what was refused
 	About      *match.About         `json:"about,omitempty"`   // a refused match as data
 	Carried    bool                 `json:"carried,omitempty"` // from an earlier plan: the entry did not move since
+	First      int64                `json:"first,omitempty"`   // of a change that failed: its first row,
+	Rows       int64                `json:"rows,omitempty"`    // and how many of them were left out
 }
 
 // Verdict on a plan.

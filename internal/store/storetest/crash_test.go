@@ -238,3 +238,54 @@ func TestARunThatIsStoppedSaysSoAndTheNextGoesOn(t *testing.T) {
 		w.Settled("hq")
 	})
 }
+
+// A run that is carried on tells of all its rows, also of those that could not be written
+// before its process ended.
+func TestARunThatIsCarriedOnTellsOfWhatFailedBefore(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		calm := Open(t, dsns[map[db.Dialect]string{db.SQLite: "SQLite", db.PostgreSQL: "PostgreSQL"}[w.Store.DB.Dialect]](t))
+		crowd := People("p", 30)
+		var keys []string
+		for _, p := range crowd {
+			keys = append(keys, p.First("uid"))
+		}
+		records := crowd
+		const groups = 20
+		for i := range groups {
+			records = append(records, Group(fmt.Sprintf("g%02d", i), keys...))
+		}
+		var want plan.Summary
+		for _, w := range []*World{calm, w} {
+			w.Connect("hq").Limits.Creates = 1
+			w.Holds("hq", records...)
+			held := w.Held("hq", "would be created").Plan
+			exclude := w.RowOf(held, "create account "+keys[0])
+			if w == calm {
+				want = *w.Approve("hq", held, exclude).Run.Summary
+				equal(t, "left out of groups", want.Failed, groups)
+				equal(t, "memberships", want.Add, groups*29)
+				continue
+			}
+			commits := 0
+			broken := w.NewEngine(&tap{Store: w.Store, before: func(op string) error {
+				if op == "ledger commit" {
+					commits++
+				}
+				if commits >= held.Chunks {
+					return errPower
+				}
+				return nil
+			}})
+			if _, err := broken.Approve(t.Context(), *w.Conn("hq"), held.ID, []int64{exclude}, options); !errors.Is(err, errPower) {
+				t.Fatalf("the power was to go before the last of %d chunks, and it says %v", held.Chunks, err)
+			}
+			w.leaseRunsOut("hq")
+			w.must(w.Engine.Resume(t.Context(), *w.Conn("hq"), options))
+			run, err := w.Store.RunTable.Get(t.Context(), *held.Run)
+			w.must(err)
+			equal(t, "run", run.State, engine.RunApplied)
+			equal(t, "summary", *run.Summary, want)
+		}
+	})
+}

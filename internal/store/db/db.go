@@ -53,6 +53,7 @@ type DB struct {
 	write   *sql.DB
 	writer  *writer  // of SQLite
 	dsn     string   // of PostgreSQL
+	begin   string   // a transaction of it that writes
 	queries sync.Map // a query to its words in this dialect
 	known   atomic.Int64
 	life    context.Context // until Close
@@ -176,6 +177,7 @@ func openPostgreSQL(ctx context.Context, dsn string) (*DB, error) {
 	// A plan kept from when a table was empty reads the whole of it for ever after:
 	// a first import of 100,000 people took three times as long.
 	config.RuntimeParams["plan_cache_mode"] = "force_custom_plan"
+	askAfter(config.RuntimeParams)
 	pool := stdlib.OpenDB(*config)
 	pool.SetMaxOpenConns(16)
 	pool.SetMaxIdleConns(4)
@@ -185,7 +187,28 @@ func openPostgreSQL(ctx context.Context, dsn string) (*DB, error) {
 	scan := stdlib.OpenDB(*config)
 	scan.SetMaxOpenConns(scans)
 	scan.SetMaxIdleConns(1)
-	return &DB{Dialect: PostgreSQL, read: pool, scan: scan, write: pool, dsn: dsn}, nil
+	d := &DB{Dialect: PostgreSQL, read: pool, scan: scan, write: pool, dsn: dsn}
+	d.waits(standstill)
+	return d, nil
+}
+
+// standstill is how long others wait at the most for a process that stands still in the
+// middle of writing: its machine sleeps, or the network to it is gone. PostgreSQL waits
+// for ever of itself, and the locks of the transaction with it: nobody took over then.
+const standstill = time.Minute
+
+func (d *DB) waits(most time.Duration) {
+	d.begin = fmt.Sprintf("BEGIN; SET LOCAL idle_in_transaction_session_timeout = %d", most.Milliseconds())
+}
+
+// askAfter has PostgreSQL notice within the same time that nobody is there any more to
+// whom it listens in the middle of a statement (COPY). Its own choice is two hours.
+func askAfter(params map[string]string) {
+	for name, value := range map[string]string{"tcp_keepalives_idle": "30", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "6"} {
+		if _, chosen := params[name]; !chosen {
+			params[name] = value
+		}
+	}
 }
 
 // Pool opens more connections to a PostgreSQL database, for what works with the
@@ -195,6 +218,7 @@ func (d *DB) Pool(ctx context.Context, most int) (*pgxpool.Pool, error) {
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "database: the postgres address cannot be read")
 	}
+	askAfter(config.ConnConfig.RuntimeParams)
 	config.MaxConns = int32(most)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	return pool, explain("connect", err)
@@ -434,8 +458,10 @@ func explain(doing string, err error) error {
 			return fault.New(fault.Unavailable, "database: %s: %w", doing, err).WithHint("the user must own the database, or be granted CREATE and USAGE on a schema in its search_path")
 		case p.Code == "25006":
 			return fault.New(fault.Unavailable, "database: %s: %w", doing, err).WithHint("name the primary in `database`, not a standby; default_transaction_read_only must be off for the user and the database")
-		case p.Code == "57014" || p.Code == "55P03" || p.Code == "25P03" || p.Code == "25P04":
-			return fault.New(fault.Unavailable, "database: %s: %w", doing, err).WithHint("PostgreSQL ended it for a time limit; nothing of the unfinished step was kept: ALTER ROLE ... SET statement_timeout = 0, and lock_timeout, idle_in_transaction_session_timeout, transaction_timeout as well")
+		case p.Code == "25P03":
+			return fault.New(fault.Unavailable, "database: %s: %w", doing, err).WithHint("this process stood still in the middle of a step, and others waited for it; nothing of the unfinished step was kept, run again. That happens after %s, or sooner where idle_in_transaction_session_timeout says so", standstill)
+		case p.Code == "57014" || p.Code == "55P03" || p.Code == "25P04":
+			return fault.New(fault.Unavailable, "database: %s: %w", doing, err).WithHint("PostgreSQL ended it for a time limit; nothing of the unfinished step was kept: ALTER ROLE ... SET statement_timeout = 0, and lock_timeout, transaction_timeout as well")
 		case strings.HasPrefix(p.Code, "57P"):
 			return fault.New(fault.Unavailable, "database: %s: %w", doing, err).WithHint("PostgreSQL is stopping, starting, or an administrator ended the connection; nothing of the unfinished step was kept, run again")
 		case strings.HasPrefix(p.Code, "53"):

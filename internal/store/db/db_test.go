@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/rig/databases"
@@ -275,6 +276,43 @@ func TestAConnectionThatIsCutInTheMiddleIsSaidWithAHint(t *testing.T) {
 	})
 	if fault.KindOf(err) != fault.Unavailable || !strings.Contains(err.Error(), "the connection to PostgreSQL was cut") || !strings.Contains(fault.HintOf(err), "run again") {
 		t.Errorf("kind %d: %v, hint %q", fault.KindOf(err), err, fault.HintOf(err))
+	}
+}
+
+// A machine that sleeps, or a network that is gone, keeps the others waiting for so long
+// and no longer, whatever was locked; who comes back then has written nothing.
+func TestWhoStandsStillWhileWritingKeepsNobodyWaitingForEver(t *testing.T) {
+	dsn := databases.Blank(t)["PostgreSQL"]
+	d, other := open(t, dsn), open(t, dsn)
+	write(t, d, `INSERT INTO organizations (id, name, created_at) VALUES ('org', 'Organization', 1)`)
+	rename := func(d *db.DB, name string, then func()) error {
+		return d.Write(t.Context(), func(tx *db.Tx) error {
+			for range 2 {
+				if _, err := tx.Exec(t.Context(), `UPDATE organizations SET name = $1`, name); err != nil {
+					return err
+				}
+				then()
+			}
+			return nil
+		})
+	}
+	d.Waits(300 * time.Millisecond)
+	err := rename(d, "asleep", func() {
+		if err := rename(other, "awake", func() {}); err != nil {
+			t.Error(err)
+		}
+	})
+	if fault.KindOf(err) != fault.Unavailable || !strings.Contains(fault.HintOf(err), "stood still") {
+		t.Errorf("kind %d: %v, hint %q", fault.KindOf(err), err, fault.HintOf(err))
+	}
+	if got := texts(t, d, `SELECT name FROM organizations`); !slices.Equal(got, []string{"awake"}) {
+		t.Errorf("it is called %q", got)
+	}
+	if got := texts(t, d, `SELECT current_setting('idle_in_transaction_session_timeout')`); !slices.Equal(got, []string{"0"}) {
+		t.Errorf("who reads has %q to wait", got)
+	}
+	if got := texts(t, d, `SELECT boot_val = '0' AND source = 'client' FROM pg_settings WHERE name LIKE 'tcp_keepalives%'`); slices.Contains(got, "false") || len(got) != 3 {
+		t.Errorf("it looks whether somebody is there: %q", got)
 	}
 }
 

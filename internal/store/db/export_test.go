@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 
 	"modernc.org/libc"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -21,6 +22,9 @@ func (d *DB) LogCopied() {
 
 // BreakCopying lets nothing but the writer's own connection reach the file.
 func (d *DB) BreakCopying() error { return d.write.Close() }
+
+// Waits sets how long others wait for a process that stands still while it writes.
+func (d *DB) Waits(most time.Duration) { d.waits(most) }
 
 // Page is the size of a page, in bytes, by which the log's length is reckoned.
 func (d *DB) Page() int { return d.writer.log.page }

@@ -70,7 +70,7 @@ func (d *DB) turn(ctx context.Context) (conn *sql.Conn, begin string, done func(
 		if err != nil {
 			return nil, "", nil, err
 		}
-		return conn, "BEGIN", func() { _ = conn.Close() }, nil //nolint:errcheck // it goes back to the pool
+		return conn, d.begin, func() { _ = conn.Close() }, nil //nolint:errcheck // it goes back to the pool
 	}
 	select {
 	case d.writer.turn <- struct{}{}:

@@ -186,7 +186,7 @@ func (r *root) runText(ctx context.Context, a place, run *engine.Run) error {
 		return r.decide(ctx, a, p)
 	}
 	if run.Error != nil {
-		r.paragraph("Because: ", *run.Error+".")
+		r.paragraph("Because: ", strings.TrimSuffix(*run.Error, ".")+".")
 	}
 	return nil
 }

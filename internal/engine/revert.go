@@ -84,7 +84,11 @@ func (e *Engine) applyRevert(ctx context.Context, c setting.Connection, lease mi
 	if err := e.verify(ctx, made); err != nil {
 		return err
 	}
-	if err := e.Store.Plans().Start(ctx, lease, made, nil, o.Actor); err != nil {
+	err := e.Store.Plans().Start(ctx, lease, made, nil, o.Actor)
+	if fault.KindOf(err) == fault.Held { // others took the seats since it was judged
+		return e.holdRun(ctx, lease, run, err.Error())
+	}
+	if err != nil {
 		return err
 	}
 	return e.carryOut(ctx, lease, c, made, run, o)

@@ -312,7 +312,8 @@ func (s *Plans) Excluded(ctx context.Context, id string) (map[int64]bool, error)
 	return out, err
 }
 
-// Start moves a plan to applying.
+// Start moves a plan to applying, unless there are no seats for it any more, which is a
+// fault.Held.
 func (s *Plans) Start(ctx context.Context, lease mirror.Lease, p *engine.Plan, excluded []int64, actor string) error {
 	return s.held(ctx, lease, func(tx *db.Tx) error {
 		n, err := tx.Exec(ctx, `UPDATE plans SET state = 'applying', decided_by = $2, run = $3 WHERE id = $1 AND state IN ('ready', 'held')`, p.ID, actor, text(p.Run))
@@ -327,10 +328,16 @@ func (s *Plans) Start(ctx context.Context, lease mirror.Lease, p *engine.Plan, e
 				return err
 			}
 		}
-		p.State = plan.Applying
-		return tx.Insert(ctx, "plan_excluded", []string{"plan", "seq"}, len(excluded), func(i int, into []any) {
+		err = tx.Insert(ctx, "plan_excluded", []string{"plan", "seq"}, len(excluded), func(i int, into []any) {
 			into[0], into[1] = p.ID, excluded[i]
 		}, "ON CONFLICT DO NOTHING")
+		if err == nil {
+			err = seated(ctx, tx, p, len(excluded) > 0)
+		}
+		if err == nil {
+			p.State = plan.Applying
+		}
+		return err
 	})
 }
 

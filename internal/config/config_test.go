@@ -292,7 +292,19 @@ func TestErrorsNameTheirPlaceAndTheNearestKey(t *testing.T) {
 			"listen: a:1\nlisten: b:1\n", `f.yaml:2:1: mapping key "listen" already defined at [1:1]`,
 		},
 		"a tab": {
-			"organizations:\n\t- id: a\n", "f.yaml:2:1: found character '\t' that cannot start any token",
+			"organizations:\n\t- id: a\n", "f.yaml:2:1: there is a tab here; YAML is indented with spaces alone",
+		},
+		"a file in UTF-16": {
+			"\xff\xfel\x00i\x00", "f.yaml: the file is written in UTF-16; save it as UTF-8",
+		},
+		"a character of Windows-1252": {
+			minimal + "    role: café \xe9\n", "f.yaml:4:16: this character is not written in UTF-8; save the file as UTF-8",
+		},
+		"a role that no account can have": {
+			minimal + `    role: "a\0b"`, "f.yaml:4:11: role: expected text without control characters",
+		},
+		"a name of an organization that no page can show": {
+			`organizations: [{id: a, name: "a\eb"}]`, "f.yaml:1:31: organizations.name: expected text without control characters",
 		},
 		"two documents": {
 			"listen: a:1\n---\nlisten: b:1\n", `f.yaml:3:1: a second document; one file holds one configuration`,
@@ -328,6 +340,13 @@ f.yaml:3:9: listen: expected host:port, such as 127.0.0.1:8080`,
 				t.Errorf("the kind is %d, want Invalid", fault.KindOf(err))
 			}
 		})
+	}
+}
+
+func TestAByteOrderMarkIsPassedOver(t *testing.T) {
+	c, err := Parse("f.yaml", []byte("\ufeff"+minimal), kinds, nil)
+	if err != nil || len(c.Connections) != 1 {
+		t.Errorf("%+v, %v", c, err)
 	}
 }
 

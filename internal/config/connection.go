@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/setting"
@@ -43,6 +45,21 @@ func checkID(s string) error {
 	}
 	return nil
 }
+
+// checkName refuses what no field of an account or name on a page may hold: some
+// databases do not take it, and no terminal shows it.
+func checkName(s string) error {
+	if strings.ContainsFunc(s, unicode.IsControl) {
+		return errors.New("expected text without control characters")
+	}
+	if utf8.RuneCountInString(s) > maxName {
+		return fmt.Errorf("expected %d characters at most", maxName)
+	}
+	return nil
+}
+
+// maxName is also the longest text of an account's field.
+const maxName = 256
 
 func (d *decoder) organizations(path string, n *node, c *Config) {
 	if n.shape != list {
@@ -175,7 +192,7 @@ func (d *decoder) connectionKeys(c *setting.Connection, env string) []key {
 		text("schedule", &c.Schedule, "When it runs by itself: a cron expression such as `0 2 * * *`, or `every 40m`. On demand only unless set.", checkSchedule),
 		text("time_zone", &c.TimeZone, "Whose clock a cron expression goes by, such as `Europe/Brussels`. UTC unless set. An hour that is skipped in spring runs when it is over; one that comes twice in autumn runs once.", checkZone),
 		jitter("jitter", &c.Jitter, "Over how long connections with the same schedule are spread, each by its alias always to the same place. Unless set it is `5m` for a cron expression and the whole interval for `every`."),
-		text("role", &c.Role, "Role of the accounts it creates.", nil),
+		text("role", &c.Role, "Role of the accounts it creates.", checkName),
 		text("region", &c.Region, "Country (two letters) that telephone numbers without a country code belong to.", func(s string) error {
 			if !regionForm.MatchString(s) {
 				return errors.New("expected a country's two letters, such as BE")

@@ -217,7 +217,7 @@ func parseShare(s string) (setting.Share, error) {
 func organizationKeys(o *setting.Organization) []key {
 	return []key{
 		text("id", &o.ID, "Short name, unique in the installation.", checkID),
-		text("name", &o.Name, "Name for people.", nil),
+		text("name", &o.Name, "Name for people.", checkName),
 		count("licence_limit", &o.LicenceLimit, "Seats; a plan that needs more is held. 0 means no limit."),
 	}
 }

@@ -1,10 +1,12 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -66,6 +68,10 @@ func (d *decoder) parse(data []byte) (root *node) {
 		d.problems = append(d.problems, problem{text: fmt.Sprintf("%s: the file is larger than %d MB", d.name, maxBytes>>20)})
 		return nil
 	}
+	data, ok := d.decoded(data)
+	if !ok {
+		return nil
+	}
 	// The YAML parser panics on some texts that are no YAML at all.
 	defer func() {
 		if recover() != nil {
@@ -95,9 +101,39 @@ func (d *decoder) parse(data []byte) (root *node) {
 	return root
 }
 
+// decoded is the file as UTF-8 without a byte order mark, which editors of Windows
+// put there. What is no UTF-8 would stand garbled in accounts, or not go into a database.
+func (d *decoder) decoded(data []byte) ([]byte, bool) {
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+		d.problems = append(d.problems, problem{text: d.name + ": the file is written in UTF-16; save it as UTF-8"})
+		return nil, false
+	}
+	whole := true
+	for i, line := range bytes.Split(data, []byte("\n")) {
+		if !utf8.Valid(line) {
+			n := &node{line: i + 1, column: 1}
+			for rest := line; len(rest) > 0; n.column++ {
+				r, size := utf8.DecodeRune(rest)
+				if r == utf8.RuneError && size == 1 {
+					break
+				}
+				rest = rest[size:]
+			}
+			d.add(n, "this character is not written in UTF-8; save the file as UTF-8")
+			whole = false
+		}
+	}
+	return data, whole
+}
+
 func (d *decoder) syntax(err error) {
 	if e, ok := errors.AsType[yaml.Error](err); ok && e.GetToken() != nil {
-		d.add(position(e.GetToken()), "%s", e.GetMessage())
+		message := e.GetMessage()
+		if strings.HasPrefix(message, "found character '\t'") {
+			message = "there is a tab here; YAML is indented with spaces alone"
+		}
+		d.add(position(e.GetToken()), "%s", message)
 		return
 	}
 	first, _, _ := strings.Cut(err.Error(), "\n")

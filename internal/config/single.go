@@ -110,6 +110,9 @@ func CheckOrganization(o setting.Organization) error {
 	if o.Name == "" || len(o.Name) > 200 {
 		return fault.New(fault.Invalid, "organization %s: its name is empty or longer than 200 bytes", o.ID)
 	}
+	if err := checkName(o.Name); err != nil {
+		return fault.New(fault.Invalid, "organization %s: its name: %w", o.ID, err)
+	}
 	if o.LicenceLimit < 0 {
 		return fault.New(fault.Invalid, "organization %s: the licence limit is less than 0", o.ID).WithHint("leave it out for no limit")
 	}

@@ -115,6 +115,32 @@ func TestDamagedFilesRemoveNobody(t *testing.T) {
 	}
 }
 
+// Another program writes keys in capitals, or accents in two characters. The people
+// keep their accounts, whatever the policy lets happen to leavers.
+func TestKeysInAnotherSpellingMakeNoSecondAccount(t *testing.T) {
+	t.Parallel()
+	for _, policy := range []string{"{}", "{delete-disables: false}", "{no-delete: true}"} {
+		h := newHouse(t, staff+"    settings: "+policy+"\n")
+		h.write("people.csv", threePeople)
+		h.run(0, "sync", "staff")
+		before := h.people()
+		h.write("people.csv", strings.NewReplacer("jdoe", "JDoe", "kmüller", "kmu\u0308ller").Replace(threePeople))
+		has(t, h.run(2, "plan", "staff"), "2 link", "external ID in another spelling")
+		h.run(0, "sync", "staff")
+		after := h.people()
+		for was, is := range map[string]string{"jdoe": "JDoe", "kmüller": "kmüller", "lsmit": "lsmit"} {
+			if before[was].ID != after[is].ID || after[is].Status != "active" || after[is].Manager != before[was].Manager {
+				t.Errorf("%s: %s was %+v and is %+v", policy, was, before[was], after[is])
+			}
+		}
+		if len(after) != 3 {
+			t.Errorf("%s: %d accounts", policy, len(after))
+		}
+		has(t, h.run(0, "plan", "staff"), "nothing to do")
+		h.run(0, "doctor")
+	}
+}
+
 // Half the people leave a file: that many are no accident the limit lets pass.
 func TestAFileCutShortIsHeld(t *testing.T) {
 	t.Parallel()

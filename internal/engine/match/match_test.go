@@ -227,6 +227,43 @@ func TestPeopleWhoComeBack(t *testing.T) {
 	}
 }
 
+// A table saved by another program spells keys its own way: nobody gets a second
+// account of that.
+func TestAnExternalIDInAnotherSpelling(t *testing.T) {
+	respelled := func(name string) Entry {
+		e := entry("anna", name, name)
+		e.ExternalID = "Anna"
+		e.Key = directory.KeyOf(directory.User, e.ExternalID)
+		return e
+	}
+	gone := entry("anna", "", "").in(Gone)
+	gone.Name = "cn=was"
+	local := holder("l", "anna", "other").of(account.Local)
+	none := Rules{Match: []string{}}
+	for _, c := range []struct {
+		name string
+		w    world
+		want []string
+	}{
+		{"its account is that of the one who is gone", world{entries: []Entry{respelled("anna"), gone}, accounts: []Holder{holder("anna", "anna", "anna")}, rules: none},
+			[]string{"anna found anna by external ID in another spelling", "was nothing"}},
+		{"also where that one left before", world{entries: []Entry{respelled("anna")}, accounts: []Holder{holder("anna", "anna", "anna").left()}, rules: none},
+			[]string{"anna found anna by external ID in another spelling"}},
+		{"the account in use comes before one that was left", world{entries: []Entry{respelled("anna"), gone},
+			accounts: []Holder{{ID: account.NewID("x"), Connection: "hq", ExternalID: "aNNa", Username: "older", UsernameKey: "anna", Status: account.Disabled, Cause: account.ByAbsence}, holder("anna", "anna", "anna")}, rules: none},
+			[]string{"anna found anna by external ID in another spelling", "was nothing"}},
+		{"an incomplete reading knows of nobody who is gone", world{entries: []Entry{respelled("anna"), gone}, accounts: []Holder{holder("anna", "anna", "anna")},
+			rules: Rules{Match: []string{}, Incomplete: true}},
+			[]string{"anna dispute: the username and email it claims belongs to account anna <anna@x.org> (anna), which another entry (ANNA) holds", "was linked to anna"}},
+		{"under another name it is somebody else", world{entries: []Entry{respelled("bo"), gone}, accounts: []Holder{holder("anna", "anna", "anna")}, rules: none},
+			[]string{"anna new", "was linked to anna"}},
+		{"somebody else's name is not taken by it", world{entries: []Entry{respelled("anna"), gone}, accounts: []Holder{holder("anna", "old", "anna"), local}, rules: none},
+			[]string{"anna dispute: the username it claims belongs to account anna <other@x.org> (anna)", "was linked to old"}},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.w.check(t, c.want...) })
+	}
+}
+
 func TestAccountsOfOtherProviders(t *testing.T) {
 	anna := []Entry{entry("anna", "anna", "a")}
 	local := []Holder{holder("l", "anna", "l").of(account.Local)}

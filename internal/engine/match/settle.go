@@ -12,8 +12,13 @@ import (
 
 type found struct {
 	Holder
-	by []string // the attributes that agree
+	by        []string // the attributes that agree
+	respelled bool     // its entry had the same external ID, but for capitals or Unicode's form
 }
+
+// byRespelling is by what an account is found whose entry's external ID is spelled
+// another way than before.
+const byRespelling = "external ID in another spelling"
 
 type outcome struct {
 	account account.ID
@@ -180,6 +185,13 @@ func (s *Survey) choose(i int32, candidates []found) {
 	pool := living
 	if len(pool) == 0 {
 		pool = candidates
+	}
+	// Who is there under the ID of one who left and under a name of theirs is the
+	// same person, whatever the connection matches by.
+	for _, h := range candidates {
+		if h.respelled && (len(chosen) == 0 || chosen[0].Leaver() && !h.Leaver()) {
+			chosen, by, pool = []found{h}, byRespelling, nil
+		}
 	}
 	for _, attribute := range s.rules.Match {
 		for _, h := range pool {

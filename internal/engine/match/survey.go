@@ -144,6 +144,7 @@ func (s *Survey) Holders(e *Entry, all []Holder) {
 		if s.slots[i].how == Not {
 			f.shares(e.Values)
 		}
+		f.respelled = len(f.names()) > 0 && s.ours(&f) && account.Fold(h.ExternalID) == account.Fold(string(e.ExternalID))
 		if len(f.by) > 0 {
 			out = append(out, f)
 		}

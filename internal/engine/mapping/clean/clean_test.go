@@ -89,7 +89,7 @@ func TestPhones(t *testing.T) {
 func TestLanguage(t *testing.T) {
 	for in, want := range map[string]string{
 		"nl": "nl", "NL": "nl", "nl-BE": "nl", "zh_CN": "zh", "pt-br": "pt", "eng": "en", "fr_FR.UTF-8": "fr", "de_DE@euro": "de",
-		"de-CH, de;q=0.9": "de", "en;q=1": "en", "Français": "fr", "FRANCAIS": "fr", "Dutch": "nl", "nederlands": "nl", "English": "en",
+		"de-CH, de;q=0.9": "de", "en;q=1": "en", "nl;q=0.1,fr;q=0.9": "fr", "en;q=0.8, de-DE": "de", "en;q=0,de;q=0.2,nl;q=0.2": "de", "*;q=0.5,fr": "fr", "English, US": "en", "fr;x": "fr", "fr; Q = 0.3": "fr", "Français": "fr", "FRANCAIS": "fr", "Dutch": "nl", "nederlands": "nl", "English": "en",
 		"iw": "he", "tl": "tl", "TL": "tl", "tl-PH": "tl", "fil": "tl", "xx": "", "klingon": "", "tlh": "", "und": "", "12": "", "*": "",
 	} {
 		t.Run(in, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package clean
 
 import (
+	"strconv"
 	"strings"
 	"sync"
 
@@ -20,9 +21,7 @@ func Language(s string) (value, why string) {
 	if len(s) == 2 && codes()[[2]byte{s[0], s[1]}] {
 		return s, ""
 	}
-	if i := strings.IndexAny(s, ",;"); i >= 0 {
-		s = strings.TrimSpace(s[:i])
-	}
+	s = preferred(s)
 	if i := strings.IndexAny(s, ".@"); i >= 0 {
 		s = s[:i]
 	}
@@ -42,6 +41,36 @@ func Language(s string) (value, why string) {
 		return "", "is not a language with a two-letter code"
 	}
 	return code, ""
+}
+
+// preferred is the language of a list that has the greatest weight, the first of
+// several; a language without a weight has the greatest there is, and one of weight
+// 0 is not wanted (RFC 9110 12.5.4).
+func preferred(s string) string {
+	if !strings.ContainsAny(s, ",;") {
+		return s
+	}
+	best, most := "", 0.0
+	for item := range strings.SplitSeq(s, ",") {
+		one, parameters, _ := strings.Cut(item, ";")
+		one = strings.TrimSpace(one)
+		if one == "" || one == "*" {
+			continue
+		}
+		weight := 1.0
+		if name, value, ok := strings.Cut(parameters, "="); ok && strings.EqualFold(strings.TrimSpace(name), "q") {
+			if q, err := strconv.ParseFloat(strings.TrimSpace(value), 64); err == nil {
+				weight = q
+			}
+		}
+		if weight > most {
+			best, most = one, weight
+		}
+	}
+	if best == "" {
+		return s // and no language
+	}
+	return best
 }
 
 // codes are the two-letter codes that stand for themselves.

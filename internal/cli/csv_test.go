@@ -115,6 +115,20 @@ func TestDamagedFilesRemoveNobody(t *testing.T) {
 	}
 }
 
+func TestCheckCountsOneAndMany(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, staff)
+	const header = "username,first_name,last_name,email,language\n"
+	h.write("people.csv", header+"mia,Mia,One,mia@example.org,zz\nbo,Bo\n")
+	has(t, h.run(0, "check", "staff"), "1 person, 1 row that cannot be used", "complete: 2 people, 0 groups", "1 entry has values that are left out")
+	h.write("people.csv", header+"mia,Mia,One,mia@example.org,\n")
+	has(t, h.run(0, "check", "staff"), "complete: 1 person, 0 groups")
+	h.write("people.csv", header+strings.Repeat("bo,Bo\n", 12))
+	has(t, h.run(0, "check", "staff"), "0 people, 12 rows that cannot be used", "\n                           and 2 more")
+	h.write("people.csv", "username,Note,email,note\n")
+	has(t, h.try("check", "staff").out, "columns 2 and 4 have the same name")
+}
+
 // Another program writes keys in capitals, or accents in two characters. The people
 // keep their accounts, whatever the policy lets happen to leavers.
 func TestKeysInAnotherSpellingMakeNoSecondAccount(t *testing.T) {

@@ -188,7 +188,7 @@ func (t *tally) steps(reading source.Reading, c setting.Connection) []source.Ste
 	if len(t.groups) > 0 {
 		slices.Sort(t.groups)
 		steps = append(steps, source.Step{Name: "groups", Section: source.Groups, Verdict: source.OK,
-			Detail: fmt.Sprintf("%d groups with %d members listed: %s", len(t.groups), t.members, strings.Join(first(t.groups, 8), ", "))}.Counted(len(t.groups), t.groups))
+			Detail: fmt.Sprintf("%s with %s listed: %s", counted(len(t.groups), "group", "groups"), counted(t.members, "member", "members"), strings.Join(first(t.groups, 8), ", "))}.Counted(len(t.groups), t.groups))
 	} else {
 		steps = append(steps, source.Step{Name: "groups", Section: source.Groups, Verdict: source.Skip, Detail: "no groups were read for " + c.Alias})
 	}
@@ -196,13 +196,13 @@ func (t *tally) steps(reading source.Reading, c setting.Connection) []source.Ste
 }
 
 func (t *tally) reading(r source.Reading) source.Step {
-	s := source.Step{Name: "reading", Section: source.Users, Verdict: source.OK, Detail: fmt.Sprintf("complete: %d people, %d groups", r.Users, r.Groups)}.Counted(t.people, t.names)
+	s := source.Step{Name: "reading", Section: source.Users, Verdict: source.OK, Detail: "complete: " + came(r)}.Counted(t.people, t.names)
 	if t.noID > 0 {
 		s.Verdict = source.Warn
-		s.Detail += fmt.Sprintf("; %d entries without a usable external ID", t.noID)
+		s.Detail += fmt.Sprintf("; %s without a usable external ID", counted(t.noID, "entry", "entries"))
 	}
 	if !r.Complete {
-		s.Verdict, s.Detail = source.Fail, fmt.Sprintf("not complete: %s (%d people, %d groups came)", r.Reason, r.Users, r.Groups)
+		s.Verdict, s.Detail = source.Fail, fmt.Sprintf("not complete: %s (%s came)", r.Reason, came(r))
 		s.Hint = "from an incomplete reading nobody is removed; mend the cause, or leavers stay"
 	} else if t.people == 0 {
 		s.Verdict, s.Detail, s.Hint = source.Warn, "complete, and empty: nobody was found", "check base and filter; an empty reading never removes anybody without a person's approval"
@@ -211,6 +211,18 @@ func (t *tally) reading(r source.Reading) source.Step {
 		s.Detail += "\n" + n
 	}
 	return s
+}
+
+// came says how much a reading brought.
+func came(r source.Reading) string {
+	return counted(r.Users, "person", "people") + ", " + counted(r.Groups, "group", "groups")
+}
+
+func counted(n int, one, many string) string {
+	if n == 1 {
+		many = one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 func (t *tally) fill() source.Step {
@@ -254,7 +266,11 @@ func (t *tally) troubles() source.Step {
 	}
 	if t.warned > 0 {
 		s.Verdict = source.Warn
-		s.Detail += fmt.Sprintf("\n%d entries have values that are left out, such as %s", t.warned, t.warning)
+		have := "have"
+		if t.warned == 1 {
+			have = "has"
+		}
+		s.Detail += fmt.Sprintf("\n%s %s values that are left out, such as %s", counted(t.warned, "entry", "entries"), have, t.warning)
 	}
 	return s
 }

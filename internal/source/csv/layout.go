@@ -228,7 +228,7 @@ func (t *table) readHeader(l *layout, text string, cut bool) error {
 		return fault.New(fault.Invalid, "csv: read the header of %s: a carriage return stands in the middle of the first row", t.where()).
 			WithHint("the line ends are mixed: save the file with one kind of them")
 	}
-	seen := map[string]bool{}
+	seen := map[string]int{} // the column's number
 	for i, name := range header {
 		if strings.IndexByte(name, 0) >= 0 {
 			f := fault.New(fault.Invalid, "csv: read the header of %s: it contains NUL bytes", t.where())
@@ -242,12 +242,12 @@ func (t *table) readHeader(l *layout, text string, cut bool) error {
 		if name == "" {
 			continue
 		}
-		if folded := strings.ToLower(name); seen[folded] {
-			return fault.New(fault.Invalid, "csv: read the header of %s: columns %d and an earlier one have the same name", t.where(), i+1).
+		folded := strings.ToLower(name)
+		if first, twice := seen[folded]; twice {
+			return fault.New(fault.Invalid, "csv: read the header of %s: columns %d and %d have the same name", t.where(), first, i+1).
 				WithHint("give each column a name of its own")
-		} else {
-			seen[folded] = true
 		}
+		seen[folded] = i + 1
 	}
 	l.header = header
 	return nil

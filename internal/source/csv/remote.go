@@ -170,6 +170,15 @@ func (a *authorise) CloseIdleConnections() {
 	}
 }
 
+// refusedAdvice says what to do about a server that does not let us in. One that we
+// were sent on to was not given the password: trying others there helps nobody.
+func (t *table) refusedAdvice(res *http.Response) string {
+	if res.Request != nil && (res.Request.URL.Scheme != t.url.Scheme || res.Request.URL.Host != t.url.Host) {
+		return "the url leads on to " + res.Request.URL.Host + ", which is not given username and password: set url to the address at which the file is in the end"
+	}
+	return "check username and password"
+}
+
 // get asks for the file. The caller closes the answer's body.
 func (t *table) get(ctx context.Context, from remoteState) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url.String(), nil)
@@ -201,7 +210,7 @@ func (t *table) status(res *http.Response, conditional bool) error {
 		return errUnmodified
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
 		return fault.New(fault.Denied, "csv: fetch %s: the server answers %d", t.where(), code).
-			WithHint("check username and password")
+			WithHint("%s", t.refusedAdvice(res))
 	case code == http.StatusNotFound, code == http.StatusGone:
 		return fault.New(fault.NotFound, "csv: fetch %s: the server answers %d", t.where(), code).
 			WithHint("check the url")

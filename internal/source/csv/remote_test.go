@@ -259,6 +259,10 @@ func TestCredentialsStayWithTheirServer(t *testing.T) {
 	seen := ""
 	other := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		seen = r.Header.Get("Authorization") + r.Header.Get("Referer")
+		if r.URL.Path == "/locked" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
 		_, _ = fmt.Fprint(w, people)
 	}))
 	defer other.Close()
@@ -276,6 +280,10 @@ func TestCredentialsStayWithTheirServer(t *testing.T) {
 	}, nil)
 	if got, _, err := read(t, s, nil); err != nil || len(got) != 1 || seen != "" {
 		t.Error("another server", got, seen, err)
+	}
+	target = other.URL + "/locked"
+	if _, _, err := read(t, s, nil); fault.KindOf(err) != fault.Denied || !strings.Contains(fault.HintOf(err), strings.TrimPrefix(other.URL, "https://")+", which is not given username and password") {
+		t.Error("another server that wants a password", err, fault.HintOf(err))
 	}
 	target = srv.URL + "/moved"
 	if got, _, err := read(t, s, nil); err != nil || len(got) != 1 {

@@ -227,7 +227,7 @@ func TestLocalAccountsAreAdopted(t *testing.T) {
 	s := rehearsal(t, openldap.Options{})
 	h := atHQ(t, s, "    match: [email, username]\n")
 	h.write("local.csv", "Username,E-Mail,First_Name,last_name,role\nfleur,F.Smit@zuiderhof.example,Fleur,Smid,admin\nsemi,other@zuiderhof.example,Semi,Colon,\nstay,stay@zuiderhof.example,Stay,Here,\n")
-	has(t, h.refuses(1, "accounts", "import", h.path("local.csv")), `there is no column "e-mail"`, `did you mean "email"?`)
+	has(t, h.refuses(1, "accounts", "import", h.path("local.csv")), `the column "e-mail" is none that an account takes`, `did you mean "email"?`)
 	h.write("local.csv", strings.Replace(read(t, h.path("local.csv")), "E-Mail", "email", 1)+"broken,nowhere,Bro,Ken,\n")
 	has(t, h.refuses(1, "accounts", "import", h.path("local.csv")), "line 5", "email", "nothing was created")
 	if n := len(h.people()); n != 0 {

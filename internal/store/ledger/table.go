@@ -48,9 +48,16 @@ func ReadTable(ctx context.Context, in io.Reader, now time.Time) ([]Local, error
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "accounts import: the first line cannot be read: %w", err).WithHint("it names the columns: username,email,first_name,last_name")
 	}
+	if strings.HasPrefix(head[0], "\xff\xfe") || strings.HasPrefix(head[0], "\xfe\xff") {
+		return nil, fault.New(fault.Invalid, "accounts import: the table is written in UTF-16").WithHint("save it as CSV in UTF-8")
+	}
 	known := append(slices.Clone(account.FieldNames()), "password")
 	for i, name := range head {
 		name = strings.TrimSpace(name)
+		// Two columns of one name: whichever was read would be the wrong one for somebody.
+		if slices.Contains(head[:i], name) || slices.Contains(head[:i], strings.ToLower(name)) {
+			return nil, fault.New(fault.Invalid, "accounts import: line 1: the column %q stands twice", name).WithHint("give each column a name of its own")
+		}
 		if custom, ok := strings.CutPrefix(name, AttributePrefix); ok {
 			if err := config.CheckAttribute(custom); err != nil {
 				return nil, fault.New(fault.Invalid, "accounts import: line 1: column %q: %w", name, err)
@@ -60,11 +67,11 @@ func ReadTable(ctx context.Context, in io.Reader, now time.Time) ([]Local, error
 		}
 		head[i] = strings.ToLower(name)
 		if !slices.Contains(known, head[i]) {
-			err := fault.New(fault.Invalid, "accounts import: line 1: there is no column %q", head[i])
+			err := fault.New(fault.Invalid, "accounts import: line 1: the column %q is none that an account takes", head[i])
 			if near := setting.Nearest(head[i], known); near != "" {
-				err = err.WithHint("did you mean %q?", near)
+				return nil, err.WithHint("did you mean %q?", near)
 			}
-			return nil, err
+			return nil, err.WithHint("take it out, or call it %s; known are %s", AttributePrefix+"NAME", strings.Join(known, ", "))
 		}
 	}
 	var list []Local

@@ -43,11 +43,14 @@ func TestTablesAreReadWithWhateverIsBetweenTheirColumns(t *testing.T) {
 
 func TestTablesThatCannotBeReadSayWhy(t *testing.T) {
 	for name, test := range map[string]struct{ text, says string }{
-		"nothing":                {"", "the first line cannot be read"},
-		"a mark and nothing":     {"\ufeff", "the first line cannot be read"},
-		"a column that is none":  {"\ufeffusername;emial\n", `line 1: there is no column "emial"`},
-		"a row that is too long": {"username;email;first_name;last_name\na;a@example.org;A;B;C\n", "wrong number of fields"},
-		"a row that cannot be":   {"username;email;first_name;last_name\na;a@example.org;A;B\nb;;B;C\n", "line 3: "},
+		"nothing":                        {"", "the first line cannot be read"},
+		"a mark and nothing":             {"\ufeff", "the first line cannot be read"},
+		"a column that is none":          {"\ufeffusername;emial\n", `line 1: the column "emial" is none that an account takes`},
+		"a column that stands twice":     {"username;email;first_name;last_name; Email\na;a@example.org;A;B;b@example.org\n", `line 1: the column "Email" stands twice`},
+		"an attribute that stands twice": {"username;attributes.Badge;attributes.Badge\n", `line 1: the column "attributes.Badge" stands twice`},
+		"UTF-16":                         {"\xff\xfeu\x00s\x00\n\x00", "is written in UTF-16"},
+		"a row that is too long":         {"username;email;first_name;last_name\na;a@example.org;A;B;C\n", "wrong number of fields"},
+		"a row that cannot be":           {"username;email;first_name;last_name\na;a@example.org;A;B\nb;;B;C\n", "line 3: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := ReadTable(t.Context(), strings.NewReader(test.text), time.Now())

@@ -201,6 +201,9 @@ func TestPasswordsAreNeverShown(t *testing.T) {
 	has(t, h.run(2, "plan", "staff"), "update  account  jdoe  password changed\n")
 	h.run(0, "sync", "staff")
 	has(t, h.run(0, "plan", "staff"), "nothing to do")
+	h.write("people.csv", "username,first_name,last_name,email,password\njdoe,Joan,Doe,jane@example.org,"+secret("jane-thought-twice")+"\nksmit,Kees,Smit,kees@example.org,\n")
+	has(t, h.run(2, "plan", "staff"), "update  account  jdoe  first_name: Jane -> Joan (password changed)\n")
+	h.run(0, "sync", "staff")
 	delete(h.env, "START_PASSWORD")
 	has(t, h.refuses(1, "plan", "staff"), "environment variable START_PASSWORD is not set")
 	h.env["START_PASSWORD"] = ""

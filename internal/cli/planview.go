@@ -212,9 +212,9 @@ var obvious = []string{"new in the directory", "changed in the directory", "rena
 // is not the obvious one.
 func (n *names) change(row *plan.Row) string {
 	what := strings.Join(n.parts(row), ", ")
-	why := row.Why
+	why := strings.TrimPrefix(row.Why, plan.ChangedThere+"; ")
 	switch {
-	case what == "":
+	case what == "" || what == why:
 		what = why
 	case !slices.Contains(obvious, why) && !strings.HasPrefix(why, "undoes run "):
 		what += " (" + strings.TrimLeft(strings.TrimPrefix(why, "new in the directory"), ",; ") + ")"
@@ -239,7 +239,7 @@ func (n *names) parts(row *plan.Row) []string {
 		return nil
 	case row.Action != plan.Create && len(after) == 0:
 		// No field of it changes: what does is the one that no row may tell.
-		return []string{"password changed"}
+		return []string{plan.NewPassword}
 	case row.Action == plan.Create:
 		return []string{fmt.Sprint(after["first_name"], " ", after["last_name"]), fmt.Sprint(after["email"])}
 	}

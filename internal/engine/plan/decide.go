@@ -33,6 +33,9 @@ type Rules struct {
 const (
 	ChangedThere = "changed in the directory"
 	ChangedRules = "the connection's rules changed"
+	// NewPassword stands beside the reason where the file gives another password: no field
+	// shows it, and who approves the plan has to know.
+	NewPassword = "password changed"
 )
 
 // Decision is what is to be done about one pair.
@@ -282,8 +285,12 @@ func change(p *match.Pair, r *Rules) Decision {
 	if why == "" {
 		why = ChangedThere
 	}
+	secret := p.HasSecret && !r.Policy.NoUpdate
+	if secret {
+		why = join(why, NewPassword)
+	}
 	d.Change = modification(p, action, &after, fields, why)
-	d.Change.Secret = p.HasSecret && !r.Policy.NoUpdate
+	d.Change.Secret = secret
 	d.remarks(p)
 	return d
 }

@@ -115,6 +115,36 @@ func TestDamagedFilesRemoveNobody(t *testing.T) {
 	}
 }
 
+// Somebody gives a column another name. No field is emptied by that, and nobody
+// enabled, before a person has seen it.
+func TestAColumnThatWentIsHeld(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, staff+"    mapping: {title: job, status: {expr: 'lower(state)'}}\n")
+	const table = "username,first_name,last_name,email,Job,state\nmia,Mia,One,mia@example.org,Boss,disabled\nbo,Bo,Two,bo@example.org,Clerk,active\n"
+	h.write("people.csv", table)
+	h.run(0, "sync", "staff")
+	before := h.people()
+	if before["mia"].Status != "disabled" || before["bo"].Title != "Clerk" {
+		t.Fatalf("%+v", before)
+	}
+	h.write("people.csv", strings.Replace(table, "Job,state", "Function,State of employment", 1))
+	has(t, h.run(3, "sync", "staff"), "held: The set of columns that the mapping reads changed", "1 update, 1 enable", "title: Boss -> (none)")
+	has(t, h.run(0, "runs", "show", "last"), "there are no columns job, state, which the mapping reads")
+	has(t, h.run(0, "check", "staff"), "there are no columns job, state, which the mapping reads", "hint: correct the name in the mapping, or the file")
+	sameJSON(t, "people", before, h.people())
+	h.write("people.csv", strings.Replace(table, "Job,state", "JOB,State", 1))
+	has(t, h.run(0, "plan", "staff"), "nothing to do")
+	h.write("people.csv", strings.Replace(table, "Job,", "Function,", 1))
+	h.run(3, "sync", "staff")
+	h.run(0, "plans", "approve", "last")
+	has(t, h.run(0, "sync", "staff"), "there is no column job, which the mapping reads")
+	if p := h.people(); p["bo"].Title != "" || p["mia"].Status != "disabled" {
+		t.Errorf("%+v", p)
+	}
+	h.write("people.csv", table)
+	has(t, h.run(3, "sync", "staff"), "held: The set of columns that the mapping reads changed", "title: (none) -> Boss")
+}
+
 func TestCheckCountsOneAndMany(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, staff)

@@ -244,6 +244,10 @@ func (t *tally) fill() source.Step {
 		}
 	}
 	s.Detail = "filled: " + strings.Join(parts, ", ")
+	if text := t.rules.missed(); text != "" {
+		s.Verdict, s.Hint = source.Warn, "correct the name in the mapping, or the file"
+		s.Detail += "\n" + text
+	}
 	if t.outside > 0 {
 		s.Detail += fmt.Sprintf("\n%d of %d out of scope", t.outside, t.people)
 	}

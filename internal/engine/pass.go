@@ -44,7 +44,8 @@ type rules struct {
 	mapping     *mapping.Mapping
 	scope       *scope.Scope
 	fingerprint string
-	text        string // the parts by name, to say which of them changed
+	text        string   // the parts by name, to say which of them changed
+	missing     []string // attributes that the mapping reads and no entry has
 }
 
 func (e *Engine) prepare(ctx context.Context, c setting.Connection, lease mirror.Lease, o Options) (*pass, error) {
@@ -216,6 +217,12 @@ func (e *Engine) compile(c setting.Connection, kind source.Kind, preset source.P
 		"scope":    s.Fingerprint(),
 		"matching": strings.Join(c.Match, ","),
 	}
+	// A column that went, or has another name, empties a field of everybody, and enables
+	// whoever it disabled: that is to be seen first, as a change of the mapping is.
+	missing := absent(m.Attributes(), preset.Attributes)
+	if len(missing) > 0 {
+		parts["columns"] = strings.Join(missing, "\n")
+	}
 	for k, v := range parts {
 		parts[k] = digestOf(v)
 	}
@@ -223,7 +230,7 @@ func (e *Engine) compile(c setting.Connection, kind source.Kind, preset source.P
 	if err != nil {
 		return nil, err
 	}
-	out := &rules{all: all, mapping: m, scope: s, fingerprint: digestOf(string(text))}
+	out := &rules{all: all, mapping: m, scope: s, fingerprint: digestOf(string(text)), missing: missing}
 	kept, err := json.Marshal(all)
 	if err != nil {
 		return nil, err
@@ -232,6 +239,34 @@ func (e *Engine) compile(c setting.Connection, kind source.Kind, preset source.P
 	text, err = json.Marshal(parts)
 	out.text = string(text)
 	return out, err
+}
+
+// absent are the attributes read that are not among those there are; none where
+// nobody knows what there is.
+func absent(read, there []string) []string {
+	if there == nil {
+		return nil
+	}
+	var out []string
+	for _, name := range read {
+		if name != "dn" && !slices.ContainsFunc(there, func(t string) bool { return strings.EqualFold(t, name) }) {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// missed says which attributes the mapping reads in vain, or "".
+func (r *rules) missed() string {
+	if len(r.missing) == 0 {
+		return ""
+	}
+	what := "there is no column "
+	if len(r.missing) > 1 {
+		what = "there are no columns "
+	}
+	return what + strings.Join(r.missing, ", ") + ", which the mapping reads"
 }
 
 func digestOf(text string) string { return fmt.Sprintf("%x", directory.Sum([]byte(text))) }
@@ -279,6 +314,7 @@ func configOf(c setting.Connection, kind source.Kind) string {
 var partNames = map[string]string{
 	"source": "what is read (base, filter or groups)", "anchor": "the anchor (external ID)",
 	"mapping": "the mapping", "scope": "the scope", "matching": "the matching attributes",
+	"columns": "the set of columns that the mapping reads",
 }
 
 // changedRules says which parts changed since the rules last carried out.
@@ -349,6 +385,9 @@ func (p *pass) read(ctx context.Context) (*ReadingReport, error) {
 	p.o.report(Progress{Phase: "reading", Done: r.Users + r.Groups, Total: r.Users + r.Groups})
 	report := &ReadingReport{Complete: r.Complete, Full: r.Full, Swept: r.Swept, Method: r.Method, Entries: r.Users + r.Groups, Users: r.Users, Groups: r.Groups,
 		Changed: took.Changed, Gone: took.Gone, Notes: r.Notes}
+	if text := p.rules.missed(); text != "" {
+		report.Notes = append(slices.Clone(report.Notes), text)
+	}
 	if !r.Full {
 		report.Users, report.Groups = took.Users, took.Groups
 	}

@@ -97,6 +97,9 @@ type Preset struct {
 	Anchor  string // the attribute external IDs come from
 	Filter  string // the filter for people that is in force
 	Mapping map[string]setting.Rule
+	// Attributes are all that records of people can have, where the source knows: a rule
+	// of any other finds nothing. Nil where it does not.
+	Attributes []string
 }
 
 // Request says what to read.

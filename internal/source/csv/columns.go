@@ -130,6 +130,17 @@ func (t *table) missing(header []string, name, option string) error {
 	return f.WithHint("columns found: %s", strings.Join(named, ", "))
 }
 
+// named are the columns that rules of the mapping may read.
+func (c *columns) named(header []string) []string {
+	out := []string{}
+	for i, name := range header {
+		if name != "" && i != c.password {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
 // mapping is the starting mapping for the columns that were found.
 func (c *columns) mapping() map[string]setting.Rule {
 	rules := map[string]setting.Rule{}

@@ -241,7 +241,7 @@ func (t *table) Preset(ctx context.Context) (source.Preset, error) {
 	if err != nil {
 		return source.Preset{}, err
 	}
-	return source.Preset{Vendor: "CSV", Anchor: l.header[c.key], Mapping: c.mapping()}, nil
+	return source.Preset{Vendor: "CSV", Anchor: l.header[c.key], Mapping: c.mapping(), Attributes: c.named(l.header)}, nil
 }
 
 // head is the first part of the file, enough for any header.

@@ -159,6 +159,23 @@ func TestCheckCountsOneAndMany(t *testing.T) {
 	has(t, h.try("check", "staff").out, "columns 2 and 4 have the same name")
 }
 
+// A slip in the column of the status lets nobody in whom it kept out before.
+func TestAnUnknownStatusEnablesNobody(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, staff)
+	const header = "username,first_name,last_name,email,status\n"
+	h.write("people.csv", header+"mia,Mia,One,mia@example.org,disabled\nbo,Bo,Two,bo@example.org,active\n")
+	h.run(0, "sync", "staff")
+	h.write("people.csv", header+"mia,Mia,One,mia@example.org,dsiabled\nbo,Bo,Two,bo@example.org,actve\nnew,New,Three,new@example.org,?\n")
+	has(t, h.run(2, "plan", "staff"), "1 create, 2 keep", "mia: status left out: is not a known status; it neither disables nor enables")
+	h.run(0, "sync", "staff")
+	if p := h.people(); p["mia"].Status != "disabled" || p["bo"].Status != "active" || p["new"].Status != "active" {
+		t.Errorf("%+v", p)
+	}
+	h.write("people.csv", header+"mia,Mia,One,mia@example.org,active\nbo,Bo,Two,bo@example.org,\nnew,New,Three,new@example.org,no\n")
+	has(t, h.run(2, "plan", "staff"), "1 enable", "1 disable")
+}
+
 // Another program writes keys in capitals, or accents in two characters. The people
 // keep their accounts, whatever the policy lets happen to leavers.
 func TestKeysInAnotherSpellingMakeNoSecondAccount(t *testing.T) {

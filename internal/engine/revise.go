@@ -97,7 +97,7 @@ func (v *revision) of(r *directory.Record, b *builder) (concern, account.Text) {
 	was, is := v.change.Map(r, b.rules.Now)
 	if len(was.Problems)+len(was.Warnings)+len(is.Problems)+len(is.Warnings) > 0 ||
 		was.Manager != is.Manager || was.Attributes != is.Attributes ||
-		was.Disabled != is.Disabled || was.StatusWhy != is.StatusWhy || !was.ReviewAt.Equal(is.ReviewAt) ||
+		was.Disabled != is.Disabled || was.Unclear != is.Unclear || was.StatusWhy != is.StatusWhy || !was.ReviewAt.Equal(is.ReviewAt) ||
 		len(b.p.c.Scope) > 0 && was.Text != is.Text { // also a text that no rule fills any more
 		return whole, is.Text
 	}

@@ -46,6 +46,7 @@ type User struct {
 	Manager    string // a ref as the source spells it, "" where there is none
 	Disabled   bool
 	StatusWhy  string    // "userAccountControl says disabled"; "" while not disabled
+	Unclear    bool      // the status could not be made out: it neither disables nor enables
 	ReviewAt   time.Time // when the status changes by itself, zero if never
 	// Problems make this entry unusable. Each is a sentence with the field and
 	// the attribute that was to fill it.

@@ -128,7 +128,7 @@ func TestAnOptionalValueThatIsNotValidIsLeftOut(t *testing.T) {
 		"phone left out: has 20 characters or more and is no phone number (attribute telephoneNumber)",
 		"language left out: is not a known language (attribute preferredLanguage)",
 		"manager left out: is not valid UTF-8 (attribute manager)",
-		"status left out: is not a known status; taken as active (attribute state)",
+		"status left out: is not a known status; it neither disables nor enables (attribute state)",
 		"badge left out: contains a control character (attribute badge)",
 	}
 	got := slices.DeleteFunc(slices.Clone(u.Warnings), func(s string) bool { return strings.HasPrefix(s, "title") })

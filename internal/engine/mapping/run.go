@@ -191,17 +191,20 @@ func (m *Mapping) reference(s *state, r *rule, u *User) string {
 	return raw
 }
 
-// decide sets the status. Only a value that says so disables somebody.
+// decide sets the status. Only a value that says so disables somebody, or enables
+// whom another disabled.
 func (m *Mapping) decide(s *state, r *rule, u *User) {
 	s.frame.ReviewAt, s.frame.Why = time.Time{}, ""
 	raw, err := r.text(s)
 	if err != nil {
-		u.complain(false, r, "the expression failed: "+err.Error()+"; taken as active")
+		u.Unclear = true
+		u.complain(false, r, "the expression failed: "+err.Error()+"; "+disablesNobody)
 		return
 	}
 	active, known := parseStatus(raw)
 	if !known {
-		u.complain(false, r, "is not a known status; taken as active")
+		u.Unclear = true
+		u.complain(false, r, "is not a known status; "+disablesNobody)
 		return
 	}
 	if active {
@@ -220,6 +223,8 @@ func (m *Mapping) decide(s *state, r *rule, u *User) {
 		u.StatusWhy = "the status rule is constant"
 	}
 }
+
+const disablesNobody = "it neither disables nor enables"
 
 func parseStatus(s string) (active, known bool) {
 	switch strings.ToLower(strings.TrimSpace(s)) {

@@ -235,6 +235,8 @@ func change(p *match.Pair, r *Rules) Decision {
 	case was.Status == account.Active && p.User.Disabled:
 		action, why = Disable, join(why, "disabled in the directory: "+p.User.StatusWhy)
 		after.Status, after.Cause = account.Disabled, account.ByEntry
+	case was.Status == account.Disabled && was.Cause == account.ByEntry && p.User.Unclear:
+		// Disabled by a status that was clear: one that is not lets nobody in again.
 	case was.Status == account.Disabled && !p.User.Disabled && (was.Cause == account.ByEntry || left):
 		action = Enable
 		if left {

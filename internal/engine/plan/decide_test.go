@@ -60,6 +60,7 @@ func title(v string) changeOf {
 func disabledThere(p *match.Pair, _ *Rules) {
 	p.User.Disabled, p.User.StatusWhy = true, "locked"
 }
+func unclear(p *match.Pair, _ *Rules) { p.User.Unclear = true }
 func was(s account.Status, c account.Cause) changeOf {
 	return func(p *match.Pair, _ *Rules) { p.Account.Status, p.Account.Cause = s, c }
 }
@@ -140,6 +141,8 @@ func TestTheDecisionTable(t *testing.T) {
 		{"disabled there, and a value changed", []changeOf{disabledThere, title("Boss")}, "disable title=Boss status=disabled/entry " + disabledWhy},
 		{"disabled there, as here", []changeOf{disabledThere, was(account.Disabled, account.ByEntry)}, "keep"},
 		{"no longer disabled there", []changeOf{was(account.Disabled, account.ByEntry)}, "enable status=active because: no longer disabled in the directory"},
+		{"disabled there, and then by a status nobody knows", []changeOf{was(account.Disabled, account.ByEntry), unclear}, "keep"},
+		{"back after having left, with a status nobody knows", []changeOf{was(account.Disabled, account.ByAbsence), unclear}, "enable status=active because: back in the directory"},
 		{"back after having left", []changeOf{was(account.Disabled, account.ByAbsence)}, "enable status=active because: back in the directory"},
 		{"back, and disabled there", []changeOf{was(account.Disabled, account.ByAbsence), disabledThere}, "update status=disabled/entry because: back in the directory, disabled there: locked"},
 		{"back from the deleted", []changeOf{was(account.Deleted, account.ByAbsence)}, "restore status=active because: back in the directory"},

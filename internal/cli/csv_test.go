@@ -159,6 +159,19 @@ func TestCheckCountsOneAndMany(t *testing.T) {
 	has(t, h.try("check", "staff").out, "columns 2 and 4 have the same name")
 }
 
+// Two files with a byte order mark each, one put behind the other.
+func TestAByteOrderMarkInTheMiddleIsNoPartOfAKey(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, staff)
+	const header = "username,first_name,last_name,email\n"
+	h.write("people.csv", header+"mia,Mia,One,mia@example.org\nbo,Bo,Two,bo@example.org\n")
+	h.run(0, "sync", "staff")
+	h.write("people.csv", "\ufeff"+header+"mia,Mia,One,mia@example.org\n\ufeffbo,Bo,Two,bo@example.org\n")
+	has(t, h.run(0, "plan", "staff"), "nothing to do")
+	h.write("people.csv", "\ufeff"+header+"mia,Mia,One,mia@example.org\n\ufeff"+header+"bo,Bo,Two,bo@example.org\n")
+	has(t, h.run(0, "plan", "staff"), "nothing to do", "problem  username: ")
+}
+
 // A slip in the column of the status lets nobody in whom it kept out before.
 func TestAnUnknownStatusEnablesNobody(t *testing.T) {
 	t.Parallel()

@@ -201,6 +201,11 @@ func (p *pass) next(rs *rows) (row, error) {
 		if err != nil {
 			return r, err
 		}
+		// A file that was put together of several has the mark of each before its first
+		// row. Nobody sees it, and it would make another person of the first one's key.
+		if len(r.fields) > 0 {
+			r.fields[0] = strings.TrimPrefix(r.fields[0], "\ufeff")
+		}
 		if r.cut = p.cut(&r); r.cut {
 			return r, nil
 		}

@@ -111,7 +111,7 @@ func TestASweepFindsWhomTheMethodDoesNotSee(t *testing.T) {
 	f.read()
 	modify(t, s, "dn: uid=u0004,PEOPLE\nchangetype: delete\n")
 	f.now = f.now.Add(time.Hour)
-	if got := f.read(); got.Swept || !got.Complete || got.Method != methodStamp || len(f.picture) != 33+2 {
+	if got := f.read(); got.Swept || !got.Complete || got.Method != methodStamp || len(f.picture) != 33+3 {
 		t.Errorf("%s, %d known", show(got), len(f.picture))
 	}
 	f.now = f.now.Add(24 * time.Hour)

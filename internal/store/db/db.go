@@ -122,7 +122,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	// took 400 MB.
 	write.SetMaxOpenConns(3) // the writer's own, one for migrations and copies, and the copier's
 	write.SetMaxIdleConns(3)
-	conn, err := write.Conn(ctx)
+	conn, err := firstConn(ctx, write)
 	if err != nil {
 		return nil, errors.Join(explain("open "+path, err), write.Close())
 	}
@@ -145,6 +145,25 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 		writer: &writer{conn: conn, turn: make(chan struct{}, 1), ready: map[string]*sql.Stmt{}}}
 	d.writer.log = &copier{db: d, page: page, limits: ordinaryLimits, under: make(chan struct{}, 1)}
 	return d, nil
+}
+
+// firstConn opens a connection. The first one ever makes the file keep a log, and while it
+// does others are turned away without the patience that they have for everything else.
+func firstConn(ctx context.Context, pool *sql.DB) (*sql.Conn, error) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(30 * time.Second); ; {
+		conn, err := pool.Conn(ctx)
+		var failed *sqlite.Error
+		if err == nil || !errors.As(err, &failed) || failed.Code()&0xff != sqlite3.SQLITE_BUSY || time.Now().After(end) {
+			return conn, err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // newPages is the size of a new database's pages, in bytes; SQLite's own choice is

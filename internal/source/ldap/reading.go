@@ -239,6 +239,7 @@ func (r *reading) deliver(rec *directory.Record) error {
 		r.out.Users++
 	case directory.Group:
 		r.out.Groups++
+	case directory.Inner: // counts for those it lies in
 	}
 	r.report()
 	return nil

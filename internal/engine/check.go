@@ -188,7 +188,7 @@ func (t *tally) steps(reading source.Reading, c setting.Connection) []source.Ste
 	if len(t.groups) > 0 {
 		slices.Sort(t.groups)
 		steps = append(steps, source.Step{Name: "groups", Section: source.Groups, Verdict: source.OK,
-			Detail: fmt.Sprintf("%s with %s listed: %s", counted(len(t.groups), "group", "groups"), counted(t.members, "member", "members"), strings.Join(first(t.groups, 8), ", "))}.Counted(len(t.groups), t.groups))
+			Detail: fmt.Sprintf("%s with %s listed: %s", source.Counted(len(t.groups), "group", "groups"), source.Counted(t.members, "member", "members"), strings.Join(first(t.groups, 8), ", "))}.Counted(len(t.groups), t.groups))
 	} else {
 		steps = append(steps, source.Step{Name: "groups", Section: source.Groups, Verdict: source.Skip, Detail: "no groups were read for " + c.Alias})
 	}
@@ -199,7 +199,7 @@ func (t *tally) reading(r source.Reading) source.Step {
 	s := source.Step{Name: "reading", Section: source.Users, Verdict: source.OK, Detail: "complete: " + came(r)}.Counted(t.people, t.names)
 	if t.noID > 0 {
 		s.Verdict = source.Warn
-		s.Detail += fmt.Sprintf("; %s without a usable external ID", counted(t.noID, "entry", "entries"))
+		s.Detail += fmt.Sprintf("; %s without a usable external ID", source.Counted(t.noID, "entry", "entries"))
 	}
 	if !r.Complete {
 		s.Verdict, s.Detail = source.Fail, fmt.Sprintf("not complete: %s (%s came)", r.Reason, came(r))
@@ -215,14 +215,7 @@ func (t *tally) reading(r source.Reading) source.Step {
 
 // came says how much a reading brought.
 func came(r source.Reading) string {
-	return counted(r.Users, "person", "people") + ", " + counted(r.Groups, "group", "groups")
-}
-
-func counted(n int, one, many string) string {
-	if n == 1 {
-		many = one
-	}
-	return fmt.Sprintf("%d %s", n, many)
+	return source.Counted(r.Users, "person", "people") + ", " + source.Counted(r.Groups, "group", "groups")
 }
 
 func (t *tally) fill() source.Step {
@@ -274,7 +267,7 @@ func (t *tally) troubles() source.Step {
 		if t.warned == 1 {
 			have = "has"
 		}
-		s.Detail += fmt.Sprintf("\n%s %s values that are left out, such as %s", counted(t.warned, "entry", "entries"), have, t.warning)
+		s.Detail += fmt.Sprintf("\n%s %s values that are left out, such as %s", source.Counted(t.warned, "entry", "entries"), have, t.warning)
 	}
 	return s
 }

@@ -17,5 +17,6 @@ func dieWithUs(cmd *exec.Cmd) {
 	cmd.SysProcAttr.Setpgid = true
 }
 
-// killAll ends the server and its children, which would go on without it.
+// killAll ends the server and its children, which would go on without it. Who is not there
+// any more is as good as ended.
 func killAll(server *os.Process) { _ = syscall.Kill(-server.Pid, syscall.SIGKILL) }

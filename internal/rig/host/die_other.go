@@ -10,5 +10,5 @@ import (
 // dieWithUs has no counterpart here: a killed test leaves its server behind.
 func dieWithUs(*exec.Cmd) {}
 
-// killAll ends the server; its children are left to it.
+// killAll ends the server, where it still is there; its children are left to it.
 func killAll(server *os.Process) { _ = server.Kill() }

@@ -128,12 +128,12 @@ func (t *table) checkRows(ctx context.Context, f *copyOf, report func(source.Ste
 		report(failed("rows", start, err))
 		return
 	}
-	step := passed("rows", start, counted(people, "person", "people")).Counted(people, some)
+	step := passed("rows", start, source.Counted(people, "person", "people")).Counted(people, some)
 	if len(wrong) > 0 || people == 0 {
 		step.Verdict = source.Warn
 	}
 	if n := len(wrong); n > 0 {
-		step.Detail += fmt.Sprintf(", %s that cannot be used:\n%s", counted(n, "row", "rows"), strings.Join(wrong[:min(n, 10)], "\n"))
+		step.Detail += fmt.Sprintf(", %s that cannot be used:\n%s", source.Counted(n, "row", "rows"), strings.Join(wrong[:min(n, 10)], "\n"))
 		if n > 10 {
 			step.Detail += fmt.Sprintf("\nand %d more", n-10)
 		}
@@ -150,13 +150,6 @@ func (t *table) checkRows(ctx context.Context, f *copyOf, report func(source.Ste
 		step.Detail += "\n" + note
 	}
 	report(step)
-}
-
-func counted(n int, one, many string) string {
-	if n == 1 {
-		many = one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }
 
 // checkNetwork tries name, connection and certificate one by one.

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"rollcall.dev/rollcall/internal/directory"
+	"rollcall.dev/rollcall/internal/source"
 )
 
 // mostChanges is how many changed users are read one by one. Beyond it to read
@@ -159,7 +160,7 @@ func (r *reading) changedPeople(ctx context.Context, n *news) error {
 		}
 	}
 	if absent > 0 {
-		r.incomplete("Microsoft Graph names %s as changed and does not show them: they were deleted a moment ago, or are not there yet.", counted(absent, "person", "people"))
+		r.incomplete("Microsoft Graph names %s as changed and does not show them: they were deleted a moment ago, or are not there yet.", source.Counted(absent, "person", "people"))
 	}
 	return nil
 }
@@ -309,7 +310,7 @@ func (g *grouping) listed(ctx context.Context) error {
 		return !there && g.circles[id] == nil
 	})
 	if selected == 0 && (g.set.membersOnly || len(g.news.listed) > 0) && !slices.Contains(slices.Collect(maps.Values(g.roots)), true) {
-		g.incomplete("The selection of groups matches none of %s: whoever left is not taken for gone. Check groups.include, groups.names and groups.ids.", counted(len(g.news.listed), "group", "groups"))
+		g.incomplete("The selection of groups matches none of %s: whoever left is not taken for gone. Check groups.include, groups.names and groups.ids.", source.Counted(len(g.news.listed), "group", "groups"))
 	}
 	return nil
 }

@@ -119,9 +119,9 @@ func (d *doctor) people(ctx context.Context) bool {
 	if err != nil {
 		return d.fail("people", source.Users, err)
 	}
-	detail := fmt.Sprintf("%s, of whom %d are disabled", counted(count, "person", "people"), disabled)
+	detail := fmt.Sprintf("%s, of whom %d are disabled", source.Counted(count, "person", "people"), disabled)
 	if !d.set.guests {
-		detail += fmt.Sprintf("; %s left out", counted(guests, "guest", "guests"))
+		detail += fmt.Sprintf("; %s left out", source.Counted(guests, "guest", "guests"))
 	}
 	verdict, hint := source.OK, ""
 	if count == 0 {
@@ -165,7 +165,7 @@ func (d *doctor) groups(ctx context.Context) bool {
 	if err != nil {
 		return d.fail("groups", source.Groups, err)
 	}
-	detail := fmt.Sprintf("%d of %s are selected", len(ids), counted(total, "group", "groups"))
+	detail := fmt.Sprintf("%d of %s are selected", len(ids), source.Counted(total, "group", "groups"))
 	verdict, hint := source.OK, ""
 	if len(missing) > 0 {
 		gone := make([]string, 0, len(missing))
@@ -192,7 +192,7 @@ func (d *doctor) groups(ctx context.Context) bool {
 				}
 			}
 		}
-		detail += fmt.Sprintf(", with %s in them directly", counted(len(people), "person", "people"))
+		detail += fmt.Sprintf(", with %s in them directly", source.Counted(len(people), "person", "people"))
 	}
 	d.report(d.step("groups", source.Groups, verdict, detail, hint).Counted(len(ids), names))
 	return true

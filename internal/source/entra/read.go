@@ -377,7 +377,7 @@ func (r *reading) handGroups(all *everybody) error {
 		}
 	}
 	if len(roots) == 0 && (r.set.membersOnly || len(all.groups) > 0) {
-		r.incomplete("The selection of groups matches none of %s: whoever left is not taken for gone. Check groups.include, groups.names and groups.ids.", counted(len(all.groups), "group", "groups"))
+		r.incomplete("The selection of groups matches none of %s: whoever left is not taken for gone. Check groups.include, groups.names and groups.ids.", source.Counted(len(all.groups), "group", "groups"))
 	}
 	in := reach(roots, edges)
 	r.book.remember(roots, in, edges)

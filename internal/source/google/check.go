@@ -113,7 +113,7 @@ func (d *doctor) people(units []string) error {
 	if err != nil {
 		return d.fail("people", source.Users, err)
 	}
-	detail := fmt.Sprintf("%s, of whom %d are suspended or archived", counted(read, "person", "people"), disabled)
+	detail := fmt.Sprintf("%s, of whom %d are suspended or archived", source.Counted(read, "person", "people"), disabled)
 	if more {
 		detail = "more than " + detail
 	}
@@ -148,7 +148,7 @@ func (d *doctor) groups() error {
 		names = append(names, g.Name)
 	}
 	verdict, hint := source.OK, ""
-	detail := fmt.Sprintf("%d of %s are selected", len(roots), counted(len(all), "group", "groups"))
+	detail := fmt.Sprintf("%d of %s are selected", len(roots), source.Counted(len(all), "group", "groups"))
 	if len(absent) > 0 {
 		verdict, detail, hint = source.Warn, detail+"\n"+strings.Join(absent, "\n"), "Until that is mended no reading is complete, and nobody is taken for gone."
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"rollcall.dev/rollcall/internal/fault"
+	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/source/rest"
 )
 
@@ -40,7 +41,7 @@ func (w *workspace) selected(ctx context.Context) (all map[string]*group, roots 
 		}
 	}
 	if len(roots) == 0 && len(absent) == 0 {
-		absent = append(absent, "no group is selected by the settings of groups, of "+counted(len(all), "group", "groups")+" there are")
+		absent = append(absent, "no group is selected by the settings of groups, of "+source.Counted(len(all), "group", "groups")+" there are")
 	}
 	return all, roots, absent, nil
 }
@@ -87,7 +88,7 @@ func (p *pass) gather() error {
 		}
 	}
 	if m.nameless > 0 {
-		p.note("%s left out, whom Google gives no ID: addresses from elsewhere.", counted(m.nameless, "member of groups is", "members of groups are"))
+		p.note("%s left out, whom Google gives no ID: addresses from elsewhere.", source.Counted(m.nameless, "member of groups is", "members of groups are"))
 	}
 	if p.set.people == peopleGroups {
 		p.chosen = map[string]bool{}
@@ -226,7 +227,7 @@ func (p *pass) handGroups() error {
 		g.members = nil
 	}
 	if len(strangers) > 0 {
-		p.note("%s left out, who are not of the account: people and groups from elsewhere.", counted(len(strangers), "member of groups is", "members of groups are"))
+		p.note("%s left out, who are not of the account: people and groups from elsewhere.", source.Counted(len(strangers), "member of groups is", "members of groups are"))
 	}
 	return nil
 }

@@ -244,7 +244,7 @@ func (p *pass) release() error {
 		}
 	}
 	if p.held = nil; p.orphans > 0 {
-		p.note("%s a manager whose address leads to nobody in the directory.", counted(p.orphans, "person has", "people have"))
+		p.note("%s a manager whose address leads to nobody in the directory.", source.Counted(p.orphans, "person has", "people have"))
 	}
 	return nil
 }
@@ -257,11 +257,4 @@ func (p *pass) hand(r *directory.Record) error {
 	}
 	p.progress(false)
 	return p.emit(r)
-}
-
-func counted(n int, one, more string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, more)
 }

@@ -223,11 +223,7 @@ func (r *reading) below(h *half, place string) error {
 // sweep names every entry there is, without its contents. Those that are not
 // known are read.
 func (r *reading) sweep(h *half) error {
-	names := newDecoder(h.kind, r.anchor, nil, "", nil)
-	if h.decoder.include != nil {
-		names.include, names.name = h.decoder.include, h.decoder.name
-		names.ask(names.name, roleName)
-	}
+	names := r.names(h)
 	if h.kind == directory.User && r.logins != nil {
 		names.ask(uid, roleLogin)
 	}

@@ -138,10 +138,16 @@ func (r *reading) meetInner(key uint64) {
 
 // nameAll takes down all groups that are left out.
 func (r *reading) nameAll(groups *half) error {
-	names := newDecoder(directory.Group, r.anchor, nil, groups.decoder.name, nil)
-	names.include = groups.decoder.include
+	whole, err := r.nameSome(groups, groups.query.filter)
+	r.inner.all = whole
+	return err
+}
+
+// nameSome takes down those that are left out among the groups a filter finds.
+func (r *reading) nameSome(groups *half, filter []byte) (whole bool, err error) {
+	names := r.names(groups)
 	q := groups.query
-	q.attributes, q.elsewhere = names.request(), true
+	q.filter, q.attributes, q.elsewhere = filter, names.request(), true
 	e, err := r.pages(groups.what, q, func(op cursor) error {
 		rec, _, err := names.record(op)
 		if err == nil && names.excluded {
@@ -150,11 +156,9 @@ func (r *reading) nameAll(groups *half) error {
 		return err
 	}, func() error { return nil })
 	if err != nil {
-		return err
+		return false, err
 	}
-	whole, err := r.judge(groups.what, q, e)
-	r.inner.all = whole
-	return err
+	return r.judge(groups.what, q, e)
 }
 
 // entryNames are the attributes by which an entry is found by its DN quickly.
@@ -166,23 +170,8 @@ func (r *reading) nameOpen(groups *half) error {
 	if by == "" || len(r.inner.ask) > mostAsked {
 		return r.nameAll(groups)
 	}
-	names := newDecoder(directory.Group, r.anchor, nil, groups.decoder.name, nil)
-	names.include = groups.decoder.include
 	for some := range slices.Chunk(r.inner.ask, batch) {
-		q := groups.query
-		q.filter = combine(filterAnd, groups.query.filter, anyOf(by, some))
-		q.attributes, q.elsewhere = names.request(), true
-		e, err := r.pages(groups.what, q, func(op cursor) error {
-			rec, _, err := names.record(op)
-			if err == nil && names.excluded {
-				r.omit(rec)
-			}
-			return err
-		}, func() error { return nil })
-		if err != nil {
-			return err
-		}
-		if _, err := r.judge(groups.what, q, e); err != nil {
+		if _, err := r.nameSome(groups, combine(filterAnd, groups.query.filter, anyOf(by, some))); err != nil {
 			return err
 		}
 	}

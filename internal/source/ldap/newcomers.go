@@ -105,11 +105,7 @@ func (r *reading) regroup(groups *half, held []string) error {
 		r.newcomers.all = true
 		return r.whole(groups)
 	}
-	names := newDecoder(directory.Group, r.anchor, nil, "", nil)
-	if groups.decoder.include != nil {
-		names.include, names.name = groups.decoder.include, groups.decoder.name
-		names.ask(names.name, roleName)
-	}
+	names := r.names(groups)
 	var keys []string
 	for some := range slices.Chunk(dns, batch) {
 		var of [][]byte

@@ -127,6 +127,17 @@ func (r *reading) groups(members bool) (*half, error) {
 	return h, nil
 }
 
+// names is a decoder of what entries of a half are known by alone, and of whether include
+// leaves them out.
+func (r *reading) names(h *half) decoder {
+	d := newDecoder(h.kind, r.anchor, nil, "", nil)
+	if h.decoder.include != nil {
+		d.include, d.name = h.decoder.include, h.decoder.name
+		d.ask(d.name, roleName)
+	}
+	return d
+}
+
 func (r *reading) groupName() string {
 	if r.set.groups.name != "" {
 		return r.set.groups.name

@@ -23,7 +23,6 @@ package scim
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"rollcall.dev/rollcall/internal/directory"
@@ -207,17 +206,10 @@ func (in *inbox) Check(ctx context.Context, report func(source.Step)) {
 	}
 	step.Detail = "the last change came at " + state.ChangedAt.Format(time.DateTime) + " UTC"
 	report(step)
-	users := source.Step{Name: "people", Section: source.Users, Verdict: source.OK, Detail: count(state.Users, "person", "people")}
+	users := source.Step{Name: "people", Section: source.Users, Verdict: source.OK, Detail: source.Counted(state.Users, "person", "people")}
 	if state.Users == 0 {
 		users.Verdict, users.Hint = source.Warn, "assign people to the application on the client's side"
 	}
 	report(users.Counted(state.Users, nil))
-	report(source.Step{Name: "groups", Section: source.Groups, Verdict: source.OK, Detail: count(state.Groups, "group", "groups")}.Counted(state.Groups, nil))
-}
-
-func count(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
+	report(source.Step{Name: "groups", Section: source.Groups, Verdict: source.OK, Detail: source.Counted(state.Groups, "group", "groups")}.Counted(state.Groups, nil))
 }

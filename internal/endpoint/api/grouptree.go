@@ -75,7 +75,7 @@ func (s *server) groupTree(ctx context.Context, in *GroupPath) (*body[client.Gro
 		links map[directory.Digest][]directory.Digest
 		into  *[]client.GroupNode
 	}{{n.Inside, &out.Children}, {n.Around, &out.Parents}} {
-		f := folder{s: s, links: way.links, connection: g.Connection, groups: map[directory.Digest]account.Group{}}
+		f := folder{s: s, links: way.links, inner: n.Inner, connection: g.Connection, groups: map[directory.Digest]account.Group{}}
 		if err := f.reach(ctx, keyed[g.ID].Key); err != nil {
 			return nil, err
 		}
@@ -95,12 +95,35 @@ func shownGroup(g *account.Group) client.Group {
 type folder struct {
 	s          *server
 	links      map[directory.Digest][]directory.Digest
+	inner      map[directory.Digest]bool // read for their members alone: what lies in them lies in what they lie in
 	connection string
 	groups     map[directory.Digest]account.Group
 	nodes      []client.GroupNode
 	cut        bool
 	path       []directory.Digest
 	unfolded   map[directory.Digest]bool
+}
+
+// next gives the groups that lie in one, each once: those in groups that are read for
+// their members alone lie in what these lie in.
+func (f *folder) next(key directory.Digest) []directory.Digest {
+	var out []directory.Digest
+	seen := map[directory.Digest]bool{}
+	for open := []directory.Digest{key}; len(open) > 0; {
+		links := f.links[open[len(open)-1]]
+		open = open[:len(open)-1]
+		for _, one := range links {
+			switch {
+			case seen[one]:
+			case f.inner[one]:
+				open = append(open, one)
+			default:
+				out = append(out, one)
+			}
+			seen[one] = true
+		}
+	}
+	return out
 }
 
 // reach reads what the groups are called that can be reached, level by level.
@@ -110,7 +133,7 @@ func (f *folder) reach(ctx context.Context, from directory.Digest) error {
 	for next := []directory.Digest{from}; len(next) > 0; {
 		var level []directory.Digest
 		for _, key := range next {
-			for _, one := range f.links[key] {
+			for _, one := range f.next(key) {
 				switch {
 				case seen[one]:
 				case len(keys) == mostGroups:
@@ -145,16 +168,13 @@ func (f *folder) unfold(key directory.Digest, level int) {
 	f.path = append(f.path, key)
 	f.unfolded[key] = true
 	defer func() { f.path = f.path[:len(f.path)-1] }()
-	next := slices.Clone(f.links[key])
+	next := f.next(key)
 	slices.SortFunc(next, func(a, b directory.Digest) int {
 		return cmp.Or(cmp.Compare(f.groups[a].Name, f.groups[b].Name), bytes.Compare(a[:], b[:]))
 	})
-	for _, one := range slices.Compact(next) {
+	for _, one := range next {
 		g, known := f.groups[one]
-		if !known { // too far, or read for its members alone: then what lies in it lies here
-			if !f.unfolded[one] {
-				f.unfold(one, level)
-			}
+		if !known { // too far
 			continue
 		}
 		if len(f.nodes) == mostGroups {

@@ -87,7 +87,7 @@ func TestGroupsInGroupsAreShownAsATree(t *testing.T) {
 		w.Holds("hq", append(people, append(groups[2:], storetest.Inner("left", "@deep", "anna"), storetest.Group("top", "@left"))...)...)
 		w.Applied("hq")
 		check("top", ">deep/1", "") // what is read for its members alone is no group here
-		check("deep", "", ">top/2 >right/2")
+		check("deep", "", ">right/2 >top/2")
 		w.Holds("hq", append(people, append(groups[1:], storetest.Group("top", "@left"))...)...)
 		w.Applied("hq")
 
@@ -108,6 +108,28 @@ func TestGroupsInGroupsAreShownAsATree(t *testing.T) {
 		if rest, err := c.GroupHistoryPage(t.Context(), ids["top"], client.Piece{Limit: 9, Cursor: *one.NextCursor}); err != nil || len(rest.Items) != 3 || rest.Items[0].ID >= one.Items[1].ID {
 			t.Errorf("%+v %v", rest, err)
 		}
+		// However many of those there are, the tree has room for groups.
+		members := make([]string, 1100)
+		wide := append(people[:3:3], storetest.Group("last", "anna"))
+		for i := range members {
+			name := fmt.Sprintf("unit%04d", i)
+			members[i] = "@" + name
+			wide = append(wide, storetest.Inner(name, "@last"))
+		}
+		w.Holds("hq", append(append(wide, groups[1:]...), storetest.Group("top", members...))...)
+		w.Applied("hq")
+		last := ""
+		for g, err := range c.Groups(t.Context(), "", "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if g.Name == "last" {
+				last = g.ID
+			}
+		}
+		ids["last"] = last
+		check("top", ">last/1", "")
+		check("last", "", ">top/1")
 		for search, want := range map[string]string{"elan the": "The Élan", "ID-TOP": "top"} {
 			var names []string
 			for g, err := range c.GroupsFound(t.Context(), "", "", search) {

@@ -13,15 +13,21 @@ import (
 type Nesting struct {
 	Inside map[directory.Digest][]directory.Digest // the groups in each
 	Around map[directory.Digest][]directory.Digest // the groups each is in
+	Inner  map[directory.Digest]bool               // those that are read for their members alone
 }
 
 // Nesting reads it from the latest picture. It goes through all members of all
 // groups, so whoever asks often keeps it: it changes with the generation alone.
 func (m *Mirrors) Nesting(ctx context.Context, connection string) (*Nesting, error) {
+	n := &Nesting{Inside: map[directory.Digest][]directory.Digest{}, Around: map[directory.Digest][]directory.Digest{}, Inner: map[directory.Digest]bool{}}
 	keys := map[directory.Digest]directory.Digest{} // a ref to the key of its group
 	err := m.Groups(ctx, connection, false, func(g *mirror.Group) {
-		if !g.Gone {
-			keys[g.Ref] = g.Key
+		if g.Gone {
+			return
+		}
+		keys[g.Ref] = g.Key
+		if g.Inner {
+			n.Inner[g.Key] = true
 		}
 	})
 	if err != nil {
@@ -47,7 +53,6 @@ func (m *Mirrors) Nesting(ctx context.Context, connection string) (*Nesting, err
 	for _, key := range keys {
 		there[key] = true
 	}
-	n := &Nesting{Inside: map[directory.Digest][]directory.Digest{}, Around: map[directory.Digest][]directory.Digest{}}
 	err = m.Groups(ctx, connection, true, func(g *mirror.Group) {
 		if g.Gone {
 			return

@@ -244,7 +244,7 @@ func policyKeys(p *setting.Policy) []key {
 		flag("no-create", &p.NoCreate, "Make no new accounts."),
 		flag("no-update", &p.NoUpdate, "Change no field of an account."),
 		flag("no-delete", &p.NoDelete, "Neither delete nor disable accounts of people who are gone."),
-		flag("delete-disables", &p.DeleteDisables, "Disable a leaver's account instead of flagging it deleted."),
+		flag("delete-disables", &p.DeleteDisables, "Disable a leaver's account instead of flagging it deleted. Switched off later, it is about who leaves from then on: who left before stays disabled."),
 		flag("create-as-disabled", &p.CreateAsDisabled, "New accounts start disabled."),
 		flag("no-update-provider-mismatch", &p.NoUpdateProviderMismatch, "Leave accounts of other providers (local ones, other connections) alone."),
 		duration("purge-after", &p.PurgeAfter, "Remove accounts for good when they have been flagged deleted this long, such as `30d`, and their people are not back. Off unless set, and while `no-delete` is on."),

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"path/filepath"
@@ -109,6 +110,16 @@ connections:
 	has(t, newHouse(t, "database: sqlite:nowhere/rollcall.db").refuses(1, "doctor"), "nowhere", "hint: the folder must exist")
 	password := secret("password-of-postgres")
 	has(t, newHouse(t, "database: postgres://rollcall:"+password+"@127.0.0.1:1/rollcall").refuses(1, "doctor"), "127.0.0.1:1", "cannot be reached", "hint: ")
+}
+
+// Who forgets --config, or stands in another folder, is told so.
+func TestNoConfigurationIsTold(t *testing.T) {
+	t.Chdir(t.TempDir())
+	var said bytes.Buffer
+	if status := Run(t.Context(), []string{"plan", "hq"}, IO{In: strings.NewReader(""), Out: &said, Err: &said, Env: func(string) (string, bool) { return "", false }}); status != 1 {
+		t.Errorf("without a configuration: status %d", status)
+	}
+	has(t, said.String(), `there is no connection "hq"`, "hint: no configuration was read: there is no rollcall.yaml in this folder")
 }
 
 // A variable with a slip in its name would leave a policy out and say nothing.

@@ -96,6 +96,8 @@ func (r *Registry) unknown(ctx context.Context, organization, alias string) erro
 	switch near := setting.Nearest(alias, known); {
 	case near != "":
 		return unknown.WithHint("did you mean %q?", near)
+	case len(known) == 0 && r.Config().Path == "":
+		return unknown.WithHint("no configuration was read: there is no %s in this folder, and --config named none", config.DefaultPath)
 	case len(known) == 0:
 		return unknown.WithHint("declare one under `connections:` in rollcall.yaml")
 	}

@@ -275,7 +275,7 @@ func (r *root) reading(g *engine.ReadingReport) {
 	if g.Users == 1 {
 		people = "1 person"
 	}
-	text := fmt.Sprintf("%s, %s; since the last reading %s changed, %s gone", people, counted(g.Groups, "group"), number(g.Changed), number(g.Gone))
+	text := fmt.Sprintf("%s, %s; %s new or changed, %s gone", people, counted(g.Groups, "group"), number(g.Changed), number(g.Gone))
 	if !g.Full {
 		text += "\nOnly changes were read, by " + g.Method
 		if g.Swept {

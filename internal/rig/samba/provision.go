@@ -32,6 +32,9 @@ var (
 
 // fill brings in the databases, from the image or by making them.
 func (s *Server) fill(ctx context.Context) error {
+	if s.joins != nil {
+		return s.join(ctx)
+	}
 	first := fmt.Sprintf("dn: OU=people,%[1]s\nobjectClass: organizationalUnit\n\ndn: OU=groups,%[1]s\nobjectClass: organizationalUnit\n\n", s.Base)
 	if s.ldif != "" {
 		text, err := os.ReadFile(s.ldif)
@@ -81,7 +84,7 @@ func (s *Server) fill(ctx context.Context) error {
 // five failures lock an account, the reader, and the first entries.
 func (s *Server) provision(ctx context.Context, first string) error {
 	err := s.Run(ctx, "", "samba-tool", "domain", "provision", "--configfile="+s.configFile(), "--realm="+strings.ToUpper(s.realm), "--domain="+s.workgroup(),
-		"--host-name=dc1", "--host-ip="+s.address, "--server-role=dc", "--dns-backend=NONE", "--use-rfc2307")
+		"--host-name="+s.name, "--host-ip="+s.address, "--server-role=dc", "--dns-backend=NONE", "--use-rfc2307")
 	if err != nil {
 		return err
 	}

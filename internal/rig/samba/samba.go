@@ -2,7 +2,8 @@
 // loopback and hands its addresses, certificates and passwords to tests. Each
 // server has a folder, a domain and a process of its own; nothing of the
 // machine's own Samba is read or written. It serves LDAP and the Global Catalog
-// and nothing else: no file shares, no Kerberos, no DNS.
+// and nothing else: no file shares, no Kerberos, no DNS. Where another controller
+// is to join the domain, it serves replication as well.
 package samba
 
 import (
@@ -27,6 +28,8 @@ type Options struct {
 	// another address.
 	Dir    string
 	Suffix string // default DC=rig,DC=example,DC=org; DC parts alone
+	// Replicated lets other controllers join the domain; see Server.Join.
+	Replicated bool
 	// LDIF is a file of entries and changes, brought in before the start without
 	// the checks of LDAP. "" makes OU=people and OU=groups.
 	LDIF string
@@ -45,12 +48,16 @@ type Server struct {
 	realm   string // rig.example.org
 	address string
 	ldif    string
+	name    string // dc1
+	offers  bool   // replication
+	joins   *Server
 }
 
 // The ports are Samba's; it has no setting for others.
 const (
 	portLDAP, portLDAPS     = 389, 636
 	portGlobal, portGlobals = 3268, 3269
+	portMapper              = 135
 )
 
 // Start brings a server up and returns when it answers. The first of a process
@@ -61,7 +68,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Host: h, ldif: o.LDIF}
+	s := &Server{Host: h, ldif: o.LDIF, name: "dc1", offers: o.Replicated}
 	s.Base = cmp.Or(o.Suffix, "DC=rig,DC=example,DC=org")
 	if err := s.begin(ctx); err != nil {
 		return nil, errors.Join(err, s.Stop())
@@ -80,17 +87,19 @@ func (s *Server) begin(ctx context.Context) (err error) {
 	}
 	s.realm = strings.Join(parts, ".")
 	s.AdminDN, s.ReaderDN = "CN=Administrator,CN=Users,"+s.Base, "CN=reader,CN=Users,"+s.Base
-	if err := s.Passwords(&s.Access); err != nil {
+	if s.joins != nil {
+		s.AdminPassword, s.ReaderPassword = s.joins.AdminPassword, s.joins.ReaderPassword
+	} else if err := s.Passwords(&s.Access); err != nil {
 		return err
 	}
-	if s.address, err = s.ClaimAddress(portLDAP, portLDAPS, portGlobal, portGlobals); err != nil {
+	if s.address, err = s.ClaimAddress(portLDAP, portLDAPS, portGlobal, portGlobals, portMapper); err != nil {
 		return err
 	}
 	s.URL, s.TLSURL = "ldap://"+s.address, "ldaps://"+s.address
 	s.GlobalCatalogURL, s.GlobalCatalogTLSURL = fmt.Sprintf("%s:%d", s.URL, portGlobal), fmt.Sprintf("%s:%d", s.TLSURL, portGlobals)
 	tls := filepath.Join(s.Dir, "tls")
 	s.CAFile = filepath.Join(tls, "ca.crt")
-	if err := cert.Make(tls, "dc1."+s.realm, s.address, "localhost"); err != nil {
+	if err := cert.Make(tls, s.name+"."+s.realm, s.address, "localhost"); err != nil {
 		return err
 	}
 	// The address is another at each start, so the configuration is.
@@ -120,12 +129,17 @@ func (s *Server) database() string { return filepath.Join(s.Data, "private", "sa
 func (s *Server) config() string {
 	at := func(name string) string { return filepath.Join(s.Data, name) }
 	tls := filepath.Join(s.Dir, "tls")
+	services := "ldap"
+	if s.offers {
+		services = "ldap, rpc, cldap"
+	}
 	return fmt.Sprintf(`[global]
-  netbios name = DC1
+  netbios name = %s
   workgroup = %s
   realm = %s
   server role = active directory domain controller
-  server services = ldap
+  server services = %s
+  dcerpc endpoint servers = epmapper, wkssvc, samr, netlogon, lsarpc, drsuapi, dssetup
   interfaces = %s/8
   bind interfaces only = yes
   private dir = %s
@@ -152,7 +166,7 @@ func (s *Server) config() string {
 [netlogon]
   path = %s
   read only = no
-`, s.workgroup(), strings.ToUpper(s.realm), s.address,
+`, strings.ToUpper(s.name), s.workgroup(), strings.ToUpper(s.realm), services, s.address,
 		at("private"), at("state"), at("cache"), at("lock"), at("run"), at("ncalrpc"), at("run/winbindd"), at("run/ntp_signd"), at("state/bind-dns"), at("log/log.%m"),
 		filepath.Join(tls, "ca.crt"), filepath.Join(tls, "server.crt"), filepath.Join(tls, "server.key"), at("state/sysvol"), at("state/sysvol/"+s.realm+"/scripts"))
 }

@@ -36,7 +36,7 @@ type bookmark struct {
 	// none says that it is not known.
 	Members []string `json:"members,omitempty"`
 
-	// State is how far an OpenLDAP server was when it was read, one CSN for each server
+	// State is how far the server was when it had been read, one mark for each server
 	// that changes are made on.
 	State []string `json:"state,omitempty"`
 

@@ -16,20 +16,38 @@ import (
 // the account in. A server that refuses the account ends it: to try a wrong
 // password on each server would lock the account.
 func (s *settings) connect(ctx context.Context) (*conn, error) {
+	return s.connectTo(ctx, func(*conn) error { return nil })
+}
+
+// connectTo opens a connection to the first of these servers that is not behind. Any
+// other error of begin ends it.
+func (s *settings) connectTo(ctx context.Context, begin func(c *conn) error) (*conn, error) {
 	servers, failed := s.addresses(ctx)
 	for _, srv := range servers {
 		c, err := s.reach(ctx, srv)
 		if err == nil {
-			err = s.signIn(c, srv)
-			if err == nil {
+			if err = s.signIn(c, srv); err != nil {
+				c.close()
+			}
+		}
+		var late *lagging
+		if err == nil {
+			if err = begin(c); err == nil {
 				return c, nil
 			}
 			c.close()
+			if !errors.As(err, &late) {
+				return nil, err
+			}
 		}
 		if ctx.Err() != nil || !tryNext(err) {
 			return nil, err
 		}
-		failed = append(failed, err)
+		if late != nil {
+			failed = append([]error{err}, failed...) // what to do about it comes first
+		} else {
+			failed = append(failed, err)
+		}
 	}
 	return nil, none(failed)
 }

@@ -18,33 +18,42 @@ func (s *ldapSource) Read(ctx context.Context, req source.Request, emit func(*di
 	if b, err := decodeBookmark(req.From); err == nil {
 		s.set.before = b.At
 	}
-	c, err := s.set.connect(ctx)
+	var r *reading
+	c, err := s.set.connectTo(ctx, func(c *conn) (err error) {
+		r, err = s.begin(c, req, emit)
+		return err
+	})
 	if err != nil {
 		return source.Reading{}, err
 	}
 	p := &passage{set: s.set, ctx: ctx, req: req, c: c}
 	defer func() { p.c.close() }()
-	d, err := c.readRoot()
-	if err != nil {
-		return source.Reading{}, s.set.explain("read the root DSE", err)
-	}
-	if s.preset != nil {
-		if err := s.set.same(*s.preset, d); err != nil {
-			return source.Reading{}, err
-		}
-	}
 	if p.req.Now.IsZero() {
 		p.req.Now = time.Now()
-	}
-	r, err := newReading(c, s.set, d, req.Attributes, emit)
-	if err != nil {
-		return source.Reading{}, err
 	}
 	r.progress, r.known, r.soon = req.Progress, req.Known, req.Soon
 	if err := r.readDenied(); err != nil {
 		return source.Reading{}, err
 	}
 	return p.run(r)
+}
+
+// begin asks a server what it is, and makes sure that it is not behind the last reading.
+func (s *ldapSource) begin(c *conn, req source.Request, emit func(*directory.Record) error) (*reading, error) {
+	d, err := c.readRoot()
+	if err != nil {
+		return nil, s.set.explain("read the root DSE", err)
+	}
+	if s.preset != nil {
+		if err := s.set.same(*s.preset, d); err != nil {
+			return nil, err
+		}
+	}
+	r, err := newReading(c, s.set, d, req.Attributes, emit)
+	if err != nil {
+		return nil, err
+	}
+	return r, r.compareState(req.From)
 }
 
 // passage is one call of Read.
@@ -58,9 +67,6 @@ type passage struct {
 
 func (p *passage) run(r *reading) (source.Reading, error) {
 	p.choice = r.choose()
-	if err := r.compareState(p.req.From); err != nil {
-		return source.Reading{}, err
-	}
 	if p.req.From != nil {
 		var no *unusable
 		err := p.changes(r)
@@ -181,9 +187,12 @@ func (p *passage) changes(r *reading) error {
 		}
 	}
 	r.out.Regrouped = r.set.groups != nil
-	r.out.Swept, b.At, b.State = sweep, r.c.srv.String(), r.state
+	r.out.Swept, b.At = sweep, r.c.srv.String()
 	if sweep {
 		b.SweptAt = p.req.Now
+	}
+	if b.State, err = r.endState(b.State); err != nil {
+		return err
 	}
 	r.out.Next, err = b.encode()
 	return err
@@ -246,7 +255,10 @@ func (p *passage) renew(r *reading) error {
 	if r.dse, err = c.readRoot(); err != nil {
 		return p.set.explain("read the root DSE", err)
 	}
-	return p.set.same(before, r.dse)
+	if err := p.set.same(before, r.dse); err != nil {
+		return err
+	}
+	return r.compareState(p.req.From)
 }
 
 // everything reads all records, and takes down a bookmark from which changes
@@ -298,7 +310,10 @@ func (p *passage) everything(r *reading) error {
 		return err
 	}
 	b.meet(halves)
-	b.Method, b.At, b.State = t.name(), r.c.srv.String(), r.state
+	b.Method, b.At = t.name(), r.c.srv.String()
+	if b.State, err = r.endState(nil); err != nil {
+		return err
+	}
 	if b.Basis, err = r.basis(); err != nil {
 		return err
 	}

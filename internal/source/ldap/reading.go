@@ -49,6 +49,7 @@ type reading struct {
 	named   [2]int          // people and groups that were said to be there, and no more
 
 	state     []string // how far the server was when the reading began
+	brought   bool     // something else was handed on than names
 	newcomers newcomers
 	logins    logins
 	shared    map[directory.Digest]bool // external IDs that were met; true of those that several entries have
@@ -266,6 +267,7 @@ func (r *reading) report() {
 
 // hand gives a record on. What the receiver says is returned as it is.
 func (r *reading) hand(rec *directory.Record) error {
+	r.brought = r.brought || !rec.Present
 	r.refused = r.emit(rec)
 	return r.refused
 }

@@ -2,6 +2,7 @@ package ldap
 
 import (
 	"bytes"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -9,8 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/rig/openldap"
 	"rollcall.dev/rollcall/internal/setting"
+	"rollcall.dev/rollcall/internal/source"
 )
 
 // twoOfOneDirectory starts two servers with the same content; what is changed on one
@@ -72,6 +75,26 @@ func TestNobodyIsGoneBecauseAServerIsToldOfChangesLate(t *testing.T) {
 				t.Errorf("when it is ahead: %s", show(got))
 			}
 		})
+	}
+}
+
+func TestAServerMustHaveWhatCameWhileAnotherWasRead(t *testing.T) {
+	first, second := twoOfOneDirectory(t)
+	came := false
+	got, err := mustOpen(t, rigSettings(first, nil)).Read(t.Context(), source.Request{Attributes: []string{"uid"}}, func(*directory.Record) error {
+		if !came {
+			modify(t, first, "dn: uid=meanwhile,PEOPLE\nchangetype: add\nobjectClass: inetOrgPerson\nuid: meanwhile\ncn: New\nsn: New\n")
+		}
+		came = true
+		return nil
+	})
+	if err != nil || !came {
+		t.Fatal(show(got), err)
+	}
+	req := source.Request{From: got.Next, Attributes: []string{"uid"}}
+	var late *lagging
+	if got, err := mustOpen(t, rigSettings(second, nil)).Read(t.Context(), req, func(*directory.Record) error { return nil }); !errors.As(err, &late) {
+		t.Errorf("from the one that has what was there before: %s, %v", show(got), err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package ldap
 
 import (
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
@@ -24,20 +25,34 @@ type controller struct {
 	usn        uint64 // of its last change, as it was when the connection was opened
 }
 
+// database is the invocation ID as text, "" where it is not known.
+func (c controller) database() string {
+	id := c.invocation
+	if raw, err := hex.DecodeString(id); err == nil && len(raw) == 16 {
+		id = string(raw)
+	}
+	if len(id) != 16 {
+		return ""
+	}
+	return guid(id)
+}
+
 // controller asks who answers.
-func (r *reading) controller() (controller, error) {
-	c := controller{service: Refer(r.dse.first("dsServiceName"))}
+func (r *reading) controller() (controller, error) { return r.controllerOf(r.dse) }
+
+func (r *reading) controllerOf(d *rootDSE) (controller, error) {
+	c := controller{service: Refer(d.first("dsServiceName"))}
 	var err error
-	if c.usn, err = strconv.ParseUint(r.dse.first("highestCommittedUSN"), 10, 64); err != nil {
+	if c.usn, err = strconv.ParseUint(d.first("highestCommittedUSN"), 10, 64); err != nil {
 		return c, cannot("the server has no update sequence numbers")
 	}
 	if c.service == "" {
 		return c, nil
 	}
-	d := newDecoder(directory.Group, "invocationId", nil, "", nil)
-	q := query{base: r.dse.first("dsServiceName"), scope: scopeBase, filter: everything, attributes: d.request(), elsewhere: true}
+	names := newDecoder(directory.Group, "invocationId", nil, "", nil)
+	q := query{base: d.first("dsServiceName"), scope: scopeBase, filter: everything, attributes: names.request(), elsewhere: true}
 	_, err = r.pages("settings", q, func(op cursor) error {
-		rec, _, err := d.record(op)
+		rec, _, err := names.record(op)
 		if err == nil {
 			c.invocation = strings.Clone(string(rec.ID))
 		}

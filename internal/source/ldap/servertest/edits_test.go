@@ -189,8 +189,7 @@ var edits = []edit{
 	{
 		do:   func(ctx context.Context, s *servers.Server) error { return s.Reset(ctx) },
 		anew: true,
-		// The copy has the invocation ID of the one before, which a restored domain
-		// controller has not.
+		// Active Directory's is a copy that lacks changes of its own, and is refused.
 		sees: []sight{{name: "The server set up anew", see: func(_, is *picture) error {
 			return errors.Join(is.says("weiss", account.Title, "Engineer"), is.disabled(servers.DisabledUID), is.holds("Idle"))
 		}}},

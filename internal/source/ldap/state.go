@@ -22,6 +22,7 @@ import (
 //	20261124001500.123456Z#000000#001#000000   contextCSN of OpenLDAP, as it is
 //	CONTEXT/INVOCATION 0000000000000fa5        a cursor of a domain controller
 //	!CONTEXT/INVOCATION 0000000000000fa5       that of the controller itself
+//	GENERATION/REPLICA 6b050ad6000000010000    nsds50ruv of 389 Directory Server
 //
 // with the objectGUID of a naming context and the invocation ID of a controller's
 // database, and compare as text.
@@ -85,18 +86,20 @@ func (r *reading) takeState(d *rootDSE) ([]string, error) {
 		if context == "" {
 			return nil, nil
 		}
-		_, csns, err := r.headOf(context, "", contextCSN)
+		_, csns, err := r.stateIn(query{base: context, scope: scopeBase, filter: everything}, "", contextCSN)
 		return csns, err
+	case r.preset.vendor == vendor389:
+		return r.replicaState()
 	case r.preset.vendor == vendorAD && !r.c.srv.catalog():
 		return r.controllerState(d)
 	}
 	return nil, nil
 }
 
-// headOf reads one attribute of a naming context's first entry, and its external ID.
-func (r *reading) headOf(context, anchor, attribute string) (id string, values []string, err error) {
+// stateIn reads one attribute of the entry that a search finds, and its external ID.
+func (r *reading) stateIn(q query, anchor, attribute string) (id string, values []string, err error) {
 	names := newDecoder(directory.User, anchor, []string{attribute}, "", nil)
-	q := query{base: context, scope: scopeBase, filter: everything, attributes: names.request(), elsewhere: true}
+	q.attributes, q.elsewhere = names.request(), true
 	_, err = r.pages("settings", q, func(op cursor) error {
 		rec, _, err := names.record(op)
 		if err == nil {
@@ -135,7 +138,7 @@ func (r *reading) controllerState(d *rootDSE) ([]string, error) {
 		if context == "" {
 			continue
 		}
-		id, values, err := r.headOf(context, objectGUID, "replUpToDateVector")
+		id, values, err := r.stateIn(query{base: context, scope: scopeBase, filter: everything}, objectGUID, "replUpToDateVector")
 		if err != nil {
 			return nil, err
 		}
@@ -192,6 +195,13 @@ func (m mark) String() string {
 			return m.number
 		}
 		return t.Format("2006-01-02 15:04:05 UTC")
+	}
+	if len(m.number) == csnDigits {
+		seconds, err := strconv.ParseInt(m.number[:8], 16, 64)
+		if err != nil {
+			return m.number
+		}
+		return time.Unix(seconds, 0).UTC().Format("2006-01-02 15:04:05 UTC")
 	}
 	number, err := strconv.ParseUint(m.number, 16, 64)
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 // and what must be as it was for that to be true.
 type bookmark struct {
 	Version int    `json:"version"`
-	Method  string `json:"method"`
-	At      string `json:"at"` // the address of the server that was read
+	Method  string `json:"method"` // "" where changes are not followed
+	At      string `json:"at"`     // the address of the server that was read
 	// Server is who gave the marks below, where they mean nothing to another: the
 	// invocation ID of a domain controller, an address.
 	Server string `json:"server,omitempty"`

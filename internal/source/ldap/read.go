@@ -76,7 +76,9 @@ func (p *passage) run(r *reading) (source.Reading, error) {
 		if !errors.As(err, &no) {
 			return source.Reading{}, err
 		}
-		r.note("Everything was read: " + no.why + ".")
+		if no != errNotFollowed {
+			r.note("Everything was read: " + no.why + ".")
+		}
 		if err := p.anew(r); err != nil {
 			return source.Reading{}, err
 		}
@@ -198,9 +200,17 @@ func (p *passage) changes(r *reading) error {
 	return err
 }
 
+// errNotFollowed says that everything is read each time, which nobody has to be told.
+var errNotFollowed = &unusable{"changes are not followed"}
+
 // fits gives the tracker a bookmark belongs to, or why it cannot be used.
 func (p *passage) fits(r *reading, b *bookmark) (tracker, error) {
-	if len(p.choice.trackers) == 0 {
+	switch {
+	case b.Method == "" && len(p.choice.trackers) == 0:
+		return nil, errNotFollowed
+	case b.Method == "":
+		return nil, cannot("changes were not followed until now")
+	case len(p.choice.trackers) == 0:
 		return nil, cannot("%s", p.choice.why)
 	}
 	t := p.choice.byName(b.Method)
@@ -300,7 +310,7 @@ func (p *passage) everything(r *reading) error {
 		r.noteNumbers(h)
 	}
 	if t == nil {
-		return nil
+		return r.keepState(b)
 	}
 	var no *unusable
 	if err := t.finish(r, b); errors.As(err, &no) {
@@ -317,6 +327,17 @@ func (p *passage) everything(r *reading) error {
 	if b.Basis, err = r.basis(); err != nil {
 		return err
 	}
+	r.out.Next, err = b.encode()
+	return err
+}
+
+// keepState takes down how far the server is where changes are not followed: the next
+// reading may be of another one.
+func (r *reading) keepState(b *bookmark) (err error) {
+	if b.State, err = r.endState(nil); err != nil || len(b.State) == 0 {
+		return err
+	}
+	b.At = r.c.srv.String()
 	r.out.Next, err = b.encode()
 	return err
 }

@@ -78,6 +78,28 @@ func TestNobodyIsGoneBecauseAServerIsToldOfChangesLate(t *testing.T) {
 	}
 }
 
+func TestWhereEverythingIsReadEachTimeNobodyIsGoneEither(t *testing.T) {
+	first, second := twoOfOneDirectory(t)
+	f := follow(t, rigSettings(first, setting.Values{"sync.method": methodOff, "addr": []string{first.URL, second.URL}}), "uid")
+	f.read()
+	modify(t, first, "dn: uid=new,PEOPLE\nchangetype: add\nobjectClass: inetOrgPerson\nuid: new\ncn: New\nsn: New\n")
+	if got := f.read(); !got.Full || !got.Complete || len(got.Notes) > 0 {
+		t.Error(show(got))
+	}
+	if err := first.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	var late *lagging
+	if got, err := f.try(); !errors.As(err, &late) {
+		t.Errorf("%s, %v", show(got), err)
+	}
+	f.v["sync.method"] = methodAuto
+	modify(t, second, "dn: uid=u0001,PEOPLE\nchangetype: modify\nreplace: mail\nmail: second@example.org\n")
+	if got := f.read(); !got.Full || !strings.Contains(strings.Join(got.Notes, " "), "changes were not followed until now") {
+		t.Error(show(got))
+	}
+}
+
 func TestAServerMustHaveWhatCameWhileAnotherWasRead(t *testing.T) {
 	first, second := twoOfOneDirectory(t)
 	came := false

@@ -54,6 +54,7 @@ type DB struct {
 	writer  *writer  // of SQLite
 	dsn     string   // of PostgreSQL
 	begin   string   // a transaction of it that writes
+	still   still    // who keeps others waiting in it
 	queries sync.Map // a query to its words in this dialect
 	known   atomic.Int64
 	life    context.Context // until Close
@@ -209,25 +210,6 @@ func openPostgreSQL(ctx context.Context, dsn string) (*DB, error) {
 	d := &DB{Dialect: PostgreSQL, read: pool, scan: scan, write: pool, dsn: dsn}
 	d.waits(standstill)
 	return d, nil
-}
-
-// standstill is how long others wait at the most for a process that stands still in the
-// middle of writing: its machine sleeps, or the network to it is gone. PostgreSQL waits
-// for ever of itself, and the locks of the transaction with it: nobody took over then.
-const standstill = time.Minute
-
-func (d *DB) waits(most time.Duration) {
-	d.begin = fmt.Sprintf("BEGIN; SET LOCAL idle_in_transaction_session_timeout = %d", most.Milliseconds())
-}
-
-// askAfter has PostgreSQL notice within the same time that nobody is there any more to
-// whom it listens in the middle of a statement (COPY). Its own choice is two hours.
-func askAfter(params map[string]string) {
-	for name, value := range map[string]string{"tcp_keepalives_idle": "30", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "6"} {
-		if _, chosen := params[name]; !chosen {
-			params[name] = value
-		}
-	}
 }
 
 // Pool opens more connections to a PostgreSQL database, for what works with the
@@ -482,7 +464,7 @@ func explain(doing string, err error) error {
 		case p.Code == "57014" || p.Code == "55P03" || p.Code == "25P04":
 			return fault.New(fault.Unavailable, "database: %s: %w", doing, err).WithHint("PostgreSQL ended it for a time limit; nothing of the unfinished step was kept: ALTER ROLE ... SET statement_timeout = 0, and lock_timeout, transaction_timeout as well")
 		case strings.HasPrefix(p.Code, "57P"):
-			return fault.New(fault.Unavailable, "database: %s: %w", doing, err).WithHint("PostgreSQL is stopping, starting, or an administrator ended the connection; nothing of the unfinished step was kept, run again")
+			return fault.New(fault.Unavailable, "database: %s: %w", doing, err).WithHint("PostgreSQL is stopping or starting, an administrator ended the connection, or another rollcall did, because this process stood still and kept it waiting; nothing of the unfinished step was kept, run again")
 		case strings.HasPrefix(p.Code, "53"):
 			return fault.New(fault.Unavailable, "database: %s: %w", doing, err).WithHint("PostgreSQL has run out of disk, memory or connections")
 		case strings.HasPrefix(p.Code, "40"):

@@ -21,7 +21,12 @@ import (
 	"rollcall.dev/rollcall/internal/store/db"
 )
 
-func TestMain(m *testing.M) { os.Exit(databases.Main(m)) }
+func TestMain(m *testing.M) {
+	if os.Getenv(childDSN) != "" {
+		os.Exit(child())
+	}
+	os.Exit(databases.Main(m))
+}
 
 // both runs a test on a fresh database of each kind, given by its address.
 func both(t *testing.T, fn func(t *testing.T, dsn string)) {

@@ -26,6 +26,15 @@ func (d *DB) BreakCopying() error { return d.write.Close() }
 // Waits sets how long others wait for a process that stands still while it writes.
 func (d *DB) Waits(most time.Duration) { d.waits(most) }
 
+// Look looks once for sessions that stand still, however soon after the last time.
+func (d *DB) Look(ctx context.Context) error {
+	d.still.last = time.Time{}
+	return d.look(ctx)
+}
+
+// Address is that of a PostgreSQL database.
+func (d *DB) Address() string { return d.dsn }
+
 // Page is the size of a page, in bytes, by which the log's length is reckoned.
 func (d *DB) Page() int { return d.writer.log.page }
 

@@ -83,6 +83,7 @@ func (d *DB) migrate(ctx context.Context) error {
 	if err := d.everyIndex(ctx, have); err != nil {
 		return err
 	}
+	defer d.lookout(ctx)()
 	// SQLite has no lock across steps: of two processes that start at once the slower one
 	// comes upon a step that is done, each of which is one transaction. It goes on behind it.
 	for {

@@ -38,6 +38,7 @@ func (d *DB) Write(ctx context.Context, fn func(*Tx) error) (err error) {
 		return explain("connect", err)
 	}
 	defer done()
+	defer d.lookout(ctx)()
 	finished := false
 	defer func() {
 		if !finished {

@@ -196,13 +196,16 @@ func openPostgreSQL(ctx context.Context, dsn string) (*DB, error) {
 	}
 	// A plan kept from when a table was empty reads the whole of it for ever after:
 	// a first import of 100,000 people took three times as long.
-	config.RuntimeParams["plan_cache_mode"] = "force_custom_plan"
-	askAfter(config.RuntimeParams)
+	delete(config.RuntimeParams, "plan_cache_mode")
+	config.AfterConnect = set(askAfter(config.RuntimeParams) + "SET plan_cache_mode = force_custom_plan;")
 	pool := stdlib.OpenDB(*config)
 	pool.SetMaxOpenConns(16)
 	pool.SetMaxIdleConns(4)
 	if err := pool.PingContext(ctx); err != nil {
 		return nil, errors.Join(explain("connect", err), pool.Close())
+	}
+	if err := sessions(ctx, pool); err != nil {
+		return nil, errors.Join(err, pool.Close())
 	}
 	scan := stdlib.OpenDB(*config)
 	scan.SetMaxOpenConns(scans)
@@ -219,7 +222,7 @@ func (d *DB) Pool(ctx context.Context, most int) (*pgxpool.Pool, error) {
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "database: the postgres address cannot be read")
 	}
-	askAfter(config.ConnConfig.RuntimeParams)
+	config.ConnConfig.AfterConnect = set(askAfter(config.ConnConfig.RuntimeParams) + fmt.Sprintf("SET idle_in_transaction_session_timeout = %d;", standstill.Milliseconds()))
 	config.MaxConns = int32(most)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	return pool, explain("connect", err)
@@ -457,6 +460,8 @@ func explain(doing string, err error) error {
 			return fault.New(fault.Unavailable, "database: %s: PostgreSQL lets us not in: %s", doing, p.Message).WithHint("pg_hba.conf on its machine says who may come, from where, and whether by TLS (sslmode in `database`)")
 		case p.Code == "42501" || p.Code == "3F000":
 			return fault.New(fault.Unavailable, "database: %s: %w", doing, err).WithHint("the user must own the database, or be granted CREATE and USAGE on a schema in its search_path")
+		case p.Code == "26000" || p.Code == "42P05": // a prepared statement that is not there, or was
+			return transactions(doing, err)
 		case p.Code == "25006":
 			return fault.New(fault.Unavailable, "database: %s: %w", doing, err).WithHint("name the primary in `database`, not a standby; default_transaction_read_only must be off for the user and the database")
 		case p.Code == "25P03":

@@ -316,7 +316,7 @@ func TestWhoStandsStillWhileWritingKeepsNobodyWaitingForEver(t *testing.T) {
 	if got := texts(t, d, `SELECT current_setting('idle_in_transaction_session_timeout')`); !slices.Equal(got, []string{"0"}) {
 		t.Errorf("who reads has %q to wait", got)
 	}
-	if got := texts(t, d, `SELECT boot_val = '0' AND source = 'client' FROM pg_settings WHERE name LIKE 'tcp_keepalives%'`); slices.Contains(got, "false") || len(got) != 3 {
+	if got := texts(t, d, `SELECT boot_val = '0' AND source = 'session' FROM pg_settings WHERE name LIKE 'tcp_keepalives%'`); slices.Contains(got, "false") || len(got) != 3 {
 		t.Errorf("it looks whether somebody is there: %q", got)
 	}
 }

@@ -27,13 +27,15 @@ func (d *DB) waits(most time.Duration) {
 }
 
 // askAfter has PostgreSQL notice within the same time that nobody is there any more to
-// whom it listens in the middle of a statement (COPY). Its own choice is two hours.
-func askAfter(params map[string]string) {
-	for name, value := range map[string]string{"tcp_keepalives_idle": "30", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "6"} {
-		if _, chosen := params[name]; !chosen {
-			params[name] = value
+// whom it listens in the middle of a statement (COPY). Its own choice is two hours. It
+// gives what sets that, but for what the address sets itself.
+func askAfter(params map[string]string) (sql string) {
+	for _, p := range []struct{ name, value string }{{"tcp_keepalives_idle", "30"}, {"tcp_keepalives_interval", "5"}, {"tcp_keepalives_count", "6"}} {
+		if _, chosen := params[p.name]; !chosen {
+			sql += "SET " + p.name + " = " + p.value + ";"
 		}
 	}
+	return sql
 }
 
 // still is what was seen of sessions of PostgreSQL that keep others waiting.

@@ -161,3 +161,16 @@ func TestWhoCopiesSlowlyIsLeftAlone(t *testing.T) {
 		t.Errorf("%s rows are there", got[0])
 	}
 }
+
+// What the queue does in a transaction keeps nobody waiting for longer either.
+func TestConnectionsOfTheQueueStandStillNoLonger(t *testing.T) {
+	pool, err := open(t, databases.Blank(t)["PostgreSQL"]).Pool(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	var got string
+	if err := pool.QueryRow(t.Context(), `SELECT current_setting('idle_in_transaction_session_timeout')`).Scan(&got); err != nil || got != "1min" {
+		t.Errorf("%q, %v", got, err)
+	}
+}

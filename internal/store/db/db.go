@@ -447,11 +447,20 @@ func explain(doing string, err error) error {
 		case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 			return fault.New(fault.Internal, "database: %s: %w", doing, err).
 				WithHint("the file is damaged or not a database: restore the last `rollcall backup`")
+		case sqlite3.SQLITE_ERROR:
+			if strings.Contains(s.Error(), "no such table") || strings.Contains(s.Error(), "no such column") {
+				return altered(doing, err)
+			}
 		}
 	}
 	var p *pgconn.PgError
 	if errors.As(err, &p) {
+		if tried := (*pgconn.ConnectError)(nil); errors.As(err, &tried) {
+			err = p // it names each address that was tried, on a line of its own
+		}
 		switch {
+		case p.Code == "42P01" || p.Code == "42703":
+			return altered(doing, err)
 		// Not fault.Denied, here and below: that is for who signs in with us. A good API key
 		// was answered 401 by it, and a refresh token taken for a revoked one.
 		case p.Code == "28P01":
@@ -478,7 +487,7 @@ func explain(doing string, err error) error {
 	}
 	var c *pgconn.ConnectError
 	if errors.As(err, &c) {
-		return fault.New(fault.Unavailable, "database: %s: PostgreSQL at %s cannot be reached: %v", doing, hostOf(c), errors.Unwrap(c)).
+		return fault.New(fault.Unavailable, "database: %s: PostgreSQL at %s cannot be reached: %s", doing, hostOf(c), strings.Join(strings.Split(errors.Unwrap(c).Error(), "\n"), "; ")).
 			WithHint("check the address in `database`, and that the server runs and lets this machine in")
 	}
 	var n *net.OpError
@@ -487,6 +496,11 @@ func explain(doing string, err error) error {
 			WithHint("nothing of the unfinished step was kept, run again; PostgreSQL's log, or that of a proxy or firewall before it, may say why")
 	}
 	return fmt.Errorf("database: %s: %w", doing, err)
+}
+
+func altered(doing string, err error) error {
+	return fault.New(fault.Internal, "database: %s: %w", doing, err).
+		WithHint("a part of the schema is not there: the database was altered from outside, or is half of a backup. Restore the last whole one")
 }
 
 func hostOf(c *pgconn.ConnectError) string {

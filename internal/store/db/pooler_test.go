@@ -96,3 +96,38 @@ func serveOne(near net.Conn, behind *pgconn.HijackedConn, turn *sync.Mutex) {
 		turn.Unlock()
 	}
 }
+
+// The driver says of each address that it tried what came of it, on a line of its own.
+func TestWhyNobodyCanConnectIsSaidInOneLine(t *testing.T) {
+	door, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var clients sync.WaitGroup
+	clients.Go(func() {
+		for {
+			near, err := door.Accept()
+			if err != nil {
+				return
+			}
+			client := pgproto3.NewBackend(near, near)
+			if _, err := client.ReceiveStartupMessage(); err == nil {
+				client.Send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: "57P03", Message: "the database system is starting up"})
+				_ = client.Flush()
+			}
+			near.Close()
+		}
+	})
+	at := door.Addr().String()
+	reach := func(want, hint string) {
+		t.Helper()
+		_, err := db.Open(t.Context(), "postgres://rollcall@"+at+","+at+"/rollcall?sslmode=disable", "")
+		if err == nil || fault.KindOf(err) != fault.Unavailable || !strings.Contains(err.Error(), want) || !strings.Contains(fault.HintOf(err), hint) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("kind %d: %v, hint %q", fault.KindOf(err), err, fault.HintOf(err))
+		}
+	}
+	reach("connect: FATAL: the database system is starting up", "starting")
+	door.Close()
+	clients.Wait()
+	reach("cannot be reached", "the server runs")
+}

@@ -54,34 +54,56 @@ func (s *Store) Examine(ctx context.Context) ([]Finding, error) {
 	if s.DB.Dialect == db.SQLite {
 		checks = append(checks, struct{ check, query, hint string }{"the database file is whole", `SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'`, restore})
 	}
+	out := []Finding{}
 	busy, err := s.LeaseTable.Busy(ctx)
-	if err != nil {
+	if out, err = unmade(ctx, out, "what is being worked on can be read", err); err != nil {
 		return nil, err
 	}
 	aliases := []any{""} // which none has: an empty list would be no list
 	for _, alias := range busy {
 		aliases = append(aliases, alias)
 	}
-	out := []Finding{}
 	for _, c := range checks {
 		f := Finding{Check: c.check, Hint: c.hint}
 		query, args := c.query, []any(nil)
 		if strings.Contains(query, "BUSY") { // the connections that are being worked on
 			query, args = strings.Replace(query, "BUSY", db.In(1, len(aliases)), 1), aliases
 		}
-		if err := s.DB.Reader().QueryRowContext(ctx, query, args...).Scan(&f.Count); err != nil {
-			return nil, db.Explain("examine", err)
+		err := s.DB.Reader().QueryRowContext(ctx, query, args...).Scan(&f.Count)
+		if err == nil {
+			out = append(out, f)
 		}
-		out = append(out, f)
+		if out, err = unmade(ctx, out, c.check, db.Explain("examine", err)); err != nil {
+			return nil, err
+		}
 	}
 	f := Finding{Check: "the values kept for matching are those the accounts carry",
 		Hint: "take the attributes out of `match`, run `rollcall plan`, and put them in again: their values are collected anew"}
-	if f.Count, err = s.AccountTable.Amiss(ctx); err != nil {
+	if f.Count, err = s.AccountTable.Amiss(ctx); err == nil {
+		out = append(out, f)
+	}
+	if out, err = unmade(ctx, out, f.Check, err); err != nil {
 		return nil, err
 	}
 	chain, err := s.Chain(ctx, "")
-	return append(append(out, f), chain...), err
+	return unmade(ctx, append(out, chain...), unaltered, err)
 }
+
+// unmade has a check found wanting that could not be made because something in the
+// database is not as it has to be; the others can be. Where the database does not answer
+// none can.
+func unmade(ctx context.Context, out []Finding, check string, err error) ([]Finding, error) {
+	if err == nil || fault.KindOf(err) != fault.Internal || ctx.Err() != nil {
+		return out, err
+	}
+	f := Finding{Check: check, Count: 1, Hint: "it could not be looked at: " + err.Error()}
+	if hint := fault.HintOf(err); hint != "" {
+		f.Hint += "; " + hint
+	}
+	return append(out, f), nil
+}
+
+const unaltered = "no event was altered, removed or put in since it was written"
 
 // Chain walks the chain of events. noted is the head of the chain as `rollcall
 // doctor` printed it once, to be compared with what became of it, or "".
@@ -90,7 +112,7 @@ func (s *Store) Chain(ctx context.Context, noted string) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := Finding{Check: "no event was altered, removed or put in since it was written", Detail: "the chain of events is empty"}
+	f := Finding{Check: unaltered, Detail: "the chain of events is empty"}
 	if v.Head != "" {
 		f.Detail = fmt.Sprintf("events %d to %d, head %s", v.Behind+1, v.Last, v.Head)
 		if !v.Keyed && v.Key == nil {

@@ -72,6 +72,41 @@ func TestExamineFindsWhatMustNeverBe(t *testing.T) {
 	}
 }
 
+// A table that is gone is told of with what to do, and the other checks are made.
+func TestExamineGoesOnWhereATableIsMissing(t *testing.T) {
+	for table, check := range map[string]string{"memberships": "every membership has its account and its group", "connections": "what is being worked on can be read",
+		"events": "no event was altered, removed or put in since it was written", "account_values": "the values kept for matching are those the accounts carry"} {
+		t.Run(table, func(t *testing.T) {
+			both(t, func(t *testing.T, w *storetest.World) {
+				whole, err := w.Store.Examine(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := w.Store.DB.Write(t.Context(), func(tx *db.Tx) error {
+					_, err := tx.Exec(t.Context(), `ALTER TABLE `+table+` RENAME TO elsewhere`)
+					return err
+				}); err != nil {
+					t.Fatal(err)
+				}
+				findings, err := w.Store.Examine(t.Context())
+				if err != nil || len(findings) < len(whole) {
+					t.Errorf("%d findings in place of %d, %v", len(findings), len(whole), err)
+				}
+				if !slices.ContainsFunc(findings, func(f store.Finding) bool {
+					return f.Check == check && f.Count == 1 && strings.Contains(f.Hint, table) && strings.Contains(f.Hint, "Restore the last whole one")
+				}) {
+					t.Errorf("not found: %+v", findings)
+				}
+				if !slices.ContainsFunc(findings, func(f store.Finding) bool {
+					return f.Check == "no run is left running" && (f.Count == 0) == (table != "connections")
+				}) {
+					t.Errorf("the others: %+v", findings)
+				}
+			})
+		})
+	}
+}
+
 func TestABackupIsAWholeDatabaseAndReplacesNoFile(t *testing.T) {
 	both(t, func(t *testing.T, w *storetest.World) {
 		w.Connect("hq")

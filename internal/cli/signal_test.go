@@ -277,3 +277,27 @@ func TestFollowingEvents(t *testing.T) {
 		t.Errorf("%d events, want three people and the run", n)
 	}
 }
+
+// What a backup leaves on a full disk would keep it full.
+func TestABackupThatFindsNoRoomLeavesNothing(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, staff)
+	people := []byte("username,first_name,last_name,email\n")
+	for i := range 2000 { // more than is kept in memory until it is all there
+		people = fmt.Appendf(people, "u%d,First,Last,u%d@example.org\n", i, i)
+	}
+	h.write("people.csv", string(people))
+	h.run(0, "sync", "staff")
+	if err := os.Mkdir(h.path("copies"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	// A file that may not grow is as good as a disk: 600 KiB, and the copy has more than 2 MB.
+	p := h.exec("bash", "-c", `trap '' XFSZ; ulimit -f 600; exec "$@"`, "bash", binary(t), "--config", h.path("rollcall.yaml"), "backup", h.path("copies/copy.db"))
+	if r := p.end(); r.status != 1 || !strings.Contains(r.err, "hint: the disk is full or failing") {
+		t.Errorf("status %d: %s", r.status, r.err)
+	}
+	left, err := os.ReadDir(h.path("copies"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("it left %v (%v)", left, err)
+	}
+}

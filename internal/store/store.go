@@ -186,9 +186,14 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+		// Where the disk was full SQLite leaves the journal of the copy as well.
+		for _, left := range []string{f.Name(), f.Name() + "-journal"} {
+			if gone := os.Remove(left); !errors.Is(gone, os.ErrNotExist) {
+				err = errors.Join(err, gone)
+			}
+		}
 	}
-	return nil
+	return err
 }
 
 const freshFile = "name a file that does not exist yet, in a folder that does"

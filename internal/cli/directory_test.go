@@ -228,3 +228,57 @@ func (w truth) memberships() int {
 	}
 	return n
 }
+
+func TestSpacesThatTheServerDoesNotCountLoseNoMembershipAndNoManager(t *testing.T) {
+	s := rehearsal(t, openldap.Options{})
+	h := atHQ(t, s, "")
+	change(t, s, fmt.Sprintf(`dn: cn=Space  Cadet,%[1]s
+changetype: add
+objectClass: inetOrgPerson
+cn: Space  Cadet
+uid: cadet
+givenName: Space
+sn: Cadet
+mail: cadet@zuiderhof.example
+
+dn: uid=crew,%[1]s
+changetype: add
+objectClass: inetOrgPerson
+cn: Crew
+uid: crew
+givenName: Cre
+sn: Wu
+mail: crew@zuiderhof.example
+manager: CN=space cadet,%[1]s
+
+dn: uid=mate,%[1]s
+changetype: add
+objectClass: inetOrgPerson
+cn: Mate
+uid: mate
+givenName: Ma
+sn: Te
+mail: mate@zuiderhof.example
+manager: cn=Space  Cadet,%[1]s
+
+dn: cn=Rocket,ou=Groepen,%[1]s
+changetype: add
+objectClass: groupOfNames
+cn: Rocket
+member: cn=Space Cadet,%[1]s
+
+`, suffix))
+	h.run(0, "sync", "hq")
+	var cadet, crew, mate person
+	for name, to := range map[string]*person{"cadet": &cadet, "crew": &crew, "mate": &mate} {
+		h.json(0, to, "accounts", "show", name)
+	}
+	if len(cadet.Groups) != 1 || crew.Manager != cadet.ID || mate.Manager != cadet.ID {
+		t.Errorf("the cadet %s is in the groups %q, the managers are %s and %s", cadet.ID, cadet.Groups, crew.Manager, mate.Manager)
+	}
+	for _, dn := range []string{"cn=Space  Cadet,", "cn=space cadet,"} {
+		if out := h.run(0, "why", "hq", dn+suffix); !strings.HasPrefix(out, "In: cadet") {
+			t.Errorf("why %s:\n%s", dn, out)
+		}
+	}
+}

@@ -260,7 +260,8 @@ func (b *builder) entry(d *directory.Decoder, row *mirror.Row, quick bool) (matc
 	} else {
 		e.User = b.p.rules.mapping.Map(&r, b.rules.Now)
 		if e.User.Manager != "" {
-			e.ManagerRef = b.meant(e.User.Manager, row)
+			refs := b.p.kind.Refs(e.User.Manager)
+			e.ManagerRef, e.ManagerAlike = b.refs.of(refs[0], row.Generation), b.refs.of(refs[len(refs)-1], row.Generation)
 		}
 	}
 	e.Values = account.Values(b.further, &e.User.Text, e.User.Attributes)
@@ -294,8 +295,10 @@ func (b *builder) decideOn(rows []mirror.Row, entries []match.Entry) error {
 			ids = append(ids, id)
 		}
 		if e.User.Manager != "" {
-			if _, ok := b.survey.ByRef(e.ManagerRef); !ok {
-				refs = append(refs, e.ManagerRef)
+			for _, ref := range managers(e) {
+				if _, ok := b.survey.ByRef(ref); !ok {
+					refs = append(refs, ref)
+				}
 			}
 		}
 	}
@@ -344,19 +347,32 @@ func (b *builder) manager(pair *match.Pair, settled map[directory.Digest]account
 	if pair.User.Manager == "" {
 		return
 	}
-	if pair.ManagerRef == pair.Ref {
-		pair.Unresolved = "names itself as its manager"
-		return
+	for _, ref := range managers(&pair.Entry) {
+		if ref == pair.Ref {
+			pair.Unresolved = "names itself as its manager"
+			return
+		}
+		t, ok := b.survey.ByRef(ref)
+		if !ok {
+			t.Account = settled[ref]
+		}
+		if !t.Account.IsZero() && !t.Gone {
+			pair.Manager = t.Account
+			return
+		}
+		if ok {
+			break // there is somebody of exactly that name
+		}
 	}
-	t, ok := b.survey.ByRef(pair.ManagerRef)
-	if !ok {
-		t.Account = settled[pair.ManagerRef]
+	pair.Unresolved = fmt.Sprintf("its manager %q has no account here", pair.User.Manager)
+}
+
+// managers are the refs under which the manager of an entry is looked for, the surest first.
+func managers(e *match.Entry) []directory.Digest {
+	if e.ManagerAlike == e.ManagerRef {
+		return []directory.Digest{e.ManagerRef}
 	}
-	if t.Account.IsZero() || t.Gone {
-		pair.Unresolved = fmt.Sprintf("its manager %q has no account here", pair.User.Manager)
-		return
-	}
-	pair.Manager = t.Account
+	return []directory.Digest{e.ManagerRef, e.ManagerAlike}
 }
 
 func (b *builder) one(pair *match.Pair, moved bool) error {

@@ -126,7 +126,7 @@ func (e *Engine) named(ctx context.Context, c setting.Connection, kind source.Ki
 	if who == "" {
 		return named{}, nil
 	}
-	l := lookup{e: e, ctx: ctx, c: c, who: who, ref: directory.RefOf(kind.Refer(who)), seen: map[directory.Digest]bool{}}
+	l := lookup{e: e, ctx: ctx, c: c, who: who, refs: kind.Refs(who), seen: map[directory.Digest]bool{}}
 	if sure, err := l.exact(); sure || err != nil {
 		return l.named(), err
 	}
@@ -148,7 +148,7 @@ type lookup struct {
 	ctx         context.Context
 	c           setting.Connection
 	who         string
-	ref         directory.Digest
+	refs        []directory.Digest
 	seen        map[directory.Digest]bool
 	there, gone []mirror.Row
 	former      bool
@@ -190,7 +190,12 @@ func (l *lookup) keys(keys []directory.Digest) error {
 // by now, whom no account was made for yet: that is not sure.
 func (l *lookup) exact() (sure bool, err error) {
 	accounts := l.e.Store.Accounts()
-	keys, err := accounts.Entries(l.ctx, l.c.Alias, l.ref)
+	var keys []directory.Digest
+	for _, ref := range l.refs {
+		if keys, err = accounts.Entries(l.ctx, l.c.Alias, ref); err != nil || len(keys) > 0 {
+			break
+		}
+	}
 	if err != nil {
 		return false, err
 	}
@@ -262,7 +267,7 @@ func (l *lookup) formerly() error {
 		return err
 	}
 	err = l.e.Store.Mirror().Former(l.ctx, l.c.Alias, func(ref directory.Digest, _ int64, key directory.Digest) {
-		if ref == l.ref {
+		if slices.Contains(l.refs, ref) {
 			keys = append(keys, key)
 		}
 	})

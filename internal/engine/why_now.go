@@ -95,13 +95,17 @@ func (x *explainer) gone(w *Why, row *mirror.Row) error {
 func (x *explainer) same(row *mirror.Row, found []source.Found) ([]source.Found, error) {
 	var out []source.Found
 	for _, f := range found {
-		ref := directory.RefOf(x.kind.Refer(f.Name))
-		if ref == row.Ref {
+		refs := x.kind.Refs(f.Name)
+		if slices.Contains(refs, row.Ref) {
 			return []source.Found{f}, nil
 		}
-		keys, err := x.e.Store.Accounts().Entries(x.ctx, x.c.Alias, ref)
-		if err != nil {
-			return nil, err
+		var keys []directory.Digest
+		for _, ref := range refs {
+			more, err := x.e.Store.Accounts().Entries(x.ctx, x.c.Alias, ref)
+			if err != nil {
+				return nil, err
+			}
+			keys = append(keys, more...)
 		}
 		rows, err := x.e.Store.Mirror().Rows(x.ctx, x.c.Alias, keys)
 		if err != nil {

@@ -39,10 +39,25 @@ type Kind struct {
 	// Refer normalises a ref as spelled by some record, so that two spellings
 	// of one entry (a DN in other case) compare equal.
 	Refer func(ref string) string
+	// Alike is Refer with what some directories of the kind do not tell apart either
+	// (spaces in a DN). Sources hand on refs and members of those directories so; where
+	// an attribute names nobody by Refer, this is who it may name. nil where there are none.
+	Alike func(ref string) string
 }
 
 // OnlyMembers reports whether only people in one of the groups are synchronized.
 func (k Kind) OnlyMembers(v setting.Values) bool { return k.MembersOnly != nil && k.MembersOnly(v) }
+
+// Refs are the refs that a text may stand for, the surest first.
+func (k Kind) Refs(text string) []directory.Digest {
+	out := []directory.Digest{directory.RefOf(k.Refer(text))}
+	if k.Alike != nil {
+		if also := directory.RefOf(k.Alike(text)); also != out[0] {
+			out = append(out, also)
+		}
+	}
+	return out
+}
 
 // Env is what a source may know of its surroundings.
 type Env struct {

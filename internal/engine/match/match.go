@@ -33,13 +33,15 @@ type Entry struct {
 	Ref        directory.Digest
 	Primary    directory.Digest // the ref of the group it is in besides; zero for none
 	ManagerRef directory.Digest // zero where it names no manager
-	ExternalID directory.ExternalID
-	Name       string
-	State      State
-	Why        string // why it is out of scope or broken
-	User       mapping.User
-	Values     []account.Value // of the further matching attributes, where it is present
-	HasSecret  bool            // the row carries a password's hash
+	// ManagerAlike is who the manager may be where nobody has ManagerRef.
+	ManagerAlike directory.Digest
+	ExternalID   directory.ExternalID
+	Name         string
+	State        State
+	Why          string // why it is out of scope or broken
+	User         mapping.User
+	Values       []account.Value // of the further matching attributes, where it is present
+	HasSecret    bool            // the row carries a password's hash
 }
 
 // How an account was found for an entry.

@@ -48,7 +48,7 @@ type bookmark struct {
 	FullAt  time.Time `json:"full_at"`  // when everything was last read
 }
 
-const bookmarkVersion = 1
+const bookmarkVersion = 2 // 1 handed on names as they are spelled
 
 // unusable says why changes cannot be read in some way. Everything is read then.
 type unusable struct{ why string }

@@ -97,6 +97,44 @@ func referPlain(s string) (string, bool) {
 	return string(out), true
 }
 
+// Alike is Refer where spaces do not count (caseIgnoreMatch, RFC 4518, 2.6.1): one for
+// several inside of a value, none at its ends.
+func Alike(ref string) string {
+	n := Refer(ref)
+	if !strings.Contains(n, "  ") && !strings.Contains(n, `\ `) || !isDN(n) {
+		return n
+	}
+	var b strings.Builder
+	kind, begun, space := true, false, false
+	for i := 0; i < len(n); i++ {
+		c := n[i]
+		switch {
+		case c == ' ', c == '\\' && n[i+1] == ' ':
+			space = begun
+			if c == '\\' {
+				i++
+			}
+			continue
+		case c == ',', c == '+':
+			kind, space = true, false
+		case kind:
+			kind, begun = c != '=', false
+		default:
+			if space {
+				b.WriteByte(' ')
+			}
+			begun, space = true, false
+			if c == '\\' {
+				b.WriteByte(c)
+				i++
+				c = n[i]
+			}
+		}
+		b.WriteByte(c)
+	}
+	return Refer(b.String()) // parts of an RDN may stand in another order now
+}
+
 func lower(c byte) byte {
 	if 'A' <= c && c <= 'Z' {
 		return c + 'a' - 'A'

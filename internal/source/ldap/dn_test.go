@@ -47,6 +47,26 @@ func TestTwoSpellingsOfOneNameAreEqual(t *testing.T) {
 	}
 }
 
+func TestSpacesThatDoNotCountAreLeftOut(t *testing.T) {
+	for _, c := range []struct{ name, in, want string }{
+		{"a normal DN stays as it is", "cn=anna ames,ou=people,dc=x", "cn=anna ames,ou=people,dc=x"},
+		{"several spaces inside are as one", "CN=Anna   van  Ames,OU=A  B,dc=x", "cn=anna van ames,ou=a b,dc=x"},
+		{"the same escaped and in hex", `cn=Anna\20\ \  Ames,dc=x`, "cn=anna ames,dc=x"},
+		{"the same in quotes", `cn=" Anna   Ames  ",dc=x`, "cn=anna ames,dc=x"},
+		{"the same in parts of an RDN", "OU=A   B+CN=C  D,DC=x", "cn=c d+ou=a b,dc=x"},
+		{"escaped ones at the ends do not count", `cn=\20a\20,dc=x`, `cn=a,dc=x`},
+		{"nothing but spaces is as nothing", `cn=\20\20,dc=x`, `cn=,dc=x`},
+		{"other escapes stay", `cn=a\,  b\\  \+c\=d\ ,dc=x`, `cn=a\, b\\ \+c=d,dc=x`},
+		{"what is no DN stays", "Anna  Ames", "anna  ames"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := Alike(c.in); got != c.want {
+				t.Errorf("Alike(%q) = %q, want %q", c.in, got, c.want)
+			}
+		})
+	}
+}
+
 func TestAPlainNameTakesMemoryForItsResultAlone(t *testing.T) {
 	normal, mixed := "uid=u000001,ou=people,dc=example,dc=org", "UID=u000001, OU=People,DC=Example,DC=org"
 	if n := testing.AllocsPerRun(100, func() { Refer(normal) }); n != 0 {
@@ -60,7 +80,7 @@ func TestAPlainNameTakesMemoryForItsResultAlone(t *testing.T) {
 func FuzzRefer(f *testing.F) {
 	for _, s := range []string{
 		"UID=Anna, OU=People,DC=x", `CN="a,b"+ou=\C3\84,dc=x`, `cn=a\ ,dc=x`, "cn=#04", "\u212a=x , ", "cn=\u0130\u212b",
-		"cn=a,dc=x#'01'B", `cn=\ff\fe,dc=x`, "cn=a;b=c", "cn=H\u0331", "#'0'B#''B",
+		"cn=a,dc=x#'01'B", `cn=\ff\fe,dc=x`, "cn=a;b=c", `cn=a  \ b\20+ou=  \  ,dc=x`, `0=00+0=\ !0`, "cn=H\u0331", "#'0'B#''B",
 	} {
 		f.Add(s)
 	}
@@ -68,6 +88,10 @@ func FuzzRefer(f *testing.F) {
 		once := Refer(s)
 		if twice := Refer(once); twice != once {
 			t.Fatalf("Refer(%q) = %q, and that gives %q", s, once, twice)
+		}
+		alike := Alike(s)
+		if twice, whole := Alike(alike), Refer(alike); twice != alike || whole != alike {
+			t.Fatalf("Alike(%q) = %q, and that gives %q and %q", s, alike, twice, whole)
 		}
 		if plain, ok := referPlain(s); ok {
 			if slow, ok := referParsed(s); !ok || slow != plain {

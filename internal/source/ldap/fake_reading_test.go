@@ -278,6 +278,35 @@ func TestLargeGroupsAreReadToTheirEnd(t *testing.T) {
 	}
 }
 
+func TestNamesThatDifferInSpacesAreOneWhereTheServerTakesThemForOne(t *testing.T) {
+	const spelled, escaped = "CN=A  B,OU=People,DC=x", `CN=\ C,OU=People,DC=x`
+	for _, c := range []struct {
+		name            string
+		root            map[string][]string
+		anchor, id      string
+		person, members string
+	}{
+		{"everywhere else", plainRoot, entryUUID, "10000000-0000-0000-0000-000000000000", "cn=a b,ou=people,dc=x", "cn=a b,ou=people,dc=x cn=c,ou=people,dc=x"},
+		{"Active Directory has two entries", adRoot, objectGUID, "1000000000000000", spelled, spelled + " " + escaped},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := startFake(t, c.root, func(fc *fakeConn, q request) bool {
+				if slices.Contains(q.attributes, "member") {
+					fc.entry("cn=g,dc=x", c.anchor, c.id, "cn", "g", "member", spelled, "member", escaped)
+				} else {
+					fc.entry(spelled, c.anchor, c.id)
+				}
+				fc.page(0, "", "")
+				return true
+			})
+			got := mustRead(t, mustOpen(t, f.settings(setting.Values{"groups.include": "g"})))
+			if p, g := got.records[0], got.records[1]; p.Name != spelled || p.Ref != c.person || strings.Join(g.Members, " ") != c.members {
+				t.Errorf("%q has the ref %q, the group the members %q", p.Name, p.Ref, g.Members)
+			}
+		})
+	}
+}
+
 func TestGroupsThatMustWaitAreLetGoOfAndReadAgain(t *testing.T) {
 	var r reading
 	for range 3 {

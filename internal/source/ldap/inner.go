@@ -49,7 +49,9 @@ func (r *reading) inside() bool {
 	return r.set.groups != nil && r.set.groups.include != nil && r.logins == nil
 }
 
-func (r *reading) innerKey(dn string) uint64 { return maphash.String(r.inner.seed, Refer(dn)) }
+func (r *reading) innerKey(dn string) uint64 {
+	return maphash.String(r.inner.seed, Refer(r.spelled(dn)))
+}
 
 // omit takes down a group that is left out.
 func (r *reading) omit(rec *directory.Record) {

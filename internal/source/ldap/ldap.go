@@ -73,6 +73,7 @@ var Kind = source.Kind{
 	Authenticator: openAuthenticator,
 
 	Refer: Refer,
+	Alike: Alike,
 
 	MembersOnly: func(v setting.Values) bool { return v.Bool("groups.members_only") },
 }

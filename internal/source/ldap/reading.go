@@ -228,6 +228,7 @@ func (r *reading) entry(h *half, op cursor) error {
 }
 
 func (r *reading) deliver(rec *directory.Record) error {
+	rec.Ref = r.spelled(rec.Ref)
 	if r.shared != nil && r.shared[directory.KeyOf(rec.Kind, rec.ID)] {
 		r.disown(rec)
 	}
@@ -238,6 +239,9 @@ func (r *reading) deliver(rec *directory.Record) error {
 			return nil
 		}
 		r.logins.resolve(rec)
+		for i, m := range rec.Members {
+			rec.Members[i] = r.spelled(m)
+		}
 		r.takeMembers(rec)
 	}
 	if err := r.greet(rec); err != nil {
@@ -255,6 +259,15 @@ func (r *reading) deliver(rec *directory.Record) error {
 	}
 	r.report()
 	return nil
+}
+
+// spelled is the one spelling of names that the server does not tell apart. Active
+// Directory does: CN=A  B beside CN=A B is another entry there.
+func (r *reading) spelled(dn string) string {
+	if r.preset.vendor == vendorAD || !strings.Contains(dn, "  ") && !strings.Contains(dn, `\ `) && !strings.Contains(dn, `\20`) {
+		return dn
+	}
+	return Alike(dn)
 }
 
 // report tells of progress now and then: what was read, and what was named.

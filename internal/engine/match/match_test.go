@@ -61,11 +61,11 @@ func TestAnAccountFoundByAMatchingAttribute(t *testing.T) {
 		{"by both, in the other order", world{entries: anna, accounts: []Holder{local("l", "anna", "a")}, rules: only("username", "email")}, "found anna by username"},
 		{"case and form of letters do not count", world{entries: []Entry{entry("jo", "JO\u0308RG", "STRASSE")}, accounts: []Holder{local("l", "jörg", "straße")}}, "found jörg by username"},
 		{"an attribute that is not a matching one finds nothing, and its holder is named", world{entries: anna, accounts: []Holder{local("l", "other", "a")}, rules: only("username")},
-			"dispute: the email it claims belongs to account other <a@x.org> (other)"},
+			"dispute: the email it claims belongs to account other <a@x.org> (other) of provider local"},
 		{"no matching attributes at all", world{entries: anna, accounts: []Holder{local("l", "anna", "a")}, rules: only()},
-			"dispute: the username and email it claims belongs to account anna <a@x.org> (anna)"},
+			"dispute: the username and email it claims belongs to account anna <a@x.org> (anna) of provider local"},
 		{"found by one, while another account holds the other name", world{entries: anna, accounts: []Holder{local("l", "other", "a"), local("m", "anna", "m")}, rules: only("email")},
-			"dispute: the username it claims belongs to account anna <m@x.org> (anna)"},
+			"dispute: the username it claims belongs to account anna <m@x.org> (anna) of provider local"},
 		{"one claim on two accounts names both", world{entries: anna, accounts: []Holder{local("l", "anna", "l"), local("m", "other", "a")}},
 			"dispute: it claims two accounts: account anna <l@x.org> (anna) by username, account other <a@x.org> (other) by email"},
 	} {
@@ -258,7 +258,7 @@ func TestAnExternalIDInAnotherSpelling(t *testing.T) {
 		{"under another name it is somebody else", world{entries: []Entry{respelled("bo"), gone}, accounts: []Holder{holder("anna", "anna", "anna")}, rules: none},
 			[]string{"anna new", "was linked to anna"}},
 		{"somebody else's name is not taken by it", world{entries: []Entry{respelled("anna"), gone}, accounts: []Holder{holder("anna", "old", "anna"), local}, rules: none},
-			[]string{"anna dispute: the username it claims belongs to account anna <other@x.org> (anna)", "was linked to old"}},
+			[]string{"anna dispute: the username it claims belongs to account anna <other@x.org> (anna) of provider local", "was linked to old"}},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.w.check(t, c.want...) })
 	}

@@ -217,6 +217,9 @@ func (s *Survey) choose(i int32, candidates []found) {
 		}
 	}
 	switch {
+	case taken != nil && !s.ours(taken):
+		taken.by = taken.names()
+		s.outcome[i] = outcome{refusal: s.foreign(taken)}
 	case taken != nil:
 		s.outcome[i] = outcome{refusal: &Refusal{Kind: "dispute",
 			Text: fmt.Sprintf("the %s it claims belongs to %s", strings.Join(taken.names(), " and "), taken.label()), About: About{Taken, accountSides([]found{*taken})}}}

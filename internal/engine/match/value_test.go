@@ -49,7 +49,7 @@ func TestAnAccountFoundByAFurtherValue(t *testing.T) {
 		{"by one value two accounts: both are named", world{entries: anna, accounts: []Holder{local("l", "7"), local("m", "7")}, rules: by("badge")},
 			[]string{"anna dispute: it claims two accounts: account l <l@x.org> (l) by badge, account m <m@x.org> (m) by badge"}},
 		{"though the name it claims belongs to another: that one is named", world{entries: anna, accounts: []Holder{holder("l", "anna", "l").of(account.Local), local("m", "7")}, rules: by("badge")},
-			[]string{"anna dispute: the username it claims belongs to account anna <l@x.org> (anna)"}},
+			[]string{"anna dispute: the username it claims belongs to account anna <l@x.org> (anna) of provider local"}},
 		{"of another connection, which keeps it until there is an owner", world{entries: anna, accounts: []Holder{mine("z", "7").of("lab")}, rules: by("badge")},
 			[]string{"anna overlap: connection lab keeps account z <z@x.org> (z) and claims the same person; changed by neither until one has `overlap: own`"}},
 		{"of another provider, left alone by policy", world{entries: anna, accounts: []Holder{local("l", "7")}, rules: Rules{Match: []string{"badge"}, Policy: setting.Policy{NoUpdateProviderMismatch: true}}},

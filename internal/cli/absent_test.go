@@ -57,3 +57,27 @@ func TestAVariableThatIsNotSetStopsWhoNeedsIt(t *testing.T) {
 	h.write("rollcall.yaml", "database: sqlite:${FOLDER}/x.db\n")
 	has(t, h.refuses(1, "accounts", "list"), "rollcall.yaml:1:11: environment variable FOLDER is not set")
 }
+
+// Whoever moves a connection to another organization, or gives it another name, is told
+// where its accounts are; they stay there.
+func TestAConnectionThatMovedOrWasRenamedIsToldOf(t *testing.T) {
+	t.Parallel()
+	house := func(alias, organization string) string {
+		return "organizations: [{id: acme}, {id: other}]\nconnections:\n  - alias: " + alias + "\n    organization: " + organization + "\n    backend: {csv: {path: people.csv, passwords: none}}\n"
+	}
+	h := newHouse(t, house("staff", "acme"))
+	h.write("people.csv", "username,first_name,last_name,email\njdoe,Jane,Doe,jane@example.org\n")
+	h.run(0, "sync", "staff")
+	const moved = "connection staff belongs to organization acme, the configuration says other"
+
+	h.write("rollcall.yaml", house("staff", "other"))
+	has(t, h.run(0, "connections", "list"), moved)
+	for _, args := range [][]string{{"why", "staff", "jdoe"}, {"plan", "staff"}, {"sync", "staff"}, {"connections", "reset", "staff"}} {
+		has(t, h.refuses(1, args...), moved, "hint: ")
+	}
+	has(t, h.run(0, "accounts", "list"), "jdoe", "active", "staff")
+
+	h.write("rollcall.yaml", house("people", "acme"))
+	has(t, h.run(0, "plan", "people"), "the username and email it claims belongs to account jdoe", "of connection staff")
+	has(t, h.run(0, "accounts", "list"), "jdoe", "active", "staff")
+}

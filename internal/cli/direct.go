@@ -95,6 +95,10 @@ func (d direct) shown(ctx context.Context, c *setting.Connection) (connectionJSO
 	if s.Attention != "" {
 		j.Attention = &s.Attention
 	}
+	if err := s.Belongs(c.Organization); err != nil {
+		text := err.Error()
+		j.Attention = &text
+	}
 	if s.Reading != nil {
 		j.Complete = &s.Complete
 		if !s.Complete {

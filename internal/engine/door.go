@@ -59,6 +59,9 @@ type Door struct {
 
 // Door opens one. It asks the directory what it is, once.
 func (e *Engine) Door(ctx context.Context, c setting.Connection) (*Door, error) {
+	if err := e.belongs(ctx, c); err != nil {
+		return nil, err
+	}
 	c, err := e.Settled(ctx, c)
 	if err != nil {
 		return nil, err

@@ -37,6 +37,16 @@ type State struct {
 	Mapping      []byte    // the rules of the newest plan, the source's starting ones included, as JSON; may be none
 }
 
+// Belongs refuses to take a connection for one of another organization: its accounts
+// stay where they are.
+func (s *State) Belongs(organization string) error {
+	if s.Organization == "" || s.Organization == organization {
+		return nil
+	}
+	return fault.New(fault.Conflict, "connection %s belongs to organization %s, the configuration says %s", s.Alias, s.Organization, organization).
+		WithHint("an alias cannot move to another organization; give the connection another alias")
+}
+
 // Plan is a stored plan without its rows.
 type Plan struct {
 	ID           string       `json:"id"`

@@ -40,6 +40,9 @@ type Why struct {
 // and through which step they got in or fell out. Each entry the word names has
 // a trace of its own, up to mostNamed of them.
 func (e *Engine) Explain(ctx context.Context, c setting.Connection, who string) ([]Why, error) {
+	if err := e.belongs(ctx, c); err != nil {
+		return nil, err
+	}
 	c, err := e.Settled(ctx, c)
 	if err != nil {
 		return nil, err
@@ -79,6 +82,15 @@ func (e *Engine) Explain(ctx context.Context, c setting.Connection, who string) 
 		out = append(out, *w)
 	}
 	return out, nil
+}
+
+// belongs refuses a connection whose accounts another organization has.
+func (e *Engine) belongs(ctx context.Context, c setting.Connection) error {
+	state, err := e.Store.Leases().State(ctx, c.Alias)
+	if err != nil {
+		return err
+	}
+	return state.Belongs(c.Organization)
 }
 
 // notInMirror explains somebody the last reading did not bring, by asking the

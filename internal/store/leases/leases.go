@@ -43,9 +43,8 @@ func (l *Leases) Acquire(ctx context.Context, alias, organization, kind string) 
 		if err := row.Scan(&belongs, &owner, &left); err != nil {
 			return db.Explain("read the lease", err)
 		}
-		if belongs != organization {
-			return fault.New(fault.Conflict, "connection %s belongs to organization %s, the configuration says %s", alias, belongs, organization).
-				WithHint("an alias cannot move to another organization; give the connection another alias")
+		if err := (&engine.State{Alias: alias, Organization: belongs}).Belongs(organization); err != nil {
+			return err
 		}
 		if owner != "" && left > 0 && !Dead(owner) {
 			return busy(alias, owner, left)

@@ -197,3 +197,14 @@ func TestManyAtTheDoorAtOnceAndARunThatWorks(t *testing.T) {
 		equal(t, "and when it is free", w.comes("hq", other).Account.Status, account.Active)
 	})
 }
+
+func TestNobodyComesInAsOneOfAnotherOrganization(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		settledOne(w, Person("anna"))
+		c := *w.Conn("hq")
+		c.Organization = "elsewhere" // by a slip in the configuration
+		_, err := w.Engine.Door(t.Context(), c)
+		equal(t, "the door", fault.KindOf(err), fault.Conflict)
+	})
+}

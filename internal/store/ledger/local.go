@@ -96,20 +96,16 @@ func seats(ctx context.Context, tx *db.Tx, organization string, more int) error 
 }
 
 func namesFree(ctx context.Context, tx *db.Tx, organization string, list []Local) error {
-	where := func(l *Local) string {
-		if l.Line > 0 {
-			return fmt.Sprintf("line %d: ", l.Line)
-		}
-		return ""
-	}
 	seen := map[string]int{}
+	wrong := mistakes{kind: fault.Conflict}
 	for i := range list {
 		l := &list[i]
 		for _, f := range [...]account.Field{account.Username, account.Email} {
 			value := l.Account.Text[f]
 			key := nameKey(f, value)
 			if first, ok := seen[key]; ok && value != "" {
-				return fault.New(fault.Conflict, "%sthe %s %q stands in line %d too; nothing was written", where(l), f, value, first)
+				wrong.add(l.Line, fmt.Errorf("the %s %q stands in line %d too", f, value, first))
+				continue
 			}
 			seen[key] = l.Line
 			column := map[account.Field]string{account.Username: "username_key", account.Email: "email_key"}[f]
@@ -126,12 +122,11 @@ func namesFree(ctx context.Context, tx *db.Tx, organization string, list []Local
 				return err
 			}
 			if taken != nil && value != "" {
-				return fault.New(fault.Conflict, "%sthe %s %q belongs to account %s (%s, connection %s); nothing was written", where(l), f, value,
-					taken.Text[account.Username], taken.ID, taken.Connection)
+				wrong.add(l.Line, fmt.Errorf("the %s %q belongs to account %s (%s, connection %s)", f, value, taken.Text[account.Username], taken.ID, taken.Connection))
 			}
 		}
 	}
-	return nil
+	return wrong.err("", "nothing was written")
 }
 
 // Purge ends accounts of a connection that have been flagged deleted since

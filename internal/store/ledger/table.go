@@ -25,15 +25,19 @@ func NewLocal(ctx context.Context, row map[string]string, now time.Time) (Local,
 	if out.Account.Text, out.Account.Attributes, err = Fields(row, now); err != nil {
 		return out, err
 	}
+	return out, out.hash(ctx, row)
+}
+
+func (l *Local) hash(ctx context.Context, row map[string]string) (err error) {
 	if row["password"] != "" {
-		out.Hash, err = seal.HashPassword(ctx, row["password"])
+		l.Hash, err = seal.HashPassword(ctx, row["password"])
 	}
-	return out, err
+	return err
 }
 
 // ReadTable reads local accounts from a CSV table whose first line names the
-// fields, with commas, semicolons or tabs between them. The first line that cannot
-// be is a fault.Invalid.
+// fields, with commas, semicolons or tabs between them. Lines that cannot be are a
+// fault.Invalid that names them.
 func ReadTable(ctx context.Context, in io.Reader, now time.Time) ([]Local, error) {
 	b := bufio.NewReaderSize(in, longestHead)
 	if mark, _ := b.Peek(len(byteOrder)); string(mark) == byteOrder { //nolint:errcheck // whoever reads on is told
@@ -75,10 +79,19 @@ func ReadTable(ctx context.Context, in io.Reader, now time.Time) ([]Local, error
 		}
 	}
 	var list []Local
+	wrong := mistakes{kind: fault.Invalid}
 	for {
 		fields, err := c.Read()
 		if errors.Is(err, io.EOF) {
-			return list, nil
+			return list, wrong.err("accounts import: ", "nothing was created")
+		}
+		if bad := (*csv.ParseError)(nil); errors.As(err, &bad) {
+			wrong.add(bad.StartLine, bad.Err)
+			if errors.Is(err, csv.ErrFieldCount) {
+				continue
+			}
+			// Where the next line begins is not known.
+			return nil, wrong.err("accounts import: ", "nothing was created, and what follows was not looked at")
 		}
 		if err != nil {
 			return nil, fault.New(fault.Invalid, "accounts import: %w; nothing was created", err)
@@ -88,11 +101,16 @@ func ReadTable(ctx context.Context, in io.Reader, now time.Time) ([]Local, error
 		for i, v := range fields {
 			row[head[i]] = v
 		}
-		one, err := NewLocal(ctx, row, now)
-		if err != nil {
-			return nil, fault.New(fault.Invalid, "accounts import: line %d: %w; nothing was created", line, err)
+		one := Local{Line: line}
+		if one.Account.Text, one.Account.Attributes, err = Fields(row, now); err != nil {
+			wrong.add(line, err)
+			continue
 		}
-		one.Line = line
+		if wrong.all == 0 { // hashing takes its time
+			if err := one.hash(ctx, row); err != nil {
+				return nil, fault.New(fault.Invalid, "accounts import: line %d: %w; nothing was created", line, err)
+			}
+		}
 		list = append(list, one)
 	}
 }

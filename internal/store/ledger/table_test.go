@@ -60,3 +60,24 @@ func TestTablesThatCannotBeReadSayWhy(t *testing.T) {
 		})
 	}
 }
+
+// Whoever has a table to mend is told of all of it at once, as far as a page holds it.
+func TestEveryLineOfATableThatCannotBeIsNamed(t *testing.T) {
+	const head = "username,email,first_name,last_name,password\n"
+	many := strings.Repeat(",x@example.org,A,B,secret\n", mostMistakes+3)
+	for name, test := range map[string]struct{ text, says string }{
+		"of several kinds": {head + "a,a@example.org,A,B,x\nb,,B,C,x\nc,c@example.org,C\nd,d@example.org,,D,x\n",
+			"accounts import: 3 mistakes; nothing was created:\nline 3: the account cannot be like that: email is empty (attribute email)\nline 4: wrong number of fields\nline 5: the account cannot be like that: first_name is empty (attribute first_name)"},
+		"one": {head + "b,,B,C,x\n", "accounts import: line 2: the account cannot be like that: email is empty (attribute email); nothing was created"},
+		"a quote that is never closed": {head + "b,,B,C,x\nc,\"c@example.org,C,D,x\nd,,,,\n",
+			"accounts import: 2 mistakes; nothing was created, and what follows was not looked at:\nline 2: the account cannot be like that: email is empty (attribute email)\nline 3: extraneous or missing \" in quoted-field"},
+		"very many": {head + many, "\nline 21: the account cannot be like that: username is empty (attribute username)\nand 3 more"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := ReadTable(t.Context(), strings.NewReader(test.text), time.Now())
+			if fault.KindOf(err) != fault.Invalid || !strings.HasSuffix(err.Error(), test.says) {
+				t.Errorf("got  %v\nwant %s", err, test.says)
+			}
+		})
+	}
+}

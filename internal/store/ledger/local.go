@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -83,13 +84,15 @@ func (l *Ledger) CreateLocal(ctx context.Context, organization, actor string, li
 }
 
 func seats(ctx context.Context, tx *db.Tx, organization string, more int) error {
-	var limit, used int
-	err := tx.QueryRowContext(ctx, `SELECT licence_limit, (SELECT COALESCE(sum(active), 0) FROM tallies WHERE organization = $1) FROM organizations WHERE id = $1`, organization).Scan(&limit, &used)
-	if err != nil {
+	f, err := plans.Seats(ctx, tx, organization, "")
+	if errors.Is(err, sql.ErrNoRows) {
 		return fault.New(fault.NotFound, "there is no organization %q", organization).WithHint("declare it in rollcall.yaml; `rollcall organizations list` shows them")
 	}
-	if limit > 0 && used+more > limit {
-		return fault.New(fault.Held, "organization %s has %d seats, %d are used and %d more are wanted; nothing was written", organization, limit, used, more).
+	if err != nil {
+		return err
+	}
+	if f.Licence > 0 && f.Seats+more > f.Licence {
+		return fault.New(fault.Held, "organization %s has %d seats, %d are used and %d more are wanted; nothing was written", organization, f.Licence, f.Seats, more).
 			WithHint("raise its licence_limit, or create fewer")
 	}
 	return nil

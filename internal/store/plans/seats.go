@@ -25,14 +25,12 @@ func seated(ctx context.Context, tx *db.Tx, p *engine.Plan, excluded bool) error
 	if err := events.Lock(ctx, tx); err != nil {
 		return err
 	}
-	var f safeguard.Facts
-	err := tx.QueryRowContext(ctx, `SELECT licence_limit, (SELECT COALESCE(sum(active), 0) FROM tallies WHERE organization = $1) FROM organizations WHERE id = $2`,
-		p.Organization, p.Organization).Scan(&f.Licence, &f.Seats)
+	f, err := Seats(ctx, tx, p.Organization, p.ID)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && f.Licence == 0 {
 		return nil
 	}
 	if err != nil {
-		return db.Explain("read the organization", err)
+		return err
 	}
 	summary := p.Summary
 	if excluded {
@@ -40,8 +38,24 @@ func seated(ctx context.Context, tx *db.Tx, p *engine.Plan, excluded bool) error
 			return err
 		}
 	}
+	if text := safeguard.Licence(&summary, f); text != "" {
+		return fault.New(fault.Held, "%s", text).WithHint("another connection took seats since the plan was made; make a new one with `rollcall plan %s`", p.Connection)
+	}
+	return nil
+}
+
+// Seats gives an organization's licence and the seats that are taken, or are about to be
+// by what is left of plans that are half applied; not of the plan whose ID is but. It is asked
+// under events.Lock. There being no organization is a sql.ErrNoRows, and of one without a
+// licence the seats are not counted.
+func Seats(ctx context.Context, tx *db.Tx, organization, but string) (f safeguard.Facts, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT licence_limit, (SELECT COALESCE(sum(active), 0) FROM tallies WHERE organization = $1) FROM organizations WHERE id = $2`,
+		organization, organization).Scan(&f.Licence, &f.Seats)
+	if err != nil || f.Licence == 0 {
+		return f, db.Explain("read the organization", err)
+	}
 	others := map[string]int{} // plans that are half applied, and how many chunks of them are
-	err = db.Each(ctx, tx, `SELECT id, applied FROM plans WHERE organization = $1 AND state = 'applying' AND id <> $2`, []any{p.Organization, p.ID}, func(rows *sql.Rows) error {
+	err = db.Each(ctx, tx, `SELECT id, applied FROM plans WHERE organization = $1 AND state = 'applying' AND id <> $2`, []any{organization, but}, func(rows *sql.Rows) error {
 		var id string
 		var applied int
 		err := rows.Scan(&id, &applied)
@@ -50,19 +64,13 @@ func seated(ctx context.Context, tx *db.Tx, p *engine.Plan, excluded bool) error
 	})
 	for id, applied := range others {
 		if err != nil {
-			return err
+			return f, err
 		}
 		var more int
 		more, err = growth(ctx, tx, id, applied)
 		f.Seats += max(0, more) // what it may free is not free yet
 	}
-	if err != nil {
-		return err
-	}
-	if text := safeguard.Licence(&summary, f); text != "" {
-		return fault.New(fault.Held, "%s", text).WithHint("another connection took seats since the plan was made; make a new one with `rollcall plan %s`", p.Connection)
-	}
-	return nil
+	return f, err
 }
 
 // growth gives how many seats more the chunks of a plan need from one on.

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/setting"
+	"rollcall.dev/rollcall/internal/store/ledger"
 )
 
 // Two connections that want the last seats at once do not both get them, whichever way
@@ -68,4 +70,38 @@ func TestTheLastSeatsAreGivenOutOnce(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Seats that a plan at work is about to take are not given to accounts made by hand.
+func TestSeatsOfAPlanAtWorkAreNotGivenToLocalAccounts(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Declare(setting.Organization{ID: "org", Name: "Organization", LicenceLimit: 42})
+		w.Connect("hq")
+		w.Holds("hq", People("p", 40)...)
+		make3 := func(prefix string) error {
+			list := make([]ledger.Local, 3)
+			for i := range list {
+				list[i].Account.Text[account.Username] = prefix + strconv.Itoa(i)
+			}
+			return w.Store.LedgerTable.CreateLocal(t.Context(), "org", "tester", list)
+		}
+		asked := false
+		first := w.NewEngine(&tap{Store: w.Store, before: func(op string) error {
+			if op == "ledger commit" && !asked {
+				asked = true
+				if err := make3("early"); fault.KindOf(err) != fault.Held || !strings.Contains(err.Error(), "has 42 seats, 40 are used and 3 more") {
+					t.Errorf("three accounts by hand: %v", err)
+				}
+			}
+			return nil
+		}})
+		r, err := first.Sync(t.Context(), *w.Conn("hq"), options)
+		w.must(err)
+		equal(t, "the run", r.Run.State, engine.RunApplied)
+		equal(t, "asked", asked, true)
+		equal(t, "accounts", len(w.Accounts()), 40)
+		equal(t, "afterwards", fault.KindOf(make3("late")), fault.Held)
+		w.Examine()
+	})
 }

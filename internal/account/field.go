@@ -44,5 +44,8 @@ func FieldNamed(name string) (Field, bool) {
 	return Field(i), true
 }
 
+// CustomPrefix begins the name of a custom attribute where it stands among the fields.
+const CustomPrefix = "attributes."
+
 // FieldNames lists every text field's name.
 func FieldNames() []string { return fieldNames[:] }

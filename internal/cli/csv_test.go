@@ -331,3 +331,28 @@ func TestTheReadmesQuickStart(t *testing.T) {
 		t.Errorf("exit statuses %s", got)
 	}
 }
+
+// An export whose columns are there and empty is as bad as one without them.
+func TestAColumnThatLostItsContentsIsLookedAtFirst(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, "connections:\n  - alias: staff\n    backend: {csv: {path: people.csv, passwords: none}}\n")
+	table := func(title, status string) {
+		text := "username,first_name,last_name,email,title,status\n"
+		for i := range 12 {
+			is := status
+			if i > 3 {
+				is = ""
+			}
+			text += fmt.Sprintf("p%d,P,%d,p%d@example.org,%s,%s\n", i, i, i, title, is)
+		}
+		h.write("people.csv", text)
+	}
+	table("Boss", "disabled")
+	h.run(0, "sync", "staff")
+	table("", "disabled")
+	has(t, h.run(3, "sync", "staff"), "The title of 12 accounts would be emptied, of 12 that have one; look whether the directory still gives it.")
+	table("Boss", "")
+	has(t, h.run(3, "sync", "staff"), "4 accounts would be enabled, of 4 that the directory had disabled; look whether it still says who is disabled.")
+	table("Boss", "disabled")
+	has(t, h.run(0, "sync", "staff"), "12 kept")
+}

@@ -49,8 +49,9 @@ type builder struct {
 	late     []directory.Digest                    // whom it concerns as a whole
 	taken    map[directory.Digest]plan.Note        // what a person took out of earlier plans, by entry
 	again    int                                   // removals among them that this plan has again
-	lost     []account.ID                          // accounts that other connections took over since the last plan
-	back     map[account.ID]bool                   // accounts flagged deleted whose people are in the directory again
+	emptied  emptied
+	lost     []account.ID        // accounts that other connections took over since the last plan
+	back     map[account.ID]bool // accounts flagged deleted whose people are in the directory again
 	total    int
 	done     int
 }
@@ -419,6 +420,9 @@ func (b *builder) take(pair *match.Pair, d plan.Decision, moved bool) error {
 	b.regroup = b.regroup || c.Action != plan.Update || left
 	if pair.Account != nil && pair.Account.Connection == b.p.c.Alias && !left {
 		b.touched++
+	}
+	if pair.Account == nil || pair.Account.Connection == b.p.c.Alias {
+		b.emptied.take(c, pair.Account)
 	}
 	if c.Action == plan.Create && !c.After.Manager.IsZero() {
 		b.managers[c.Account] = c.After.Manager

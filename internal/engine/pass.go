@@ -459,6 +459,9 @@ func (p *pass) make(ctx context.Context, run *Run) (*Plan, error) {
 	if err := b.build(); err != nil {
 		return nil, err
 	}
+	if err := b.emptied.facts(ctx, p.e.Store.Accounts(), p.c.Alias, &facts); err != nil {
+		return nil, err
+	}
 	// What stays as it is: the connection's accounts but for those that change.
 	s := &b.summary
 	s.Keep = facts.Accounts - b.touched

@@ -256,6 +256,10 @@ type Accounts interface {
 	AllRefs(ctx context.Context, connection string, fn func(ref directory.Digest, id account.ID)) error
 	Managers(ctx context.Context, organization string, fn func(id, manager account.ID)) error
 	Facts(ctx context.Context, organization, connection string) (safeguard.Facts, error)
+	// Having counts the accounts of a connection that have a field (of account.FieldNames,
+	// "manager", or a custom attribute with account.CustomPrefix), or with "status" those
+	// whom the directory disabled; not those whose people left.
+	Having(ctx context.Context, connection, field string) (int, error)
 	// Memberships counts those in the groups of a connection.
 	Memberships(ctx context.Context, connection string) (int, error)
 	Groups(ctx context.Context, connection string) (map[account.ID]account.Group, error)

@@ -31,7 +31,28 @@ type Facts struct {
 	Attention string
 	// Recent is what the limits count besides, where changes come one by one.
 	Recent Recent
+	// Emptied are the fields that many would lose and nobody would get, Enabled those whom
+	// the directory disabled and would enable, while it disables nobody anew.
+	Emptied []Emptied
+	Enabled Emptied
 }
+
+// Emptied is what a plan takes from a field.
+type Emptied struct {
+	Field string // as people name it: "title", "attributes.badge"
+	Lose  int    // accounts that have it and would have it no more
+	Have  int    // accounts of the connection that have it
+}
+
+// all is true where as good as nobody is left who has it. A few may be left: entries with a
+// problem, which stay as they are.
+func (e Emptied) all() bool { return e.Lose > 0 && e.Lose*10 >= e.Have*9 }
+
+// Several is from how many on it is no coincidence that they change together.
+const Several = 3
+
+// Much is true of so many accounts that it is never routine if all of them lose the same.
+func (f *Facts) Much(n int) bool { return n >= 10 || n >= Several && n*2 > f.Accounts }
 
 // Window is for how long what was applied counts against the limits of a connection
 // whose clients push: five hundred people disabled one after the other are held as
@@ -91,6 +112,14 @@ func Judge(s *plan.Summary, f Facts, l setting.Limits) (plan.Verdict, []string) 
 	}
 	if creates := (tally{s.Create, f.Recent.Creates, "account", "accounts"}); l.Creates > 0 && creates.now > 0 && creates.all() > l.Creates {
 		say("%s; the limit is %d.", creates.would("be created"), l.Creates)
+	}
+	for _, e := range f.Emptied {
+		if e.all() {
+			say("The %s of %s would be emptied, of %d that have one; look whether the directory still gives it.", e.Field, count(e.Lose, "account", "accounts"), e.Have)
+		}
+	}
+	if f.Enabled.all() {
+		say("%s would be enabled, of %d that the directory had disabled; look whether it still says who is disabled.", count(f.Enabled.Lose, "account", "accounts"), f.Enabled.Have)
 	}
 	if f.RulesChanged != "" {
 		say("%s changed since the last applied run; look at what that does before it is done.", f.RulesChanged)

@@ -7,7 +7,9 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -345,6 +347,35 @@ func (s *Accounts) Facts(ctx context.Context, organization, connection string) (
 		return db.Explain("read the organization", err)
 	})
 	return f, err
+}
+
+// Having counts the accounts of a connection that have a field, see engine.Accounts.
+func (s *Accounts) Having(ctx context.Context, connection, field string) (int, error) {
+	args := []any{connection}
+	var condition string
+	custom, isCustom := strings.CutPrefix(field, account.CustomPrefix)
+	switch {
+	case isCustom:
+		// Attributes are kept as one JSON object of texts: what stands before a colon in quotes is a name.
+		name, err := json.Marshal(custom)
+		if err != nil {
+			return 0, err
+		}
+		condition = `attributes LIKE $2 ESCAPE '!'`
+		args = append(args, "%"+strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(string(name))+":%")
+	case field == "manager":
+		condition = "manager IS NOT NULL"
+	case field == "status":
+		condition = "cause = $2"
+		args = append(args, string(account.ByEntry))
+	case slices.Contains(account.FieldNames(), field):
+		condition = field + " <> ''"
+	default:
+		return 0, fmt.Errorf("database: accounts have no field %q", field)
+	}
+	n := 0
+	err := s.DB.Reader().QueryRowContext(ctx, `SELECT count(*) FROM accounts WHERE connection = $1 AND status <> 'deleted' AND NOT (status = 'disabled' AND cause = 'absence') AND `+condition, args...).Scan(&n)
+	return n, db.Explain("count accounts with "+field, err)
 }
 
 // Filter narrows a list of accounts. Zero fields do not narrow.

@@ -15,7 +15,7 @@ import (
 
 // AttributePrefix begins the names of custom attributes in a row of Fields, as
 // JSON has them one level down.
-const AttributePrefix = "attributes."
+const AttributePrefix = account.CustomPrefix
 
 // Fields checks the fields of a local account by the same rules as those of a
 // synchronised one. row has them by name, custom attributes with their prefix.

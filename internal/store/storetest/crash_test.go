@@ -25,7 +25,7 @@ func chapters() [][]rec {
 		keys = append(keys, p.First("uid"))
 	}
 	first := append([]rec{Person("anna", "manager=boss", "password=secret", "employeeNumber=1"), Person("bob", "employeeNumber=2"), Person("carl", "employeeNumber=3"),
-		Person("boss", "employeeNumber=4"), Person("nomail", "mail=")}, crowd...)
+		Person("boss", "employeeNumber=4", "title=Chief"), Person("nomail", "mail=")}, crowd...)
 	for i := range 5 {
 		first = append(first, Group(fmt.Sprintf("g%02d", i), keys...))
 	}

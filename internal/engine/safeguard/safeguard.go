@@ -191,10 +191,11 @@ func (t tally) would(what string) string {
 
 // over reports a plan that changes some, and together with recent runs at least so
 // many and more than the share of all. What was applied is no reason to hold a plan
-// that does none of it.
+// that does none of it. A limit of everything lets everything through, also what another
+// connection has by now.
 func (t tally) over(all int, limit setting.Share, least int) bool {
 	const rounding = 1e-6 // 29 of 100 are not more than 29 %, whatever 0.29*100 is
-	return t.now > 0 && t.all() >= least && float64(t.all()) > float64(limit)*float64(all)+rounding
+	return limit < 1 && t.now > 0 && t.all() >= least && float64(t.all()) > float64(limit)*float64(all)+rounding
 }
 
 func count(n int, one, many string) string {

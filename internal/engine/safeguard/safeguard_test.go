@@ -35,6 +35,7 @@ func TestEachLimitAtBelowAndAbove(t *testing.T) {
 		{"disables and deletes count together", counts(plan.Counts{Disable: 11, Delete: 10}), usual(), limits, "21 accounts would be disabled or deleted, 21 % of 100; the limit is 20 %."},
 		{"over the share, but below the least", counts(plan.Counts{Delete: 9}), facts(func(f *Facts) { f.Accounts = 30 }), limits, ""},
 		{"over the share, and at the least", counts(plan.Counts{Delete: 10}), facts(func(f *Facts) { f.Accounts = 30 }), limits, "10 accounts would be disabled or deleted, 33 % of 30; the limit is 20 %."},
+		{"identities of accounts that come back to the connection, without a limit", plan.Summary{Counts: plan.Counts{Update: 2}, Identity: 2}, facts(func(f *Facts) { f.Accounts = 0 }), none, ""},
 		{"at a share that no binary number is", counts(plan.Counts{Delete: 29}), usual(), half, ""},
 		{"over such a share", counts(plan.Counts{Delete: 30}), usual(), half, "30 accounts would be disabled or deleted, 30 % of 100; the limit is 29 %."},
 		{"a single account over the share", counts(plan.Counts{Delete: 1}), facts(func(f *Facts) { f.Accounts = 3 }), half, "1 account would be disabled or deleted, 33 % of 3; the limit is 29 %."},

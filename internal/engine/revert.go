@@ -234,6 +234,11 @@ func (e *Engine) undoChunk(ctx context.Context, changes []plan.Change, failed ma
 			}
 			continue
 		}
+		if c.Target == plan.Account && c.Secret && c.Action != plan.Create {
+			if err := b.note(plan.Note{Kind: plan.Warning, Key: c.Key, Name: c.Name, ExternalID: c.ExternalID, Account: c.Account, Text: passwordStays}); err != nil {
+				return err
+			}
+		}
 		if back != nil && back.Target == plan.Membership {
 			var others int
 			if back.Members, others, err = e.undone(ctx, target.Connection, back); err != nil {
@@ -330,6 +335,9 @@ func givenAway(back *plan.Change, now *account.Account, holders map[string][]mat
 	}
 	return ""
 }
+
+// passwordStays is said of accounts whose password the run changed.
+const passwordStays = "its password stays the one that the run gave it, the one before is not kept; `rollcall accounts password-link` lets its owner choose another"
 
 var opposite = map[plan.Action]plan.Action{
 	plan.Create: plan.Delete, plan.Delete: plan.Restore, plan.Restore: plan.Delete, plan.Disable: plan.Enable, plan.Enable: plan.Disable,

@@ -454,3 +454,26 @@ func TestARevertLeavesAGroupAloneThatWentSince(t *testing.T) {
 		w.Examine()
 	})
 }
+
+// Who was taken over by mistake gets everything back but the password, which nobody has any
+// more, and a revert of that is no change of names that a limit would hold.
+func TestARevertOfATakeoverSaysWhosePasswordStays(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq", func(c *setting.Connection) {
+			c.Match, c.Policy.NoUpdateProviderMismatch = []string{"email"}, false
+		})
+		w.local("org", "anna.old", "anna@example.org")
+		w.local("org", "bob.old", "bob@example.org")
+		w.Holds("hq", Person("anna", "password=secret"), Person("bob"))
+		taken := w.Applied("hq").Run
+		back := w.Revert("hq", taken)
+		equal(t, "connection", w.Account("anna.old").Connection, account.Local)
+		equal(t, "notes", strings.Join(w.Notes(back.Plan), "\n"), "warning uid=anna,ou=people: "+
+			"its password stays the one that the run gave it, the one before is not kept; `rollcall accounts password-link` lets its owner choose another")
+		again := w.Revert("hq", back.Run)
+		equal(t, "the revert of the revert", string(again.Run.State)+strings.Join(again.Plan.HeldBecause, " "), string(engine.RunApplied))
+		equal(t, "connection after it", w.Account("anna").Connection, "hq")
+		w.Examine()
+	})
+}

@@ -9,6 +9,7 @@ import (
 	"rollcall.dev/rollcall/internal/engine/mirror"
 	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/setting"
+	"rollcall.dev/rollcall/internal/source"
 )
 
 // ErrBusy is in the chain of the fault with which a pass is refused while another
@@ -59,6 +60,17 @@ func (e *Engine) Resume(ctx context.Context, c setting.Connection, o Options) er
 		return err
 	}
 	return e.hold(ctx, c, &o, func(context.Context, mirror.Lease) error { return nil })
+}
+
+// resettled refuses to carry on a plan that was made under other settings: who stops a
+// process and switches on no-delete, say, does not want the rest. Where the settings are
+// not all known here, the plan is the one thing that is.
+func (e *Engine) resettled(c setting.Connection, half *Plan) error {
+	kind, ok := e.Kinds(c.Kind)
+	if !ok || basisComplete(c) != nil || c.Backend.String(source.RemoteBasis) == source.UnknownBasis || half.Basis.Config == configOf(c, kind) {
+		return nil
+	}
+	return fault.New(fault.Conflict, "the settings of connection %s were changed while plan %s was half applied; what was applied is whole, and the rest is planned anew", c.Alias, half.ID)
 }
 
 // failed writes down why a run ended early. The write has a context of its own: what

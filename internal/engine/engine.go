@@ -469,11 +469,15 @@ func (e *Engine) recover(ctx context.Context, c setting.Connection, lease mirror
 	if err != nil {
 		return err
 	}
-	if err := e.verify(ctx, unfinished); err != nil {
+	err = e.verify(ctx, unfinished)
+	if err == nil {
+		err = e.resettled(c, unfinished)
+	}
+	if err != nil {
 		if fault.KindOf(err) != fault.Conflict {
 			return err
 		}
-		// It was altered since it was started. What it did is whole and told of;
+		// It was altered since it was started, or what it was made by was. What it did is whole and told of;
 		// the rest is planned anew.
 		run.end(RunFailed, e.now(), err.Error())
 		return e.Store.Plans().Abandon(ctx, lease, unfinished, run)

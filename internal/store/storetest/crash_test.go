@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/directory"
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/engine/plan"
@@ -287,5 +288,39 @@ func TestARunThatIsCarriedOnTellsOfWhatFailedBefore(t *testing.T) {
 			equal(t, "run", run.State, engine.RunApplied)
 			equal(t, "summary", *run.Summary, want)
 		}
+	})
+}
+
+// Whoever stops a process at work and changes the settings does not get the rest of what
+// was planned by the old ones.
+func TestAPlanIsNotCarriedOnUnderOtherSettings(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq", chapterConnection)
+		w.Holds("hq", chapters()[0]...)
+		w.Applied("hq")
+		w.Holds("hq", Person("anna"), Group("all", "anna"))
+		broken := w.NewEngine(&tap{Store: w.Store, before: func(op string) error {
+			if op == "ledger commit" {
+				return errPower
+			}
+			return nil
+		}})
+		if _, err := broken.Sync(t.Context(), *w.Conn("hq"), options); !errors.Is(err, errPower) {
+			t.Fatal(err)
+		}
+		half, err := w.Store.PlanTable.Unfinished(t.Context(), "hq")
+		w.must(err)
+		w.leaseRunsOut("hq")
+		w.Conn("hq").Policy.NoDelete = true
+		r := w.Sync("hq")
+		equal(t, "whom the next run removes", r.Plan.Summary.Disable+r.Plan.Summary.Delete, 0)
+		equal(t, "p000", w.Account("p000").Status, account.Active)
+		run, err := w.Store.RunTable.Get(t.Context(), *half.Run)
+		w.must(err)
+		if run.State != engine.RunFailed || run.Error == nil || !strings.Contains(*run.Error, "the settings of connection hq were changed while plan "+half.ID+" was half applied") {
+			t.Errorf("the run that was stopped is %+v", run)
+		}
+		w.Examine()
 	})
 }

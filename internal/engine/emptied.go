@@ -17,8 +17,9 @@ import (
 type emptied struct {
 	text    [len(account.Text{})]swing
 	manager swing
-	custom  map[string]swing // of accounts that are changed; a first import makes very many
-	status  swing            // being disabled by the directory
+	bosses  map[account.ID]bool // the first managers that somebody loses: of one who leaves it is no wonder
+	custom  map[string]swing    // of accounts that are changed; a first import makes very many
+	status  swing               // being disabled by the directory
 }
 
 // swing is how many accounts lose something, and how many get it.
@@ -52,6 +53,12 @@ func (x *emptied) take(c *plan.Change, before *account.Account) {
 	}
 	if anew || c.Fields.Has(plan.FieldManager) {
 		x.manager.count(!before.Manager.IsZero(), !c.After.Manager.IsZero())
+		if !before.Manager.IsZero() && c.After.Manager.IsZero() && len(x.bosses) < safeguard.Several {
+			if x.bosses == nil {
+				x.bosses = map[account.ID]bool{}
+			}
+			x.bosses[before.Manager] = true
+		}
 	}
 	if !anew && c.Fields.Has(plan.FieldAttributes) {
 		had, has := custom(before), custom(c.After)
@@ -85,7 +92,10 @@ func custom(a *account.Account) (out map[string]json.RawMessage) {
 
 // facts are the fields that many lose and nobody gets, with how many have them.
 func (x *emptied) facts(ctx context.Context, accounts Accounts, connection string, f *safeguard.Facts) error {
-	fields := map[string]swing{"manager": x.manager}
+	fields := map[string]swing{}
+	if len(x.bosses) == safeguard.Several {
+		fields["manager"] = x.manager
+	}
 	for i, name := range account.FieldNames() {
 		fields[name] = x.text[i]
 	}

@@ -39,10 +39,11 @@ type Kind struct {
 	// Refer normalises a ref as spelled by some record, so that two spellings
 	// of one entry (a DN in other case) compare equal.
 	Refer func(ref string) string
-	// Alike is Refer with what some directories of the kind do not tell apart either
-	// (spaces in a DN). Sources hand on refs and members of those directories so; where
-	// an attribute names nobody by Refer, this is who it may name. nil where there are none.
-	Alike func(ref string) string
+	// Alike leaves out of what Refer gave what some directories of the kind do not tell
+	// apart either (spaces in a DN). Sources hand on refs and members of those directories
+	// so; where an attribute names nobody by Refer, this is who it may name. nil where there
+	// are none.
+	Alike func(referred string) string
 }
 
 // OnlyMembers reports whether only people in one of the groups are synchronized.
@@ -50,10 +51,11 @@ func (k Kind) OnlyMembers(v setting.Values) bool { return k.MembersOnly != nil &
 
 // Refs are the refs that a text may stand for, the surest first.
 func (k Kind) Refs(text string) []directory.Digest {
-	out := []directory.Digest{directory.RefOf(k.Refer(text))}
+	ref := k.Refer(text)
+	out := []directory.Digest{directory.RefOf(ref)}
 	if k.Alike != nil {
-		if also := directory.RefOf(k.Alike(text)); also != out[0] {
-			out = append(out, also)
+		if also := k.Alike(ref); also != ref {
+			out = append(out, directory.RefOf(also))
 		}
 	}
 	return out

@@ -97,10 +97,9 @@ func referPlain(s string) (string, bool) {
 	return string(out), true
 }
 
-// Alike is Refer where spaces do not count (caseIgnoreMatch, RFC 4518, 2.6.1): one for
-// several inside of a value, none at its ends.
-func Alike(ref string) string {
-	n := Refer(ref)
+// Alike is what Refer gave, where spaces do not count (caseIgnoreMatch, RFC 4518, 2.6.1):
+// one for several inside of a value, none at its ends.
+func Alike(n string) string {
 	if !strings.Contains(n, "  ") && !strings.Contains(n, `\ `) || !isDN(n) {
 		return n
 	}

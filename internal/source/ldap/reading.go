@@ -267,7 +267,7 @@ func (r *reading) spelled(dn string) string {
 	if r.preset.vendor == vendorAD || !strings.Contains(dn, "  ") && !strings.Contains(dn, `\ `) && !strings.Contains(dn, `\20`) {
 		return dn
 	}
-	return Alike(dn)
+	return Alike(Refer(dn))
 }
 
 // report tells of progress now and then: what was read, and what was named.

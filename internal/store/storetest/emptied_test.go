@@ -18,7 +18,7 @@ func TestAFieldThatEverybodyWouldLoseIsLookedAtFirst(t *testing.T) {
 	people := func(first int, some, more string) []rec {
 		var out []rec
 		for i := range 12 {
-			p := []string{"title=Boss", "manager=uid=p1,ou=people", "x_y=7"}
+			p := []string{"title=Boss", fmt.Sprintf("manager=uid=p%d,ou=people", i%3), "x_y=7"}
 			if more != "" {
 				p = append(p, more)
 			}
@@ -35,7 +35,8 @@ func TestAFieldThatEverybodyWouldLoseIsLookedAtFirst(t *testing.T) {
 		says          string
 	}{
 		{"a text", people(0, "", ""), people(12, "title=", ""), "The title of 12 accounts would be emptied, of 12 that have one"},
-		{"the manager", people(0, "", ""), people(12, "manager=", ""), "The manager of 11 accounts would be emptied, of 11 that have one"},
+		{"the manager", people(0, "", ""), people(12, "manager=", ""), "The manager of 9 accounts would be emptied, of 9 that have one"},
+		{"the manager of all, who leaves", people(12, "manager=uid=p11,ou=people", ""), people(12, "manager=", "")[:11], ""},
 		{"an attribute of one's own", people(0, "", ""), people(12, "x_y=", ""), "The attributes.x_y of 12 accounts would be emptied, of 12 that have one"},
 		{"a text that ten of them have", people(2, "title=", ""), people(12, "title=", ""), "The title of 10 accounts would be emptied, of 10 that have one"},
 		{"who is locked out", people(3, "userAccountControl=514", ""), people(0, "", ""), "3 accounts would be enabled, of 3 that the directory had disabled"},

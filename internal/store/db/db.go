@@ -467,6 +467,8 @@ func explain(doing string, err error) error {
 			return fault.New(fault.Unavailable, "database: %s: PostgreSQL refused user or password", doing).WithHint("check both in `database`; what is special in an address is written as %%40 for @, and so on")
 		case strings.HasPrefix(p.Code, "28"):
 			return fault.New(fault.Unavailable, "database: %s: PostgreSQL lets us not in: %s", doing, p.Message).WithHint("pg_hba.conf on its machine says who may come, from where, and whether by TLS (sslmode in `database`)")
+		case p.Code == "3D000":
+			return fault.New(fault.Unavailable, "database: %s: %w", doing, err).WithHint("make it (CREATE DATABASE), or name another in `database`")
 		case p.Code == "42501" || p.Code == "3F000":
 			return fault.New(fault.Unavailable, "database: %s: %w", doing, err).WithHint("the user must own the database, or be granted CREATE and USAGE on a schema in its search_path")
 		case p.Code == "26000" || p.Code == "42P05": // a prepared statement that is not there, or was

@@ -185,7 +185,7 @@ func TestWhatIsNoDatabaseIsRefusedWithAHintAndLeftAlone(t *testing.T) {
 		{"a user who may make no tables", under(t, "weak", "LOGIN", ""), "permission denied", "be granted CREATE", fault.Unavailable},
 		{"a database for reading alone", under(t, "", "", "default_transaction_read_only=on"), "read-only transaction", "not a standby", fault.Unavailable},
 		{"a time limit for statements", under(t, "", "", "statement_timeout=1"), "statement timeout", "SET statement_timeout = 0", fault.Unavailable},
-		{"a database that is not there", strings.Replace(databases.Server(t).DSN, "/rollcall?", "/nowhere?", 1), `"nowhere" does not exist`, "", fault.Unavailable},
+		{"a database that is not there", strings.Replace(databases.Server(t).DSN, "/rollcall?", "/nowhere?", 1), `"nowhere" does not exist`, "CREATE DATABASE", fault.Unavailable},
 		{"an address nobody can read", "postgres://rollcall:Sesame-Open@[::1/x", "the postgres address cannot be read", "it looks like", fault.Invalid},
 	} {
 		t.Run(c.name, func(t *testing.T) {

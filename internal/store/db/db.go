@@ -495,7 +495,7 @@ func explain(doing string, err error) error {
 	var n *net.OpError
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn) || errors.As(err, &n) {
 		return fault.New(fault.Unavailable, "database: %s: the connection to PostgreSQL was cut: %w", doing, err).
-			WithHint("nothing of the unfinished step was kept, run again; PostgreSQL's log, or that of a proxy or firewall before it, may say why")
+			WithHint("nothing of the unfinished step was kept, run again; PostgreSQL's log, or that of a proxy or firewall before it, may say why, or that of another rollcall, if this process stood still and kept it waiting")
 	}
 	return fmt.Errorf("database: %s: %w", doing, err)
 }

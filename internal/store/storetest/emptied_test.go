@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -51,9 +52,9 @@ func TestAFieldThatEverybodyWouldLoseIsLookedAtFirst(t *testing.T) {
 			both(t, func(t *testing.T, w *World) {
 				w.Declare(setting.Organization{ID: "org", Name: "Organization"})
 				w.Connect("hq", func(o *setting.Connection) { o.Mapping["x_y"] = setting.Rule{Attribute: "x_y"} })
-				w.Holds("hq", append(c.before, Group("g"))...)
+				w.Holds("hq", slices.Concat(c.before, []rec{Group("g")})...)
 				w.Applied("hq")
-				w.Holds("hq", append(c.after, Group("g"))...)
+				w.Holds("hq", slices.Concat(c.after, []rec{Group("g")})...)
 				if c.says == "" {
 					p := w.Plan("hq")
 					equal(t, "verdict "+strings.Join(p.HeldBecause, " "), p.Verdict, plan.Go)

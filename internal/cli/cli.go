@@ -134,7 +134,7 @@ usage (others), 3 held: a plan waits for a person.`,
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{plain(err)} })
 	cmd.SetHelpCommand(help())
 	cmd.AddCommand(r.check(), r.plan(), r.sync(), r.runs(), r.plans(), r.why(), r.accounts(), r.groups(), r.events(),
-		r.connections(), r.organizations(), r.apikeys(), r.clients(), r.targets(), r.agents(), r.admins(), r.serve(), r.agent(), r.demo(), r.secrets(), r.backup(), r.doctor(), r.version())
+		r.connections(), r.organizations(), r.apikeys(), r.clients(), r.targets(), r.agents(), r.admins(), r.serve(), r.agent(), r.demo(), r.secrets(), r.backup(), r.move(), r.doctor(), r.version())
 	strict(cmd)
 	return cmd
 }
@@ -276,8 +276,8 @@ func (r *root) key() (string, error) {
 
 // open gives the installation to a command and closes it afterwards.
 func (r *root) open(ctx context.Context, fn func(*app.App) error) (err error) {
-	if r.server != "" {
-		return usage{errors.New("this works on the database itself, not through --server")}
+	if err := r.itself(); err != nil {
+		return err
 	}
 	a, err := app.Open(ctx, r.config, r.Env)
 	if err != nil {
@@ -288,6 +288,14 @@ func (r *root) open(ctx context.Context, fn func(*app.App) error) (err error) {
 		warn(r.Err, fmt.Sprintf("rollcall: warning: %s; what was written is safe, and it is tried again", clean(err.Error())))
 	})
 	return fn(a)
+}
+
+// itself refuses --server for what works on the database.
+func (r *root) itself() error {
+	if r.server != "" {
+		return usage{errors.New("this works on the database itself, not through --server")}
+	}
+	return nil
 }
 
 // actor is who events say did it.

@@ -58,6 +58,27 @@ func (r *root) backup() *cobra.Command {
 	}
 }
 
+func (r *root) move() *cobra.Command {
+	return &cobra.Command{
+		Use: "move FILE", Short: "Bring all that an embedded database holds into the PostgreSQL database of the configuration", Args: args(1, "the file of the embedded database"),
+		Long: `For an installation that outgrows one machine: everything goes along, accounts,
+histories, administrators, links and secrets. Stop every rollcall, make an empty
+PostgreSQL database, let "database" in the configuration name it and "key_file"
+the old key, then move. The file stays, for the way back.`,
+		RunE: func(cmd *cobra.Command, words []string) error {
+			if err := r.itself(); err != nil {
+				return err
+			}
+			rows, err := app.Move(cmd.Context(), r.config, words[0], r.Env)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(r.Out, "All of %s is moved: %s. Look with `rollcall doctor`, then start again.\n", words[0], counted(int(rows), "row"))
+			return nil
+		},
+	}
+}
+
 func (r *root) doctor() *cobra.Command {
 	var prune bool
 	var head, accept string

@@ -8,9 +8,9 @@ import (
 	"rollcall.dev/rollcall/internal/rig/postgres"
 )
 
-// The same commands on PostgreSQL, which has a password of its own to keep.
-func TestOnPostgreSQL(t *testing.T) {
-	t.Parallel()
+// ownPostgreSQL is a server for one test.
+func ownPostgreSQL(t *testing.T) *postgres.Server {
+	t.Helper()
 	db, err := postgres.Start(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -20,6 +20,13 @@ func TestOnPostgreSQL(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	return db
+}
+
+// The same commands on PostgreSQL, which has a password of its own to keep.
+func TestOnPostgreSQL(t *testing.T) {
+	t.Parallel()
+	db := ownPostgreSQL(t)
 	dsn, err := url.Parse(db.DSN)
 	if err != nil {
 		t.Fatal(err)
@@ -52,4 +59,43 @@ func TestOnPostgreSQL(t *testing.T) {
 	dsn.User = url.UserPassword(dsn.User.Username(), secret("not-the-password-of-postgres"))
 	h.env["DATABASE"] = dsn.String()
 	has(t, h.refuses(1, "doctor"), "database: connect: PostgreSQL refused user or password")
+}
+
+func TestAnEmbeddedDatabaseIsMovedToPostgreSQL(t *testing.T) {
+	t.Parallel()
+	s := rehearsal(t, openldap.Options{})
+	config := hq(s, "    limits: {removals: 20%, removals_min: 2}\n")
+	h := newHouse(t, config)
+	h.env["HQ_PASSWORD"] = s.ReaderPassword
+	h.run(0, "sync", "hq")
+	change(t, s, day)
+	var run ran
+	h.json(0, &run, "sync", "hq")
+	words := secret("quiet-harbour-lantern-four")
+	if r := h.tryWith(words+"\n", "admins", "create", "--email", "eve@example.com", "--password-stdin"); r.status != 0 {
+		t.Fatal(r)
+	}
+	people, members, doctor := h.people(), h.members(), h.run(0, "doctor")
+	hasNot(t, doctor, "FAIL")
+	has(t, h.refuses(1, "move", h.path("rollcall.db")), "names an embedded database", "hint: let `database` name")
+	has(t, h.refuses(2, "move"), "the file of the embedded database")
+	has(t, h.refuses(2, "move", h.path("rollcall.db"), "--server", "http://localhost:1"), "database itself")
+
+	// The new configuration lies in a folder of its own, as on another machine.
+	old := h.path("rollcall.db")
+	n := &house{T: t, dir: t.TempDir(), env: map[string]string{"HQ_PASSWORD": s.ReaderPassword, "DATABASE": ownPostgreSQL(t).DSN}}
+	n.write("rollcall.yaml", "database: ${DATABASE}\n"+config)
+	has(t, n.refuses(1, "move", old), "is in "+h.path("rollcall.key"), "which is not the same", "hint: let `key_file` name it")
+	n.write("rollcall.yaml", "database: ${DATABASE}\nkey_file: "+h.path("rollcall.key")+"\n"+config)
+	has(t, n.refuses(1, "move", n.path("rollcall.db")), "no such file", "hint: name the file")
+	has(t, n.run(0, "move", old), "All of "+old+" is moved: ", " rows.", "rollcall doctor")
+	sameJSON(t, "people", people, n.people())
+	sameJSON(t, "members", members, n.members())
+	hasNot(t, n.run(0, "doctor"), "FAIL")
+	has(t, n.run(0, "admins", "list"), "eve@example.com")
+	has(t, n.run(0, "plan", "hq"), ": nothing to do")
+	eventsAreWhole(t, n)
+	has(t, n.refuses(1, "move", old), "not empty", "nothing was changed")
+	has(t, n.run(0, "runs", "revert", run.ID), "applied")
+	sameJSON(t, "people where it was", people, h.people())
 }

@@ -44,6 +44,9 @@ type Config struct {
 // DefaultPath is read when no other file is named.
 const DefaultPath = "rollcall.yaml"
 
+// DefaultKeyFile lies beside the database file, or the configuration, unless key_file names another.
+const DefaultKeyFile = "rollcall.key"
+
 // DefaultPublicURL stands where nobody said how people reach the server.
 const DefaultPublicURL = "http://localhost:8080"
 
@@ -171,7 +174,7 @@ func (d *decoder) finish(c *Config) {
 		c.Database, keyDir = "sqlite:"+path, filepath.Dir(path)
 	}
 	if c.KeyFile == "" {
-		c.KeyFile = filepath.Join(keyDir, "rollcall.key")
+		c.KeyFile = filepath.Join(keyDir, DefaultKeyFile)
 	} else {
 		c.KeyFile = d.beside(c.KeyFile)
 	}

@@ -69,6 +69,20 @@ func (s *Nodes) Bury(ctx context.Context) error {
 	return err
 }
 
+// Serving names the machines of nodes that are there, as far as can be known: seen in
+// the last minute, and not known to be gone.
+func (s *Nodes) Serving(ctx context.Context) (hosts []string, err error) {
+	err = db.Each(ctx, s.DB.Reader(), `SELECT host, process FROM nodes WHERE seen_at > `+s.DB.Now()+` - $1 ORDER BY host`, []any{time.Minute.Microseconds()}, func(rows *sql.Rows) error {
+		var host, process string
+		err := rows.Scan(&host, &process)
+		if !leases.Dead(process) {
+			hosts = append(hosts, host)
+		}
+		return err
+	})
+	return hosts, err
+}
+
 // List gives all nodes, the oldest first.
 func (s *Nodes) List(ctx context.Context) ([]Node, error) {
 	out := []Node{}

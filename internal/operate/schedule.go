@@ -14,6 +14,7 @@ import (
 	"rollcall.dev/rollcall/internal/jobs"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/store/db"
+	"rollcall.dev/rollcall/internal/store/health"
 	"rollcall.dev/rollcall/internal/store/schedules"
 	"rollcall.dev/rollcall/internal/store/work"
 )
@@ -115,7 +116,7 @@ func (o *Operator) Refresh(ctx context.Context) error {
 			o.o.Log.Error("a schedule cannot be read", slog.String("connection", c.Alias), slog.String("error", err.Error()))
 			return nil
 		}
-		if h, ok := have[c.Alias]; !ok || h.Spec != e.Spec || h.Organization != e.Organization {
+		if h, ok := have[c.Alias]; !ok || h.Spec != e.Spec || h.Organization != e.Organization || ahead(h, e, now) {
 			set = append(set, e)
 		}
 		delete(have, c.Alias)
@@ -138,11 +139,30 @@ func (o *Operator) Refresh(ctx context.Context) error {
 	return o.o.Store.Schedules.Remove(ctx, gone...)
 }
 
+// apart is how far the clocks of two nodes may be from each other: one must not mend
+// what another, for which it is time already, has just moved on.
+const apart = 10 * time.Minute
+
+// ahead reports that a schedule stands for a moment later than it comes. It was moved
+// while a clock was ahead, and would be silent until that time has come.
+func ahead(have, e schedules.Entry, now time.Time) bool {
+	latest, err := next(e.Connection, e.Spec, now.Add(apart))
+	return err == nil && (have.NextAt.After(latest) || have.DueAt.After(later(e.DueAt, latest).Add(apart)))
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 func entry(c setting.Connection, now time.Time) (e schedules.Entry, err error) {
 	e = schedules.Entry{Connection: c.Alias, Organization: c.Organization}
 	if e.Spec, err = specOf(c); err == nil {
 		e.NextAt, err = next(c.Alias, e.Spec, now)
 	}
+	e.DueAt = later(e.NextAt, now.Add(health.Longest))
 	return e, err
 }
 

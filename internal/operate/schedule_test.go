@@ -116,6 +116,40 @@ func TestAScheduleThatIsChangedOrRemovedTakesEffectAtOnce(t *testing.T) {
 	})
 }
 
+// Otherwise nobody who leaves is seen to leave until the clock comes there again.
+func TestAScheduleThatWasMovedByAClockAheadComesBack(t *testing.T) {
+	both(t, func(t *testing.T, s *site) {
+		const year = 365 * 24 * time.Hour
+		s.w.Connect("hq", nightly("0 2 * * *"))
+		s.w.Connect("branch", nightly("every 40m"))
+		s.w.Connect("broken", nightly("every 5m"))
+		s.w.Dirs.Of("broken").Away = fault.New(fault.Unavailable, "ldap: connect: refused")
+		o := s.node("one")
+		s.must(o.Refresh(t.Context()))
+		s.passes(year)
+		for range health.Most {
+			s.must(o.tick(t.Context()))
+			for range 3 {
+				s.must(o.turn(t.Context(), jobsJob{}))
+			}
+			s.passes(5 * time.Minute)
+		}
+		s.passes(-year - health.Most*5*time.Minute)
+		s.must(o.Refresh(t.Context()))
+		if got := s.due(o, "hq") + ", " + s.due(o, "branch") + ", " + s.due(o, "broken"); got != "05-04 02:00, 05-04 01:20, 05-04 01:05" {
+			t.Errorf("put right, they are due %s", got)
+		}
+		// Another node's clock is a little behind: what this one has moved on stays.
+		s.passes(time.Hour)
+		s.must(o.tick(t.Context()))
+		s.passes(-time.Minute)
+		s.must(o.Refresh(t.Context()))
+		if got := s.due(o, "hq"); got != "05-05 02:00" {
+			t.Errorf("moved on, it is due %s", got)
+		}
+	})
+}
+
 // A connection that keeps failing is tried less and less often, and comes back by
 // itself with the first run that goes well.
 func TestAConnectionThatKeepsFailingIsQuarantinedAndComesBackByItself(t *testing.T) {

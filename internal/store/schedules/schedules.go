@@ -70,15 +70,16 @@ func (s *Schedules) Set(ctx context.Context, e Entry) error {
 	return s.SetAll(ctx, []Entry{e})
 }
 
-// SetAll is Set for several, which all differ from what is there.
+// SetAll is Set for several, which all differ from what is there. DueAt is the latest
+// that each may be due: a quarantine that lasts longer was begun by another clock.
 func (s *Schedules) SetAll(ctx context.Context, list []Entry) error {
 	return s.DB.Write(ctx, func(tx *db.Tx) error {
 		for _, e := range list {
 			// A quarantine outlives a change of the schedule.
 			if _, err := tx.Exec(ctx, `INSERT INTO schedules (connection, organization, spec, next_at, due_at)
-				SELECT $1, $2, $3, CAST($4 AS bigint), CASE WHEN h.retry_at > $5 THEN h.retry_at ELSE $6 END FROM (SELECT COALESCE(max(retry_at), 0) AS retry_at FROM health WHERE connection = $7) h
+				SELECT $1, $2, $3, CAST($4 AS bigint), CASE WHEN h.retry_at > $5 AND h.retry_at <= $6 THEN h.retry_at ELSE $7 END FROM (SELECT COALESCE(max(retry_at), 0) AS retry_at FROM health WHERE connection = $8) h
 				WHERE true ON CONFLICT (connection) DO UPDATE SET organization = excluded.organization, spec = excluded.spec, next_at = excluded.next_at, due_at = excluded.due_at`,
-				e.Connection, e.Organization, e.Spec, db.Micros(e.NextAt), db.Micros(e.NextAt), db.Micros(e.NextAt), e.Connection); err != nil {
+				e.Connection, e.Organization, e.Spec, db.Micros(e.NextAt), db.Micros(e.NextAt), db.Micros(e.DueAt), db.Micros(e.NextAt), e.Connection); err != nil {
 				return err
 			}
 		}

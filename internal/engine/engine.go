@@ -248,7 +248,7 @@ func (e *Engine) carryOut(ctx context.Context, lease mirror.Lease, c setting.Con
 	if err != nil {
 		return err
 	}
-	if summary.Purge = 0; purges(c) && made.Basis.Reverts == "" && made.Basis.Complete {
+	if summary.Purge = 0; purges(c) && made.Summary.Purge > 0 && made.Basis.Reverts == "" && made.Basis.Complete {
 		spare := make([]account.ID, len(extra))
 		for i := range extra {
 			spare[i] = extra[i].Account

@@ -466,7 +466,8 @@ func (p *pass) make(ctx context.Context, run *Run) (*Plan, error) {
 	s := &b.summary
 	s.Keep = facts.Accounts - b.touched
 	s.Groups.Keep = max(0, facts.Groups-s.Groups.Update-s.Groups.Delete)
-	if purges(p.c) && basis.Complete {
+	// Who signs in, or is looked at alone, is no reason to end others.
+	if purges(p.c) && basis.Complete && !p.single() {
 		err := p.e.Store.Accounts().Purgeable(ctx, p.c.Alias, purgedBefore(p.c, basis), func(id account.ID) {
 			if !b.back[id] {
 				s.Purge++
@@ -476,7 +477,29 @@ func (p *pass) make(ctx context.Context, run *Run) (*Plan, error) {
 			return nil, err
 		}
 	}
+	if s.Purge > 0 {
+		if facts.Unlived, err = p.unlived(ctx); err != nil {
+			return nil, err
+		}
+	}
 	return made, p.e.finish(ctx, p.lease, made, b, facts, p.c.Limits)
+}
+
+// single reports that one person is read.
+func (p *pass) single() bool { return p.o.given != nil || p.o.Who != "" }
+
+// weekend is for how long no run is nothing out of the ordinary.
+const weekend = 72 * time.Hour
+
+// unlived is how long ago the connection's last run was, where that is more than half of
+// the time after which accounts are purged, or 0. A clock that was set forward looks like
+// that, and what it has purged does not come back when it is put right.
+func (p *pass) unlived(ctx context.Context) (time.Duration, error) {
+	last, err := p.e.Store.Runs().Lived(ctx, p.c.Alias)
+	if gap := p.began.Sub(last); err == nil && gap > max(p.c.Policy.PurgeAfter/2, weekend) {
+		return gap, nil
+	}
+	return 0, err
 }
 
 // index sees to it that accounts can be found by the connection's further

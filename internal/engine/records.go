@@ -316,6 +316,9 @@ type Runs interface {
 	Get(ctx context.Context, id string) (*Run, error)
 	// Interrupted ends runs whose process is gone; the given one is spared.
 	Interrupted(ctx context.Context, lease mirror.Lease, spare string) error
+	// Lived gives when the last run of a connection that was applied and not of one person
+	// alone began; the zero time where there is none.
+	Lived(ctx context.Context, connection string) (time.Time, error)
 	// Recent gives what runs of a connection that ended since then applied, those from
 	// the last decision of a person on.
 	Recent(ctx context.Context, connection string, since time.Time) (safeguard.Recent, error)

@@ -31,6 +31,9 @@ type Facts struct {
 	Attention string
 	// Recent is what the limits count besides, where changes come one by one.
 	Recent Recent
+	// Unlived is how much time passed since the last run, by the clock, where accounts are
+	// to be purged because of it; 0 where that is nothing out of the ordinary.
+	Unlived time.Duration
 	// Emptied are the fields that many would lose and nobody would get, Enabled those whom
 	// the directory disabled and would enable, while it disables nobody anew.
 	Emptied []Emptied
@@ -82,11 +85,19 @@ func (r *Recent) Add(s *plan.Summary) {
 
 // Judge gives the verdict and its reasons.
 func Judge(s *plan.Summary, f Facts, l setting.Limits) (plan.Verdict, []string) {
-	if s.Changes() == 0 {
-		return plan.Nothing, nil
-	}
 	var because []string
 	say := func(format string, args ...any) { because = append(because, fmt.Sprintf(format, args...)) }
+	if s.Purge > 0 && f.Unlived > 0 {
+		say("%s flagged deleted would be removed for good, and by the clock the last run was %s ago; look whether the clock is right.",
+			count(s.Purge, "account", "accounts"), count(int(f.Unlived.Hours()/24), "day", "days"))
+	}
+	switch {
+	case s.Changes() > 0:
+	case len(because) > 0:
+		return plan.Held, because
+	default:
+		return plan.Nothing, nil
+	}
 
 	accounts := max(f.Accounts, f.Recent.Accounts)
 	removals := tally{s.Disable + s.Delete, f.Recent.Removals, "account", "accounts"}

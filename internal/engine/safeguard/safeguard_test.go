@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/setting"
@@ -47,6 +48,10 @@ func TestEachLimitAtBelowAndAbove(t *testing.T) {
 		{"half of a few", counts(plan.Counts{Disable: 3}), facts(func(f *Facts) { f.Accounts = 6 }), limits, ""},
 		{"two of three are no crowd", counts(plan.Counts{Disable: 2}), facts(func(f *Facts) { f.Accounts = 3 }), limits, ""},
 		{"more than half where there is no limit", counts(plan.Counts{Disable: 90}), usual(), none, ""},
+
+		{"purged in their time", plan.Summary{Counts: plan.Counts{Disable: 1}, Purge: 7}, usual(), limits, ""},
+		{"purged by a clock that jumped", plan.Summary{Purge: 7}, facts(func(f *Facts) { f.Unlived = 365 * 24 * time.Hour }), limits, "7 accounts flagged deleted would be removed for good, and by the clock the last run was 365 days ago; look whether the clock is right."},
+		{"a clock that jumped, and nobody to purge", counts(plan.Counts{Disable: 1}), facts(func(f *Facts) { f.Unlived = 365 * 24 * time.Hour }), limits, ""},
 
 		{"memberships at the share", plan.Summary{Remove: 150}, usual(), limits, ""},
 		{"memberships over the share", plan.Summary{Remove: 151}, usual(), limits, "151 memberships would be removed, 30 % of 500; the limit is 30 %."},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/engine/plan"
 	"rollcall.dev/rollcall/internal/engine/safeguard"
 	"rollcall.dev/rollcall/internal/store/db"
@@ -14,6 +15,14 @@ import (
 
 // errDecided ends the look back.
 var errDecided = errors.New("a person decided")
+
+// Lived implements engine.Runs.
+func (s *Runs) Lived(ctx context.Context, connection string) (time.Time, error) {
+	var at int64
+	err := s.DB.Reader().QueryRowContext(ctx, `SELECT COALESCE(max(started_at), 0) FROM runs WHERE connection = $1 AND state IN ('applied', 'reverted') AND trigger_by NOT IN ($2, $3)`,
+		connection, engine.BySignIn, engine.ByPerson).Scan(&at)
+	return db.Time(at), db.Explain("read the last run", err)
+}
 
 // Recent implements engine.Runs: it looks back from the last run until a person
 // approved a plan or reverted a run.

@@ -184,6 +184,45 @@ func TestAPersonOutOfScopeIsALeaverToo(t *testing.T) {
 	})
 }
 
+// A year that nobody lived through is no time for people to come back in.
+func TestAClockThatJumpsPurgesNobodyUnseen(t *testing.T) {
+	t.Parallel()
+	for name, jump := range map[string]time.Duration{"a year ahead": 365 * 24 * time.Hour, "sixteen days ahead, of thirty": 16 * 24 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			both(t, func(t *testing.T, w *World) {
+				w.Connect("hq", policy(func(p *setting.Policy) { p.DeleteDisables, p.PurgeAfter = false, 30*24*time.Hour }))
+				w.Holds("hq", Person("anna"), Person("bob"))
+				w.Applied("hq")
+				w.Holds("hq", Person("bob"))
+				w.Applied("hq")
+				for range 2 {
+					w.Clock = w.Clock.Add(10 * 24 * time.Hour)
+					w.Applied("hq")
+				}
+				right := w.Clock
+				w.Clock = right.Add(jump)
+				for range 2 {
+					r := w.Sync("hq")
+					equal(t, "state", r.Run.State, engine.RunHeld)
+					equal(t, "reasons", len(r.Plan.HeldBecause), 1)
+				}
+				equal(t, "anna", w.Account("anna").Status, account.Deleted)
+				w.Clock = right.Add(time.Hour)
+				w.Applied("hq")
+				equal(t, "the clock put right", w.Account("anna").Status, account.Deleted)
+				// So much time did pass, and a person says so.
+				w.Clock = right.Add(jump)
+				p := w.Plan("hq")
+				equal(t, "to be purged", p.Summary.Purge, 1)
+				equal(t, "purged", w.Approve("hq", p).Run.Summary.Purge, 1)
+				equal(t, "anna is gone", w.Account("anna") == nil, true)
+				w.Settled("hq")
+			})
+		})
+	}
+}
+
 func TestWhoIsBackIsNotPurged(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *World) {

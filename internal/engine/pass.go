@@ -236,6 +236,8 @@ func (e *Engine) compile(c setting.Connection, kind source.Kind, preset source.P
 		return nil, err
 	}
 	parts[partKept] = string(kept) // beside the fingerprint, which has it as a digest
+	// Nor is the place in it: one server of several may do for another.
+	parts[partPlace] = digestOf(strings.Join(placeOf(c, kind), "\n"))
 	text, err = json.Marshal(parts)
 	out.text = string(text)
 	return out, err
@@ -299,6 +301,26 @@ func basisOf(c setting.Connection, kind source.Kind) []string {
 		out = append(out, source.RemoteBasis+"="+v)
 	}
 	return out
+}
+
+// partPlace is where the directory is and who reads it, among the parts of State.RulesText.
+const partPlace = "place"
+
+func placeOf(c setting.Connection, kind source.Kind) []string {
+	var out []string
+	for _, o := range kind.Options {
+		if v, ok := c.Backend[o.Name]; ok && o.Place && !o.Basis && !strings.HasPrefix(o.Name, "tls.") {
+			out = append(out, fmt.Sprintf("%s=%v", o.Name, v))
+		}
+	}
+	return out
+}
+
+// placeChanged reports that another server was read by the rules last carried out, or
+// another account read it.
+func placeChanged(before, after string) bool {
+	var a, b map[string]string
+	return json.Unmarshal([]byte(before), &a) == nil && json.Unmarshal([]byte(after), &b) == nil && a[partPlace] != "" && a[partPlace] != b[partPlace]
 }
 
 // configOf is a fingerprint of everything in a connection's settings that a plan
@@ -430,7 +452,11 @@ func (p *pass) make(ctx context.Context, run *Run) (*Plan, error) {
 	if all {
 		revised = nil
 	}
-	basis := plan.Basis{Generation: p.state.Generation, Rules: p.rules.fingerprint, RulesText: p.rules.text, Config: configOf(p.c, p.kind),
+	text := p.rules.text
+	if p.single() && p.state.Rules == p.rules.fingerprint {
+		text = p.state.RulesText // one person says nothing of what another server has
+	}
+	basis := plan.Basis{Generation: p.state.Generation, Rules: p.rules.fingerprint, RulesText: text, Config: configOf(p.c, p.kind),
 		Complete: p.state.Complete, All: all, Revised: revised != nil, At: p.began}
 	var err error
 	if basis.Owners, err = p.e.owners(ctx, p.c); err != nil {
@@ -521,6 +547,7 @@ func (p *pass) facts(ctx context.Context) (f safeguard.Facts, err error) {
 	f.Users, f.GroupRows = p.took.Users, p.took.Groups
 	f.FirstRun = p.state.Rules == ""
 	f.RulesChanged = changedRules(p.state.RulesText, p.rules.text)
+	f.PlaceChanged = placeChanged(p.state.RulesText, p.rules.text)
 	f.Attention = p.state.Attention
 	if err == nil && p.kind.Pushes {
 		f.Recent, err = p.e.Store.Runs().Recent(ctx, p.c.Alias, p.began.Add(-safeguard.Window))

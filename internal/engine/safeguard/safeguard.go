@@ -24,6 +24,9 @@ type Facts struct {
 	// RulesChanged says what changed in filter, anchor, scope or mapping since
 	// the last applied run; "" nothing did.
 	RulesChanged string
+	// PlaceChanged says that another server was read in the last applied run, or by another
+	// account: it may hold, or show, something else.
+	PlaceChanged bool
 	// Again is how many accounts would be disabled or deleted that a person took out of
 	// an earlier plan.
 	Again int
@@ -134,6 +137,9 @@ func Judge(s *plan.Summary, f Facts, l setting.Limits) (plan.Verdict, []string) 
 	}
 	if f.RulesChanged != "" {
 		say("%s changed since the last applied run; look at what that does before it is done.", f.RulesChanged)
+	}
+	if gone := s.Disable + s.Delete + s.Groups.Delete + s.Remove; f.PlaceChanged && gone > 0 {
+		say("The server or the account that reads changed since the last applied run, and something would be removed; look whether it is the same directory.")
 	}
 	if f.Again > 0 {
 		say("%s that a person took out of an earlier plan; runs leave %s out.", tally{now: f.Again, one: "account", many: "accounts"}.would("be disabled or deleted"), them(f.Again))

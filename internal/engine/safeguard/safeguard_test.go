@@ -49,6 +49,9 @@ func TestEachLimitAtBelowAndAbove(t *testing.T) {
 		{"two of three are no crowd", counts(plan.Counts{Disable: 2}), facts(func(f *Facts) { f.Accounts = 3 }), limits, ""},
 		{"more than half where there is no limit", counts(plan.Counts{Disable: 90}), usual(), none, ""},
 
+		{"somebody gone, as another server has it", counts(plan.Counts{Disable: 1}), facts(func(f *Facts) { f.PlaceChanged = true }), limits, "The server or the account that reads changed since the last applied run, and something would be removed; look whether it is the same directory."},
+		{"another server, and nobody gone", counts(plan.Counts{Update: 1, Create: 5}), facts(func(f *Facts) { f.PlaceChanged = true }), limits, ""},
+
 		{"purged in their time", plan.Summary{Counts: plan.Counts{Disable: 1}, Purge: 7}, usual(), limits, ""},
 		{"purged by a clock that jumped", plan.Summary{Purge: 7}, facts(func(f *Facts) { f.Unlived = 365 * 24 * time.Hour }), limits, "7 accounts flagged deleted would be removed for good, and by the clock the last run was 365 days ago; look whether the clock is right."},
 		{"a clock that jumped, and nobody to purge", counts(plan.Counts{Disable: 1}), facts(func(f *Facts) { f.Unlived = 365 * 24 * time.Hour }), limits, ""},

@@ -75,6 +75,7 @@ func (d *Directories) Kind(name string) (source.Kind, bool) {
 		Name: "script", Title: "Script",
 		Options: []setting.Option{
 			{Name: "directory"},
+			{Name: "server", Place: true},
 			{Name: "filter", Basis: true},
 			{Name: "page_size"},
 			{Name: "groups.members_only", Type: setting.Bool, Basis: true},

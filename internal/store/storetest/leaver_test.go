@@ -184,6 +184,30 @@ func TestAPersonOutOfScopeIsALeaverToo(t *testing.T) {
 	})
 }
 
+// A copy that lags, or an account that sees less, shows fewer people by the same rules.
+func TestWhoIsGoneOnAnotherServerWaitsForAPerson(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq")
+		on := func(server string, people ...rec) *engine.Result {
+			w.Conn("hq").Backend["server"] = server
+			w.Holds("hq", append(people, Person("bob"), Person("carl"), Person("dora"))...)
+			return w.Sync("hq")
+		}
+		equal(t, "the first", on("one", Person("anna")).Run.State, engine.RunApplied)
+		equal(t, "nobody is gone", on("two", Person("anna"), Person("eve")).Run.State, engine.RunApplied)
+		r := on("three", Person("anna"))
+		equal(t, "eve is gone", r.Run.State, engine.RunHeld)
+		contains(t, r.Plan.HeldBecause, "look whether it is the same directory")
+		equal(t, "the server before", on("two", Person("anna"), Person("eve")).Run.State, engine.RunApplied)
+		equal(t, "gone there too", on("two", Person("anna")).Run.State, engine.RunApplied)
+		on("three")
+		w.Approve("hq", w.Plan("hq"))
+		equal(t, "seen and approved", on("three", Person("anna")).Run.State, engine.RunApplied)
+		equal(t, "and a leaver since", on("three").Run.State, engine.RunApplied)
+	})
+}
+
 // A year that nobody lived through is no time for people to come back in.
 func TestAClockThatJumpsPurgesNobodyUnseen(t *testing.T) {
 	t.Parallel()

@@ -32,6 +32,14 @@ func (e *Engine) Check(ctx context.Context, c setting.Connection, report func(so
 		report(failedStep(source.Settings, "settings", err, time.Now()))
 		return false, nil
 	}
+	state, err := e.Store.Leases().State(ctx, c.Alias)
+	if err != nil {
+		return false, err
+	}
+	if err := state.Belongs(c.Organization); err != nil {
+		report(failedStep(source.Settings, "organization", err, time.Now()))
+		return false, nil
+	}
 	kind, src, err := e.open(ctx, c)
 	if err != nil {
 		return false, err

@@ -44,7 +44,7 @@ func (s *State) Belongs(organization string) error {
 		return nil
 	}
 	return fault.New(fault.Conflict, "connection %s belongs to organization %s, the configuration says %s", s.Alias, s.Organization, organization).
-		WithHint("an alias cannot move to another organization; give the connection another alias")
+		WithHint("an alias and an organization's ID stay what they are: write `organization: %s` again; what is to begin anew in %s, with accounts of its own, needs another alias", s.Organization, organization)
 }
 
 // Plan is a stored plan without its rows.

@@ -75,9 +75,12 @@ func TestAConnectionThatMovedOrWasRenamedIsToldOf(t *testing.T) {
 	for _, args := range [][]string{{"why", "staff", "jdoe"}, {"plan", "staff"}, {"sync", "staff"}, {"connections", "reset", "staff"}} {
 		has(t, h.refuses(1, args...), moved, "hint: ")
 	}
+	has(t, h.run(1, "check", "staff"), "fail  organization", moved, "hint: ", "organization: acme")
 	has(t, h.run(0, "accounts", "list"), "jdoe", "active", "staff")
+	hasNot(t, h.run(0, "doctor"), "FAIL")
 
 	h.write("rollcall.yaml", house("people", "acme"))
+	has(t, h.run(1, "doctor"), "FAIL  every active account has its connection: 1 found", "1 of staff", "under its alias again")
 	has(t, h.run(0, "plan", "people"), "the username and email it claims belongs to account jdoe", "of connection staff")
 	has(t, h.run(0, "accounts", "list"), "jdoe", "active", "staff")
 }

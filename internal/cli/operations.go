@@ -3,12 +3,15 @@ package cli
 import (
 	"context"
 	"fmt"
+	"maps"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/app"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/store"
@@ -145,6 +148,11 @@ func (r *root) examine(ctx context.Context, a *app.App, head string) error {
 		}
 	}
 	findings = append(findings, absent(all))
+	kept, err := a.Store.AccountTable.Keepers(ctx)
+	if err != nil {
+		return err
+	}
+	findings = append(findings, left(all, kept))
 	if r.output == "json" {
 		if err := r.json(findings); err != nil {
 			return err
@@ -172,6 +180,23 @@ func (r *root) examine(ctx context.Context, a *app.App, head string) error {
 		return status(exitError)
 	}
 	return nil
+}
+
+// left tells of accounts whose connection is no longer there: whoever leaves keeps them.
+func left(list []setting.Connection, kept map[string]int) store.Finding {
+	f := store.Finding{Check: "every active account has its connection"}
+	delete(kept, account.Local)
+	for _, c := range list {
+		delete(kept, c.Alias)
+	}
+	var parts []string
+	for _, alias := range slices.Sorted(maps.Keys(kept)) {
+		f.Count += kept[alias]
+		parts = append(parts, fmt.Sprintf("%s of %s", number(kept[alias]), alias))
+	}
+	f.Hint = "nobody sees when these people leave (" + strings.Join(parts, ", ") + "): declare the connection under its alias again, " +
+		"or let another one take its accounts over, with `match` and `no-update-provider-mismatch: false`"
+	return f
 }
 
 // absent tells of variables and files that connections need and do not have here.

@@ -226,6 +226,19 @@ func (s *Accounts) Any(ctx context.Context, organization string) (found bool, er
 	return found, db.Explain("look for accounts", err)
 }
 
+// Keepers counts the active accounts of each provider that has some.
+func (s *Accounts) Keepers(ctx context.Context) (map[string]int, error) {
+	out := map[string]int{}
+	err := db.Each(ctx, s.DB.Reader(), `SELECT connection, sum(active) FROM tallies WHERE active > 0 GROUP BY connection`, nil, func(rows *sql.Rows) error {
+		var alias string
+		var n int
+		err := rows.Scan(&alias, &n)
+		out[alias] = n
+		return err
+	})
+	return out, err
+}
+
 // OfPurgeable selects the accounts of a connection ($1) that are flagged deleted since
 // before a time ($2), but for those of whose entries something is left open: they are
 // back, and did not get their accounts yet.

@@ -46,7 +46,7 @@ func (l *Leases) Acquire(ctx context.Context, alias, organization, kind string) 
 		if err := (&engine.State{Alias: alias, Organization: belongs}).Belongs(organization); err != nil {
 			return err
 		}
-		if owner != "" && left > 0 && !Dead(owner) {
+		if owner != "" && held(left) && !Dead(owner) {
 			return busy(alias, owner, left)
 		}
 		row = tx.QueryRowContext(ctx, `UPDATE connections SET lease_owner = $2, lease_until = `+tx.Now()+` + $3, fence = fence + 1
@@ -55,6 +55,11 @@ func (l *Leases) Acquire(ctx context.Context, alias, organization, kind string) 
 	})
 	return lease, err
 }
+
+// held reports that a lease with so many microseconds left has not run out. One that has
+// far more left than any is given was taken before the clock was put back: whoever has it
+// and lives sets it right within seconds, and the fence stops them otherwise.
+func held(left int64) bool { return left > 0 && left <= 2*Length.Microseconds() }
 
 func busy(alias, owner string, left int64) error {
 	return &fault.Error{Kind: fault.Conflict, Cause: engine.ErrBusy, Message: fmt.Sprintf("connection %s is being worked on by %s", alias, describe(owner)),
@@ -72,7 +77,7 @@ func (l *Leases) Free(ctx context.Context, alias string) error {
 		return nil
 	case err != nil:
 		return db.Explain("read the lease", err)
-	case owner != "" && left > 0 && !Dead(owner):
+	case owner != "" && held(left) && !Dead(owner):
 		return busy(alias, owner, left)
 	}
 	return nil
@@ -118,7 +123,7 @@ func Idle(ctx context.Context, tx *db.Tx, alias string) (bool, error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
-	return left <= 0, db.Explain("read the lease", err)
+	return !held(left), db.Explain("read the lease", err)
 }
 
 // Release gives the lease back; one that was lost is left alone.
@@ -177,7 +182,7 @@ func Revoke(ctx context.Context, tx *db.Tx, alias string) (bool, error) {
 	if err != nil {
 		return false, db.Explain("read the lease", err)
 	}
-	if owner != "" && left > 0 && !Dead(owner) {
+	if owner != "" && held(left) && !Dead(owner) {
 		return false, nil
 	}
 	_, err = tx.Exec(ctx, `UPDATE connections SET lease_owner = '', lease_until = 0, fence = fence + 1 WHERE alias = $1`, alias)

@@ -104,15 +104,17 @@ func TestTheLeaseOfADeadProcessIsTakenOverAndThatOfALivingOneIsNot(t *testing.T)
 		namespace, err := os.Readlink("/proc/self/ns/pid")
 		w.must(err)
 		here := strings.TrimPrefix(namespace, "pid:")
-		w.lease("hq", host+"/4194305/1/"+here, 3600) // a number no process has
+		w.lease("hq", host+"/4194305/1/"+here, 30) // a number no process has
 		w.must(sync())
-		w.lease("hq", fmt.Sprintf("%s/%d/1/%s", host, os.Getpid(), here), 3600) // ours, but of a process that started at another time
+		w.lease("hq", fmt.Sprintf("%s/%d/1/%s", host, os.Getpid(), here), 30) // ours, but of a process that started at another time
 		w.must(sync())
-		w.lease("hq", fmt.Sprintf("%s/%d/1/[17]", host, os.Getpid()), 3600) // of a container that goes by our name
+		w.lease("hq", fmt.Sprintf("%s/%d/1/[17]", host, os.Getpid()), 30) // of a container that goes by our name
 		fails(t, sync(), fault.Conflict, "is being worked on by")
-		w.lease("hq", "elsewhere/17/4711", 3600)
+		w.lease("hq", "elsewhere/17/4711", 30)
 		fails(t, sync(), fault.Conflict, "process 17 on elsewhere")
 		w.lease("hq", "elsewhere/17/4711", -1)
+		w.must(sync())
+		w.lease("hq", "elsewhere/17/4711", 365*86400) // taken while the clock was a year ahead
 		w.must(sync())
 	})
 }

@@ -306,10 +306,12 @@ func basisOf(c setting.Connection, kind source.Kind) []string {
 // partPlace is where the directory is and who reads it, among the parts of State.RulesText.
 const partPlace = "place"
 
+// placeOf leaves out how the other side is known, the names of files on this machine, and
+// where people sign in.
 func placeOf(c setting.Connection, kind source.Kind) []string {
 	var out []string
 	for _, o := range kind.Options {
-		if v, ok := c.Backend[o.Name]; ok && o.Place && !o.Basis && !strings.HasPrefix(o.Name, "tls.") {
+		if v, ok := c.Backend[o.Name]; ok && o.Place && !o.Basis && !o.Local && !strings.HasPrefix(o.Name, "tls.") && !strings.HasPrefix(o.Name, "authentication.") {
 			out = append(out, fmt.Sprintf("%s=%v", o.Name, v))
 		}
 	}

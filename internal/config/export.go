@@ -38,7 +38,11 @@ type speller struct {
 }
 
 var forFile = speller{text: literal, secret: func(c setting.Connection, o setting.Option) any {
-	return "${" + variableName(c.Alias+"_"+o.Name) + "}"
+	name := variableName(c.Alias + "_" + o.Name)
+	if name[0] <= '9' { // no shell sets a variable that begins with a digit; no alias begins with what is put before it
+		name = "_" + name
+	}
+	return "${" + name + "}"
 }}
 
 // plainly is for readers that put nothing in a value's place.

@@ -25,7 +25,9 @@ func TestExportIsReadAgain(t *testing.T) {
 	odd.Scope = []string{`email matches "^[^@]+@x\\.org$"`, "- dash"}
 	odd.Backend = setting.Values{"addr": []string{"ldap://a", "[::1]:389"}, "bind_dn": `cn=a\2c b,dc="x"`, "bind_password": "hunter2-and-more",
 		"sync.filter": "(&(cn=$${x})(a=*))", "scope": "one", "sync.page_size": 7, "timeout": first.Connections[0].Backend.Duration("timeout")}
-	list := append(first.Connections, odd)
+	digit := first.Connections[0]
+	digit.Alias = "1-hq"
+	list := append(first.Connections, odd, digit)
 
 	text, err := Export(list, first.Organizations, kinds)
 	if err != nil {
@@ -34,7 +36,7 @@ func TestExportIsReadAgain(t *testing.T) {
 	if strings.Contains(string(text), "hunter2") {
 		t.Fatalf("a secret is in\n%s", text)
 	}
-	again, err := Parse("", text, kinds, env("SUNFIX_HQ_BIND_PASSWORD", "p$${x}", "ON_BIND_PASSWORD", "hunter2-and-more"))
+	again, err := Parse("", text, kinds, env("SUNFIX_HQ_BIND_PASSWORD", "p$${x}", "ON_BIND_PASSWORD", "hunter2-and-more", "_1_HQ_BIND_PASSWORD", "p$${x}"))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}

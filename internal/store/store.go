@@ -6,13 +6,10 @@ package store
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 	"time"
 
 	"rollcall.dev/rollcall/internal/engine"
 	"rollcall.dev/rollcall/internal/engine/apply"
-	"rollcall.dev/rollcall/internal/fault"
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/source"
 	"rollcall.dev/rollcall/internal/store/accounts"
@@ -162,38 +159,3 @@ func (s *Store) Ledger() apply.Ledger { return s.LedgerTable }
 func (s *Store) Declare(ctx context.Context, list []setting.Organization) error {
 	return s.OrganizationTable.Declare(ctx, list, time.Now())
 }
-
-// Backup writes a copy of an SQLite database to a file that does not exist yet,
-// consistent even while runs go on.
-func (s *Store) Backup(ctx context.Context, path string) error {
-	if s.DB.Dialect != db.SQLite {
-		return fault.New(fault.Invalid, "backup: the database is PostgreSQL").WithHint("use pg_dump; `rollcall backup` copies the embedded database")
-	}
-	if _, err := os.Lstat(path); err == nil {
-		return fault.New(fault.Invalid, "backup: %s: %w", path, os.ErrExist).WithHint("%s", freshFile)
-	}
-	// It gets its name when it is whole: what a killed process leaves behind must not pass
-	// for a backup. An empty file is a database without anybody.
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.part")
-	if err != nil {
-		return fault.New(fault.Invalid, "backup: %w", err).WithHint("%s", freshFile)
-	}
-	err = s.DB.Copy(ctx, f.Name())
-	if err == nil {
-		err = db.Explain("back up", f.Sync())
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		// Where the disk was full SQLite leaves the journal of the copy as well.
-		for _, left := range []string{f.Name(), f.Name() + "-journal"} {
-			if gone := os.Remove(left); !errors.Is(gone, os.ErrNotExist) {
-				err = errors.Join(err, gone)
-			}
-		}
-	}
-	return err
-}
-
-const freshFile = "name a file that does not exist yet, in a folder that does"

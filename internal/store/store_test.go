@@ -1,11 +1,13 @@
 package store_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"rollcall.dev/rollcall/internal/account"
 	"rollcall.dev/rollcall/internal/fault"
@@ -13,6 +15,7 @@ import (
 	"rollcall.dev/rollcall/internal/setting"
 	"rollcall.dev/rollcall/internal/store"
 	"rollcall.dev/rollcall/internal/store/db"
+	"rollcall.dev/rollcall/internal/store/leases"
 	"rollcall.dev/rollcall/internal/store/ledger"
 	"rollcall.dev/rollcall/internal/store/storetest"
 )
@@ -142,6 +145,49 @@ func TestABackupIsAWholeDatabaseAndReplacesNoFile(t *testing.T) {
 		v.Holds("hq", storetest.Person("anna"), storetest.Group("staff", "anna"))
 		v.Settled("hq")
 	})
+}
+
+func TestABackupTakesAwayWhatKilledOnesLeft(t *testing.T) {
+	w := storetest.Open(t, "sqlite:"+filepath.Join(t.TempDir(), "rollcall.db"))
+	folder := t.TempDir()
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, space, _ := strings.Cut(leases.Self()[len(host)+1:], "/")
+	_, space, _ = strings.Cut(space, "/")
+	killed := host + ",1,1," + space // the first process began at another time
+	alive := strings.ReplaceAll(leases.Self(), "/", ",")
+	files := []struct {
+		name string
+		age  time.Duration
+		goes bool
+	}{
+		{"a.db," + killed + ".123.part", 0, true},
+		{"a.db," + killed + ".123.part-journal", 0, true},
+		{"of-yesterday.db," + killed + ".4.part", 0, true},
+		{"a.db," + alive + ".123.part", time.Hour, false},
+		{"a.db,elsewhere.example.org,7,99,[12].123.part", 23 * time.Hour, false},
+		{"a.db,elsewhere.example.org,7,99,[12].124.part", 25 * time.Hour, true},
+		{"a.db,elsewhere,7,,.125.part", 25 * time.Hour, true}, // a system without /proc
+		{"a.db.123.part", 1000 * time.Hour, false},            // whose that is nobody knows
+		{"film, 1,2,3.part", 1000 * time.Hour, false},
+		{"a.db-journal", 1000 * time.Hour, false},
+	}
+	for _, f := range files {
+		path, at := filepath.Join(folder, f.name), time.Now().Add(-f.age)
+		if err := errors.Join(os.WriteFile(path, []byte("x"), 0o600), os.Chtimes(path, at, at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Store.Backup(t.Context(), filepath.Join(folder, "a.db")); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if _, err := os.Stat(filepath.Join(folder, f.name)); errors.Is(err, os.ErrNotExist) != f.goes {
+			t.Errorf("%s: %v", f.name, err)
+		}
+	}
 }
 
 func TestLocalAccountsAreMadeAllOfThemOrNone(t *testing.T) {

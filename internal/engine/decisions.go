@@ -46,8 +46,8 @@ func (e *Engine) Approve(ctx context.Context, c setting.Connection, id string, e
 			return err
 		}
 		out.Run = run
-		made.Run = &run.ID
-		err = e.Store.Plans().Start(ctx, lease, made, exclude, o.Actor)
+		made.Run, run.Plan = &run.ID, &made.ID
+		err = e.Store.Plans().Start(ctx, lease, made, exclude, run)
 		if err == nil {
 			err = e.carryOut(ctx, lease, c, made, run, o)
 		}

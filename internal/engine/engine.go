@@ -203,7 +203,7 @@ func (p *pass) apply(ctx context.Context, made *Plan, run *Run, excluded []int64
 	if err := p.e.verify(ctx, made); err != nil {
 		return err
 	}
-	err := p.e.Store.Plans().Start(ctx, p.lease, made, excluded, run.Actor)
+	err := p.e.Store.Plans().Start(ctx, p.lease, made, excluded, run)
 	if fault.KindOf(err) == fault.Held { // others took the seats since it was judged
 		return p.e.holdRun(ctx, p.lease, run, err.Error())
 	}

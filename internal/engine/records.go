@@ -296,8 +296,9 @@ type Plans interface {
 	Excluded(ctx context.Context, id string) (map[int64]bool, error)
 	// Taken hands on what people took out of plans of a connection and was not done since.
 	Taken(ctx context.Context, connection string, fn func(plan.Note) error) error
-	// Start moves a ready or held plan to applying, with the rows left out.
-	Start(ctx context.Context, lease mirror.Lease, p *Plan, excluded []int64, actor string) error
+	// Start moves a ready or held plan to applying, with the rows left out, and writes
+	// what its run knows by then: whoever carries it on has nothing else to tell it by.
+	Start(ctx context.Context, lease mirror.Lease, p *Plan, excluded []int64, run *Run) error
 	// Unfinished gives the plan of a connection that was being applied when its
 	// process ended, or nil.
 	Unfinished(ctx context.Context, connection string) (*Plan, error)

@@ -84,7 +84,7 @@ func (e *Engine) applyRevert(ctx context.Context, c setting.Connection, lease mi
 	if err := e.verify(ctx, made); err != nil {
 		return err
 	}
-	err := e.Store.Plans().Start(ctx, lease, made, nil, o.Actor)
+	err := e.Store.Plans().Start(ctx, lease, made, nil, run)
 	if fault.KindOf(err) == fault.Held { // others took the seats since it was judged
 		return e.holdRun(ctx, lease, run, err.Error())
 	}

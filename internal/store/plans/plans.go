@@ -314,9 +314,9 @@ func (s *Plans) Excluded(ctx context.Context, id string) (map[int64]bool, error)
 
 // Start moves a plan to applying, unless there are no seats for it any more, which is a
 // fault.Held.
-func (s *Plans) Start(ctx context.Context, lease mirror.Lease, p *engine.Plan, excluded []int64, actor string) error {
+func (s *Plans) Start(ctx context.Context, lease mirror.Lease, p *engine.Plan, excluded []int64, run *engine.Run) error {
 	return s.held(ctx, lease, func(tx *db.Tx) error {
-		n, err := tx.Exec(ctx, `UPDATE plans SET state = 'applying', decided_by = $2, run = $3 WHERE id = $1 AND state IN ('ready', 'held')`, p.ID, actor, text(p.Run))
+		n, err := tx.Exec(ctx, `UPDATE plans SET state = 'applying', decided_by = $2, run = $3 WHERE id = $1 AND state IN ('ready', 'held')`, p.ID, run.Actor, text(p.Run))
 		if err != nil {
 			return err
 		}
@@ -324,7 +324,7 @@ func (s *Plans) Start(ctx context.Context, lease mirror.Lease, p *engine.Plan, e
 			return fault.New(fault.Conflict, "plan %s is %s", p.ID, p.State).WithHint("only a plan that is ready or held can be applied; make a new one with `rollcall plan %s`", p.Connection)
 		}
 		if p.State == plan.Waiting {
-			if err := decision(ctx, tx, p, event.PlanApproved, actor); err != nil {
+			if err := decision(ctx, tx, p, event.PlanApproved, run.Actor); err != nil {
 				return err
 			}
 		}
@@ -333,6 +333,9 @@ func (s *Plans) Start(ctx context.Context, lease mirror.Lease, p *engine.Plan, e
 		}, "ON CONFLICT DO NOTHING")
 		if err == nil {
 			err = seated(ctx, tx, p, len(excluded) > 0)
+		}
+		if err == nil {
+			err = runs.Write(ctx, tx, run)
 		}
 		if err == nil {
 			p.State = plan.Applying

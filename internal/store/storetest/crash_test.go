@@ -291,6 +291,50 @@ func TestARunThatIsCarriedOnTellsOfWhatFailedBefore(t *testing.T) {
 	})
 }
 
+// What a process knew of its run before it was killed is told of by who carries it on:
+// the reading is not made again. Who is stopped while carrying on knows what was changed.
+func TestARunThatIsCarriedOnTellsWhatWasRead(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, w *World) {
+		w.Connect("hq", chapterConnection)
+		w.Holds("hq", chapters()[0]...)
+		commits := 0
+		broken := w.NewEngine(&tap{Store: w.Store, before: func(op string) error {
+			if op == "ledger commit" {
+				commits++
+			}
+			if commits > 1 {
+				return errPower
+			}
+			return nil
+		}})
+		if _, err := broken.Sync(t.Context(), *w.Conn("hq"), options); !errors.Is(err, errPower) {
+			t.Fatal(err)
+		}
+		half, err := w.Store.PlanTable.Unfinished(t.Context(), "hq")
+		w.must(err)
+		w.leaseRunsOut("hq")
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		stopped := w.NewEngine(&tap{Store: w.Store, after: func(op string) error {
+			if op == "ledger commit" {
+				cancel()
+			}
+			return nil
+		}})
+		if _, err := stopped.Sync(ctx, *w.Conn("hq"), options); err == nil || !strings.Contains(err.Error(), "what was applied so far is whole") {
+			t.Errorf("stopped while carrying on: %v", err)
+		}
+		w.must(w.Engine.Resume(t.Context(), *w.Conn("hq"), options))
+		run, err := w.Store.RunTable.Get(t.Context(), *half.Run)
+		w.must(err)
+		equal(t, "run", run.State, engine.RunApplied)
+		if run.Reading == nil || run.Reading.Entries != len(chapters()[0]) || !run.Reading.Complete || !run.Reading.Full {
+			t.Errorf("its reading is told as %+v", run.Reading)
+		}
+	})
+}
+
 // Whoever stops a process at work and changes the settings does not get the rest of what
 // was planned by the old ones.
 func TestAPlanIsNotCarriedOnUnderOtherSettings(t *testing.T) {

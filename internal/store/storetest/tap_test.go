@@ -100,8 +100,8 @@ func (p tapPlans) Finish(ctx context.Context, lease mirror.Lease, made *engine.P
 	return p.t.do("plan finish", func() error { return p.Plans.Finish(ctx, lease, made, overlaps) })
 }
 
-func (p tapPlans) Start(ctx context.Context, lease mirror.Lease, made *engine.Plan, excluded []int64, actor string) error {
-	return p.t.do("plan start", func() error { return p.Plans.Start(ctx, lease, made, excluded, actor) })
+func (p tapPlans) Start(ctx context.Context, lease mirror.Lease, made *engine.Plan, excluded []int64, run *engine.Run) error {
+	return p.t.do("plan start", func() error { return p.Plans.Start(ctx, lease, made, excluded, run) })
 }
 
 func (p tapPlans) Complete(ctx context.Context, lease mirror.Lease, made *engine.Plan, run *engine.Run, notes []plan.Note) error {

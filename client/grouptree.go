@@ -9,7 +9,7 @@ import (
 type GroupNode struct {
 	ID       string `json:"id" format:"uuid"`
 	Name     string `json:"name"`
-	Members  int    `json:"members" doc:"Accounts in it, those of nested groups included."`
+	Members  int    `json:"members" doc:"Accounts in it: those of nested groups, and those that are disabled or flagged deleted, included."`
 	Level    int    `json:"level" doc:"1 for those directly in, or around, the group that was asked for."`
 	Cycle    bool   `json:"cycle" doc:"It stands further up in the tree already: the groups are nested in each other, and the tree is cut here."`
 	Repeated bool   `json:"repeated" doc:"It is unfolded elsewhere in the tree."`

@@ -287,7 +287,7 @@ type Group struct {
 	ExternalID   *string   `json:"external_id"`
 	Name         string    `json:"name"`
 	Status       string    `json:"status" enum:"active,disabled,deleted"`
-	Members      int       `json:"members" doc:"Accounts in it, those of nested groups included."`
+	Members      int       `json:"members" doc:"Accounts in it: those of nested groups, and those that are disabled or flagged deleted, included."`
 	CreatedAt    time.Time `json:"created_at"`
 	UpdatedAt    time.Time `json:"updated_at"`
 }

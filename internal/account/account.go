@@ -204,7 +204,7 @@ type Group struct {
 	ExternalID   string
 	Name         string
 	Status       Status
-	Members      int // accounts in it, filled in where groups are shown
+	Members      int // accounts in it, whatever their status; filled in where groups are shown
 	Version      int64
 	CreatedAt    time.Time
 	UpdatedAt    time.Time

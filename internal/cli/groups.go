@@ -18,7 +18,11 @@ func (r *root) groups() *cobra.Command {
 func (r *root) groupsList() *cobra.Command {
 	var organization, connection string
 	cmd := &cobra.Command{
-		Use: "list", Short: "List groups with their number of members", Args: args(0, "no words"),
+		Use: "list", Short: "List groups with their number of members",
+		Long: `Lists groups with their number of members. Members of nested groups count, and so
+do accounts that are disabled or flagged deleted, who stay in their groups.
+"rollcall groups show" tells who is what.`,
+		Args: args(0, "no words"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return r.at(cmd.Context(), func(a place) error {
 				t := r.table(column{"GROUP", wraps}, column{"MEMBERS", fixed}, column{"CONNECTION", wraps}, column{"ID", fixed})
@@ -102,16 +106,23 @@ func (r *root) group(cmd *cobra.Command, a place, g account.Group) (groupJSON, e
 		fmt.Fprintf(r.Out, "%s (%s of %s), %s\n", flat(g.Name), g.ID, g.Connection, counted(g.Members, "member"))
 	}
 	t := r.table(column{"USERNAME", wraps}, column{"E-MAIL", wraps}, column{"NAME", wraps}, column{"STATUS", fixed})
+	idle := 0
 	err := a.Members(cmd.Context(), g.ID, func(one *account.Account) error {
 		if r.output == "json" {
 			out.Members = append(out.Members, one.ID)
 			return nil
+		}
+		if one.Status != account.Active {
+			idle++
 		}
 		t.add(one.Text[account.Username], one.Text[account.Email], fullName(one), string(one.Status))
 		return nil
 	})
 	if err == nil && r.output != "json" {
 		t.end("")
+		if idle > 0 {
+			fmt.Fprintf(r.Out, "%s not active; who is disabled or flagged deleted stays in their groups.\n", counted(idle, "member"))
+		}
 	}
 	return out, err
 }

@@ -30,7 +30,7 @@ func (s *server) groups() {
 			g, err := s.group(ctx, in.ID)
 			return &body[account.Group]{g}, err
 		})
-	register(s, operation{id: "list-group-members", method: http.MethodGet, path: "/groups/{id}/members", tag: tag, summary: "List the accounts in a group, those of nested groups included"},
+	register(s, operation{id: "list-group-members", method: http.MethodGet, path: "/groups/{id}/members", tag: tag, summary: "List the accounts in a group, those of nested groups included, whatever their status"},
 		func(ctx context.Context, in *struct {
 			GroupPath
 			Paging

@@ -234,7 +234,7 @@ func (n *names) parts(row *plan.Row) []string {
 		return []string{"from " + row.Name}
 	case row.Target == plan.Group:
 		if row.Action == plan.Update {
-			return []string{fmt.Sprintf("name: %s -> %s", value(before["name"]), value(after["name"]))}
+			return differing("name", before["name"], after["name"])
 		}
 		return nil
 	case row.Action != plan.Create && len(after) == 0:
@@ -258,7 +258,7 @@ func (n *names) delta(action plan.Action, before, after map[string]any) []string
 		case k == "attributes":
 			parts = append(parts, attributes(before[k], after[k])...)
 		default:
-			parts = append(parts, fmt.Sprintf("%s: %s -> %s", k, value(before[k]), value(after[k])))
+			parts = append(parts, differing(k, before[k], after[k])...)
 		}
 	}
 	return parts
@@ -282,26 +282,47 @@ func attributes(before, after any) []string {
 	maps.Copy(all, was)
 	var parts []string
 	for _, k := range slices.Sorted(maps.Keys(all)) {
-		if a, b := value(was[k]), value(is[k]); a != b {
-			parts = append(parts, fmt.Sprintf("%s: %s -> %s", k, a, b))
-		}
+		parts = append(parts, differing(k, was[k], is[k])...)
 	}
 	return parts
 }
 
-func value(v any) string {
-	const most = 200
+// differing is how a field changes; nothing where it does not: of a status it may be
+// what it comes from, which the reason tells. Long texts are shown from where they differ.
+func differing(name string, before, after any) []string {
+	a, b := whole(before), whole(after)
+	if a == b {
+		return nil
+	}
+	if value(before) == value(after) {
+		at := 0
+		for i, c := range a {
+			if !strings.HasPrefix(b[i:], string(c)) {
+				break
+			}
+			at = i + utf8.RuneLen(c)
+		}
+		a, b = "…"+a[at:], "…"+b[at:]
+	}
+	return []string{fmt.Sprintf("%s: %s -> %s", name, shorten(a, mostShown), shorten(b, mostShown))}
+}
+
+const mostShown = 200 // of a value
+
+func value(v any) string { return shorten(whole(v), mostShown) }
+
+func whole(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return "(none)"
 	case string:
-		return shorten(v, most)
+		return v
 	}
 	b, err := json.Marshal(v)
 	if err != nil {
 		return "?"
 	}
-	return shorten(string(b), most)
+	return string(b)
 }
 
 // kinds of notes under the word by which the summary counts them.

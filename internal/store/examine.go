@@ -55,6 +55,15 @@ func (s *Store) Examine(ctx context.Context) ([]Finding, error) {
 		checks = append(checks, struct{ check, query, hint string }{"the database file is whole", `SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'`, restore})
 	}
 	out := []Finding{}
+	lacks, err := s.DB.Lacking(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f := Finding{Check: "every table, column and index is there", Count: len(lacks)}
+	if len(lacks) > 0 {
+		f.Hint = "it lacks " + strings.Join(lacks, ", ") + ": " + restore
+	}
+	out = append(out, f)
 	busy, err := s.LeaseTable.Busy(ctx)
 	if out, err = unmade(ctx, out, "what is being worked on can be read", err); err != nil {
 		return nil, err
@@ -77,7 +86,7 @@ func (s *Store) Examine(ctx context.Context) ([]Finding, error) {
 			return nil, err
 		}
 	}
-	f := Finding{Check: "the values kept for matching are those the accounts carry",
+	f = Finding{Check: "the values kept for matching are those the accounts carry",
 		Hint: "take the attributes out of `match`, run `rollcall plan`, and put them in again: their values are collected anew"}
 	if f.Count, err = s.AccountTable.Amiss(ctx); err == nil {
 		out = append(out, f)

@@ -95,6 +95,9 @@ func TestExamineGoesOnWhereATableIsMissing(t *testing.T) {
 				if err != nil || len(findings) < len(whole) {
 					t.Errorf("%d findings in place of %d, %v", len(findings), len(whole), err)
 				}
+				if f := findings[0]; f.Check != "every table, column and index is there" || f.Count != 1 || !strings.HasPrefix(f.Hint, "it lacks table "+table+": ") || whole[0].Count != 0 {
+					t.Errorf("what it lacks: %+v, and before %+v", f, whole[0])
+				}
 				if !slices.ContainsFunc(findings, func(f store.Finding) bool {
 					return f.Check == check && f.Count == 1 && strings.Contains(f.Hint, table) && strings.Contains(f.Hint, "Restore the last whole one")
 				}) {

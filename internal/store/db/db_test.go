@@ -148,6 +148,30 @@ func TestADatabaseOfANewerVersionIsRefusedAndLeftAlone(t *testing.T) {
 	})
 }
 
+func TestADatabaseWhoseStepsAreAmissIsRefusedWithWhatToDo(t *testing.T) {
+	for name, c := range map[string]struct{ harm, want string }{
+		"a step is missing":              {`DELETE FROM goose_db_version WHERE version_id IN (7, 23)`, "version 7"},
+		"a step is made that none tells": {`DELETE FROM goose_db_version WHERE version_id >= 22`, "already exists"},
+		"none of them is told":           {`DROP TABLE goose_db_version`, "already exists"},
+		"the list is empty":              {`DELETE FROM goose_db_version`, "read the schema's version"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			both(t, func(t *testing.T, dsn string) {
+				d := open(t, dsn)
+				write(t, d, `INSERT INTO organizations (id, name, created_at) VALUES ('org', 'Organization', 1)`)
+				write(t, d, c.harm)
+				_, err := db.Open(t.Context(), dsn, "")
+				if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(fault.HintOf(err), "Restore the last whole backup") {
+					t.Errorf("%v, hint %q", err, fault.HintOf(err))
+				}
+				if !slices.Equal(texts(t, d, `SELECT name FROM organizations`), []string{"Organization"}) {
+					t.Error("it was not left alone")
+				}
+			})
+		})
+	}
+}
+
 func TestADatabaseFromBeforeTheFirstReleaseIsRefusedAndLeftAlone(t *testing.T) {
 	both(t, func(t *testing.T, dsn string) {
 		d := open(t, dsn)

@@ -3,12 +3,15 @@ package db
 import (
 	"context"
 	"embed"
+	"errors"
 	"io/fs"
 	"strings"
 	"testing/fstest"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+	"modernc.org/sqlite"
 
 	"rollcall.dev/rollcall/internal/fault"
 )
@@ -66,7 +69,7 @@ func (d *DB) migrate(ctx context.Context) error {
 	}
 	have, want, err := p.GetVersions(ctx)
 	if err != nil {
-		return explain("read the schema's version", err)
+		return unfit("read the schema's version", err)
 	}
 	if have > want {
 		return fault.New(fault.Conflict, "database: its schema is version %d, this program knows %d: it was written by a newer rollcall", have, want).
@@ -93,12 +96,26 @@ func (d *DB) migrate(ctx context.Context) error {
 		}
 		now, verr := p.GetDBVersion(ctx)
 		if verr != nil || now == have {
-			return explain("bring the schema up to date", err)
+			return unfit("bring the schema up to date", err)
 		}
 		if have = now; have == want {
 			return nil
 		}
 	}
+}
+
+// unfit explains why a step cannot be made: where it is nothing that happens to everybody,
+// the tables, or the list of steps that were made, are not as any rollcall leaves them.
+func unfit(doing string, err error) error {
+	err = explain(doing, err)
+	var s *sqlite.Error
+	var p *pgconn.PgError
+	amiss := errors.As(err, &s) || errors.As(err, &p)
+	if fault.HintOf(err) != "" || !amiss && !strings.Contains(err.Error(), "missing ") { // a step is, or the one before all; these are no type of goose's
+		return err
+	}
+	return fault.New(fault.Internal, "%w", err).
+		WithHint("the tables, or the steps noted in goose_db_version, are not as a rollcall leaves them: the database was altered from outside, is half of a backup, or belongs to another program. Restore the last whole backup, or name another in `database`; nothing of the step was kept")
 }
 
 // released refuses a database whose first step is that of a program before the

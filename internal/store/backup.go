@@ -26,9 +26,7 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 		return fault.New(fault.Invalid, "backup: %s: %w", path, os.ErrExist).WithHint("%s", freshFile)
 	}
 	folder := filepath.Dir(path)
-	if err := sweep(folder); err != nil {
-		return fault.New(fault.Invalid, "backup: %w", err).WithHint("%s", freshFile)
-	}
+	sweep(folder)
 	// It gets its name when it is whole: what a killed process leaves behind must not pass
 	// for a backup. An empty file is a database without anybody.
 	f, err := os.CreateTemp(folder, filepath.Base(path)+","+strings.ReplaceAll(leases.Self(), "/", ",")+".*.part")
@@ -57,12 +55,10 @@ var part = regexp.MustCompile(`,([^,]+,[0-9]+,[0-9]*,[^,]*)\.[0-9]+\.part$`)
 const abandoned = 24 * time.Hour
 
 // sweep takes away what killed backups left in a folder, whatever they were to be called:
-// names mostly have a date in them. One that is being written stays.
-func sweep(folder string) error {
-	list, err := os.ReadDir(folder)
-	if err != nil {
-		return err
-	}
+// names mostly have a date in them. One that is being written stays, and so does what
+// cannot be seen, in a folder that is there to be written to only.
+func sweep(folder string) {
+	list, _ := os.ReadDir(folder)
 	for _, e := range list {
 		m := part.FindStringSubmatch(e.Name())
 		if m == nil || !e.Type().IsRegular() {
@@ -76,7 +72,6 @@ func sweep(folder string) error {
 			_ = takeAway(filepath.Join(folder, e.Name())) // the next one tries again
 		}
 	}
-	return nil
 }
 
 // takeAway removes a part, and its journal: where the disk was full SQLite leaves that

@@ -287,6 +287,7 @@ func (r *root) open(ctx context.Context, fn func(*app.App) error) (err error) {
 	a.Store.DB.OnTrouble(func(err error) {
 		warn(r.Err, fmt.Sprintf("rollcall: warning: %s; what was written is safe, and it is tried again", clean(err.Error())))
 	})
+	defer context.AfterFunc(ctx, a.Store.DB.Leaving)()
 	return fn(a)
 }
 

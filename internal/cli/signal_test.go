@@ -144,6 +144,9 @@ func TestABackupHasItsNameWhenItIsWhole(t *testing.T) {
 		return
 	}
 	h.run(0, "backup", h.path("copy.db"))
+	if left, _ := filepath.Glob(h.path("copy.db,*")); len(left) > 0 {
+		t.Errorf("%v is left behind", left)
+	}
 }
 
 // A process that ends in the middle of applying leaves the database at the end

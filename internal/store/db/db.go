@@ -53,6 +53,7 @@ type DB struct {
 	write   *sql.DB
 	writer  *writer  // of SQLite
 	dsn     string   // of PostgreSQL
+	lines   *lines   // to it
 	begin   string   // a transaction of it that writes
 	still   still    // who keeps others waiting in it
 	queries sync.Map // a query to its words in this dialect
@@ -198,6 +199,8 @@ func openPostgreSQL(ctx context.Context, dsn string) (*DB, error) {
 	// a first import of 100,000 people took three times as long.
 	delete(config.RuntimeParams, "plan_cache_mode")
 	config.AfterConnect = set(askAfter(config.RuntimeParams) + "SET plan_cache_mode = force_custom_plan;")
+	lines := newLines()
+	config.DialFunc = lines.through(config.DialFunc)
 	pool := stdlib.OpenDB(*config)
 	pool.SetMaxOpenConns(16)
 	pool.SetMaxIdleConns(4)
@@ -210,7 +213,7 @@ func openPostgreSQL(ctx context.Context, dsn string) (*DB, error) {
 	scan := stdlib.OpenDB(*config)
 	scan.SetMaxOpenConns(scans)
 	scan.SetMaxIdleConns(1)
-	d := &DB{Dialect: PostgreSQL, read: pool, scan: scan, write: pool, dsn: dsn}
+	d := &DB{Dialect: PostgreSQL, read: pool, scan: scan, write: pool, dsn: dsn, lines: lines}
 	d.waits(standstill)
 	return d, nil
 }
@@ -223,6 +226,7 @@ func (d *DB) Pool(ctx context.Context, most int) (*pgxpool.Pool, error) {
 		return nil, fault.New(fault.Invalid, "database: the postgres address cannot be read")
 	}
 	config.ConnConfig.AfterConnect = set(askAfter(config.ConnConfig.RuntimeParams) + fmt.Sprintf("SET idle_in_transaction_session_timeout = %d;", standstill.Milliseconds()))
+	config.ConnConfig.DialFunc = d.lines.through(config.ConnConfig.DialFunc)
 	config.MaxConns = int32(most)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	return pool, explain("connect", err)

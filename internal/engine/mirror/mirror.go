@@ -149,13 +149,17 @@ type known struct {
 }
 
 // Result tells what a reading did to the mirror.
+//
+// Groups that are read for their members alone are not counted, nor is that one came or
+// went: the group around it changed by that. One with other members is, since nothing
+// else may have changed, and people come and go by it.
 type Result struct {
 	Reading    source.Reading
 	Generation int64 // the published one
 	Users      int   // people in the mirror now
 	Groups     int   // groups in the mirror now
-	Changed    int   // rows new or with other content
-	Gone       int   // rows no longer there
+	Changed    int   // rows new or with other content, see above
+	Gone       int   // rows no longer there, likewise
 }
 
 // Take reads src to its end and publishes what it said, or leaves the mirror as
@@ -201,7 +205,12 @@ func (in *Intake) Take(ctx context.Context, src source.Source, req source.Reques
 		in.forget(ctx)
 		return Result{}, err
 	}
-	result := Result{Reading: reading, Generation: in.Published, Changed: p.changed, Gone: len(gone)}
+	result := Result{Reading: reading, Generation: in.Published, Changed: p.changed}
+	for _, key := range gone {
+		if p.rows[key].kind != directory.Inner {
+			result.Gone++
+		}
+	}
 	told := slices.DeleteFunc(p.told, func(key directory.Digest) bool { return p.rows[key].staged || p.rows[key].removed })
 	if p.wrote || len(gone) > 0 || in.Former && len(told) > 0 {
 		result.Generation = p.generation
@@ -460,7 +469,7 @@ func (p *pass) keep(key directory.Digest, k known, r *directory.Record) error {
 		p.fresh.Add(k.kind, -1)
 	}
 	p.fresh.Add(r.Kind, 1)
-	if !unchanged {
+	if !unchanged && (r.Kind != directory.Inner || k.there) { // see Result
 		p.changed++
 	}
 	k.hash, k.kind, k.seen, k.removed, k.staged = hash, r.Kind, true, false, again || !unchanged

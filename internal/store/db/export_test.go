@@ -32,6 +32,18 @@ func (d *DB) Look(ctx context.Context) error {
 	return d.look(ctx)
 }
 
+// LockSteps takes the lock of who brings the schema up to date.
+func (d *DB) LockSteps(ctx context.Context) (conn *sql.Conn, free func() error, err error) {
+	locker, err := d.stepLock()
+	if err != nil {
+		return nil, nil, err
+	}
+	if conn, err = d.write.Conn(ctx); err != nil {
+		return nil, nil, err
+	}
+	return conn, func() error { return errors.Join(locker.SessionUnlock(ctx, conn), conn.Close()) }, locker.SessionLock(ctx, conn)
+}
+
 // Address is that of a PostgreSQL database.
 func (d *DB) Address() string { return d.dsn }
 

@@ -2,11 +2,14 @@ package db
 
 import (
 	"context"
+	"database/sql"
 	"embed"
 	"errors"
 	"io/fs"
+	"strconv"
 	"strings"
 	"testing/fstest"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/pressly/goose/v3"
@@ -53,13 +56,44 @@ func (d *DB) provider() (*goose.Provider, error) {
 	if d.Dialect == PostgreSQL {
 		dialect = goose.DialectPostgres
 		// Two nodes that start at once must not both migrate.
-		locker, err := lock.NewPostgresSessionLocker()
+		locker, err := d.stepLock()
 		if err != nil {
 			return nil, err
 		}
 		options = append(options, goose.WithSessionLocker(locker))
 	}
 	return goose.NewProvider(dialect, d.write, files, options...)
+}
+
+// stepLock is held by who brings the schema up to date.
+func (d *DB) stepLock() (lock.SessionLocker, error) {
+	locker, err := lock.NewPostgresSessionLocker()
+	return limited{locker, d.still.most}, err
+}
+
+// limited is a lock whose holder PostgreSQL ends when it stands still: between two
+// statements of a step it keeps everybody from the tables, and between two steps all who
+// start. It is done by way of pg_settings, since older ones do not know of the second.
+type limited struct {
+	lock.SessionLocker
+	most time.Duration
+}
+
+const limits = ` FROM pg_settings WHERE name IN ('idle_in_transaction_session_timeout', 'idle_session_timeout')`
+
+func (l limited) SessionLock(ctx context.Context, conn *sql.Conn) error {
+	if err := l.SessionLocker.SessionLock(ctx, conn); err != nil {
+		return err
+	}
+	if _, err := conn.ExecContext(ctx, `SELECT set_config(name, $1, false)`+limits, strconv.FormatInt(l.most.Milliseconds(), 10)); err != nil {
+		return errors.Join(err, l.SessionLocker.SessionUnlock(ctx, conn))
+	}
+	return nil
+}
+
+func (l limited) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
+	_, err := conn.ExecContext(ctx, `SELECT set_config(name, reset_val, false)`+limits)
+	return errors.Join(err, l.SessionLocker.SessionUnlock(ctx, conn))
 }
 
 func (d *DB) migrate(ctx context.Context) error {

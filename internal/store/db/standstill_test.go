@@ -174,3 +174,45 @@ func TestConnectionsOfTheQueueStandStillNoLonger(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 }
+
+// Whoever stands still while the schema is brought up to date is ended as well, in a step
+// and between two; who is done with it is as before.
+func TestWhoStandsStillInAStepOfTheSchemaIsEnded(t *testing.T) {
+	dsn := databases.Blank(t)["PostgreSQL"]
+	d, other := open(t, dsn), open(t, dsn)
+	d.Waits(200 * time.Millisecond)
+	for name, doing := range map[string]string{"in a step": `BEGIN; LOCK TABLE organizations`, "between two": `SELECT 1`} {
+		conn, free, err := d.LockSteps(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.ExecContext(t.Context(), doing); err != nil {
+			t.Fatal(err)
+		}
+		for locked := true; locked; {
+			if err := other.Reader().QueryRowContext(t.Context(), `SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted
+				AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`).Scan(&locked); err != nil {
+				t.Fatal(name, err)
+			}
+		}
+		if err := rename(t, other, "awake"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := conn.ExecContext(t.Context(), `SELECT 1`); err == nil {
+			t.Errorf("%s: it goes on", name)
+		}
+		_ = free()
+	}
+	_, free, err := d.LockSteps(t.Context())
+	if err == nil {
+		err = free()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"idle_in_transaction_session_timeout", "idle_session_timeout"} {
+		if got := texts(t, d, `SELECT current_setting('`+name+`')`); !slices.Equal(got, []string{"0"}) {
+			t.Errorf("%s is %v afterwards", name, got)
+		}
+	}
+}
